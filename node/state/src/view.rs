@@ -1,0 +1,97 @@
+//! How `apply`, the policy and the services read the replicated state.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use types::conversation::{Conversation, HistoryPolicy, Participant, PolicyRef};
+use types::id::{ConversationId, DeviceId, NodeId, Seq, SessionId, UserId};
+use types::message::Message;
+use types::presence::{NodeLease, Status};
+use types::row::{Cluster, Heads, KeptAnswer};
+use types::session::{Device, Receipt, Session};
+use types::user::{Credential, User};
+use types::{Key, Principal, Row};
+
+/// Rows as of one moment: a transaction in progress, a batch in progress, or what a node has applied.
+pub trait View {
+    /// This node failing to read its own state. Whoever meets one stops the node.
+    type Fault;
+
+    /// The row of this key, if there is one.
+    fn get(&self, key: &Key) -> Result<Option<Row>, Self::Fault>;
+
+    /// At most `limit` rows of one table with `from ≤ key ≤ to`, ascending, or descending with `reverse`.
+    fn scan(&self, from: &Key, to: &Key, reverse: bool, limit: usize) -> Result<Vec<(Key, Row)>, Self::Fault>;
+}
+
+impl<V: View> View for &V {
+    type Fault = V::Fault;
+
+    fn get(&self, key: &Key) -> Result<Option<Row>, Self::Fault> {
+        (**self).get(key)
+    }
+
+    fn scan(&self, from: &Key, to: &Key, reverse: bool, limit: usize) -> Result<Vec<(Key, Row)>, Self::Fault> {
+        (**self).scan(from, to, reverse, limit)
+    }
+}
+
+macro_rules! rows {
+    ($($(#[$doc:meta])* $method:ident($($arg:ident: $arg_type:ty),*) -> $row:ident($type:ty) at $key:expr;)*) => {
+        /// Typed reads: one method for each table that has one row to a key.
+        pub trait Rows: View {$(
+            $(#[$doc])*
+            fn $method(&self $(, $arg: $arg_type)*) -> Result<Option<$type>, Self::Fault> {
+                Ok(match self.get(&$key)? {
+                    Some(Row::$row(value)) => Some(value),
+                    _ => None,
+                })
+            }
+        )*}
+        impl<V: View> Rows for V {}
+    };
+}
+
+rows! {
+    /// The cluster, from founding on.
+    cluster() -> Cluster(Cluster) at Key::Cluster();
+    /// Clock, last event and the like; see [`heads`] for the defaults before founding.
+    stored_heads() -> Heads(Heads) at Key::Heads();
+    /// An account.
+    user(id: UserId) -> User(User) at Key::User(id);
+    /// Who has a login name.
+    login(name: &str) -> Login(UserId) at Key::Login(String::from(name));
+    /// What proves a user.
+    credential(id: UserId) -> Credential(Credential) at Key::Credential(id);
+    /// A device.
+    device(id: DeviceId) -> Device(Device) at Key::Device(id);
+    /// The answer kept for a device's number.
+    kept_answer(id: DeviceId, number: u64) -> Answer(KeptAnswer) at Key::Answer(id, number);
+    /// A session, also one that has ended.
+    session(id: SessionId) -> Session(Session) at Key::Session(id);
+    /// A conversation.
+    conversation(id: ConversationId) -> Conversation(Conversation) at Key::Conversation(id);
+    /// The direct conversation of two users.
+    direct(one: UserId, other: UserId) -> Direct(ConversationId) at Key::Direct(one.min(other), one.max(other));
+    /// A participant, also one who has left.
+    participant(conversation: ConversationId, principal: Principal) -> Participant(Participant)
+        at Key::Participant(conversation, principal);
+    /// A message.
+    message(conversation: ConversationId, seq: Seq) -> Message(Message) at Key::Message(conversation, seq);
+    /// How far a device has come.
+    receipt(conversation: ConversationId, principal: Principal, device: DeviceId) -> Receipt(Receipt)
+        at Key::Receipt(conversation, principal, device);
+    /// What a user says of themselves.
+    status(id: UserId) -> Status(Status) at Key::Status(id);
+    /// The lease of a node.
+    node_lease(id: NodeId) -> NodeLease(NodeLease) at Key::NodeLease(id);
+    /// A document of history policy.
+    policy(at: PolicyRef) -> Policy(HistoryPolicy) at Key::Policy(at.id, at.version);
+    /// How many active conversations a principal has.
+    participation_count(principal: Principal) -> ParticipationCount(u32) at Key::ParticipationCount(principal);
+}
+
+/// Clock, last event and the like; all 0 before founding.
+pub fn heads<V: View>(view: &V) -> Result<Heads, V::Fault> {
+    Ok(view.stored_heads()?.unwrap_or_default())
+}

@@ -1,0 +1,313 @@
+//! What is put to the cluster, and in what.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
+use crate::id::{ClusterId, ConversationId, DeviceId, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
+use crate::message::{Header, Sealed};
+use crate::presence::{Availability, Connection};
+use crate::principal::Principal;
+use crate::user::{CodeHash, ExternalId, PermissionSet, Realm, UserKind};
+
+/// One entry of the log: what waited together travels together, under one time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The leader's cluster time.
+    pub at: Timestamp,
+    /// At least one, at most `ENVELOPES_PER_ENTRY_MAX`.
+    pub envelopes: Vec<Envelope>,
+}
+
+/// A command, who puts it, and the node that took it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Envelope {
+    /// The node that took the request; the leader checks it against the peer's certificate.
+    pub origin: NodeId,
+    /// On whose behalf.
+    pub author: Author,
+    /// What.
+    pub command: Command,
+}
+
+/// On whose behalf a command is put. It names a session, not a user: `apply` looks the user up, so that no node can
+/// speak for someone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Author {
+    /// A signed-in user.
+    Session(Request),
+    /// The node itself: leases, ticks, what it folded together, and a sign-in it has checked.
+    Node,
+}
+
+/// What makes a write safe to retry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// The session it is made in; the device follows from it.
+    pub session: SessionId,
+    /// The device's number of this write, from 1.
+    pub number: u64,
+    /// Below this number the device has all its answers.
+    pub settled: u64,
+    /// A keyed hash of the content before sealing, by which a reused number is found out.
+    pub content: [u8; 16],
+}
+
+/// What is asked. New behaviour is a new variant, used once the feature level allows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Founds the cluster: the first command of the log. By a node.
+    Found(Found),
+    /// A node is alive. By that node.
+    RenewLease(Lease),
+    /// The leader gives up on a node. By the leader.
+    ExpireLease(NodeId, Lease),
+    /// Fires due timers. By the leader.
+    Tick,
+    /// Sessions that connected to, or left, a node. By that node.
+    Connections(Connections),
+    /// How far devices have come. By a node, for sessions it names.
+    Confirm(Vec<Confirmation>),
+    /// Lets `apply` do what this release knows. By the leader.
+    RaiseFeatureLevel(u32),
+
+    /// Opens a session for a user whose password a node has checked. By that node.
+    SignIn(SignIn),
+    /// Sets a password with a one-time code and opens a session. By the node that hashed it.
+    Enrol(Enrol),
+    /// Ends a session of one's own, or with permission someone's.
+    EndSession(SessionId),
+
+    /// Creates users, all or none.
+    CreateUsers(Vec<NewUser>),
+    /// Changes a user.
+    UpdateUser(UpdateUser),
+    /// Ends an account: its sessions and participations end with it.
+    DeactivateUser(UserId),
+    /// Sets one's own password; other sessions end.
+    SetPassword(SetPassword),
+    /// Makes a one-time code good for setting a password; sessions of the user end.
+    IssueEnrolment(UserId, CodeHash),
+
+    /// Creates a conversation with its participants.
+    CreateConversation(CreateConversation),
+    /// Changes title, policy or state of a conversation.
+    UpdateConversation(UpdateConversation),
+    /// Adds participants, or changes their part.
+    AddParticipants(ConversationId, Vec<(Principal, Part)>),
+    /// Removes a participant; oneself to leave.
+    RemoveParticipant(ConversationId, Principal),
+    /// Adds the next version of a document of history policy.
+    DefinePolicy(PolicyRef, HistoryPolicy),
+
+    /// Posts a message.
+    Post(Post),
+
+    /// Sets one's status.
+    SetStatus(SetStatus),
+}
+
+/// The first command of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The cluster's id, as in the founding document.
+    pub cluster: ClusterId,
+    /// The first lineage.
+    pub lineage: Lineage,
+    /// What people call it.
+    pub name: String,
+    /// The feature level to begin with.
+    pub feature_level: u32,
+    /// Key of the hash that recognises a repeated request.
+    pub request_key: [u8; 32],
+    /// The first administrator.
+    pub admin: NewUser,
+}
+
+/// A node's lease in one of its epochs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lease {
+    /// New, and higher, at each start of the node.
+    pub epoch: u64,
+}
+
+/// Changes of sessions connected to the node that sends it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Connections {
+    /// The node's lease epoch.
+    pub epoch: u64,
+    /// At most `PRESENCE_CHANGES_MAX`.
+    pub changes: Vec<(SessionId, Connection)>,
+}
+
+/// How far a session's device has come in a conversation, cumulatively.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Confirmation {
+    /// The session.
+    pub session: SessionId,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The device has everything up to here.
+    pub delivered: Seq,
+    /// Everything up to here was on a screen.
+    pub displayed: Seq,
+}
+
+/// A session to open.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// Whose; checked by the node.
+    pub user: UserId,
+    /// The session's id, minted by the node.
+    pub session: SessionId,
+    /// SHA-256 of the token the client gets.
+    pub token: CodeHash,
+    /// The device: one of the user's, else a new one is made with this id.
+    pub device: DeviceId,
+    /// The version of the credential the password was checked against.
+    pub credential_version: u64,
+    /// The password's hash anew, where parameters have changed.
+    pub rehashed: Option<String>,
+}
+
+impl core::fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SignIn").field("user", &self.user).field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+/// A password set by a one-time code, and a session to open.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Enrol {
+    /// SHA-256 of the one-time code; `apply` compares it.
+    pub code: CodeHash,
+    /// The new password's hash.
+    pub password: String,
+    /// The session to open; its `credential_version` is not used.
+    pub sign_in: SignIn,
+}
+
+impl core::fmt::Debug for Enrol {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Enrol").field("sign_in", &self.sign_in).finish_non_exhaustive()
+    }
+}
+
+/// A user to create.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewUser {
+    /// Minted by the node.
+    pub id: UserId,
+    /// What it stands for.
+    pub kind: UserKind,
+    /// Whose people it belongs to.
+    pub realm: Realm,
+    /// Unique for ever.
+    pub login: String,
+    /// What people see.
+    pub display_name: String,
+    /// May be empty.
+    pub unit: String,
+    /// Words of name and unit to find it by, folded by the node (Unicode tables differ between releases).
+    pub words: Vec<String>,
+    /// Sorted, no two of one system.
+    pub external_ids: Vec<ExternalId>,
+    /// The entitlement to message.
+    pub may_message: bool,
+    /// Sorted; only an administrator gives any.
+    pub permissions: Vec<PermissionSet>,
+    /// SHA-256 of the one-time code, if one was made.
+    pub enrolment: Option<CodeHash>,
+}
+
+/// Changes of a user: what is none stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UpdateUser {
+    /// Which.
+    pub id: UserId,
+    /// The version the change was made on; 0 takes any.
+    pub version: u64,
+    /// New display name, with the words that come with it.
+    pub display_name: Option<String>,
+    /// New unit.
+    pub unit: Option<String>,
+    /// New words, when name or unit changes.
+    pub words: Option<Vec<String>>,
+    /// New external ids.
+    pub external_ids: Option<Vec<ExternalId>>,
+    /// New entitlement.
+    pub may_message: Option<bool>,
+    /// New permission sets.
+    pub permissions: Option<Vec<PermissionSet>>,
+}
+
+/// A new password of one's own.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SetPassword {
+    /// Argon2id as a PHC string.
+    pub password: String,
+    /// The version of the credential the old password was checked against.
+    pub credential_version: u64,
+}
+
+impl core::fmt::Debug for SetPassword {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SetPassword").finish_non_exhaustive()
+    }
+}
+
+/// A conversation to create; its creator takes part as owner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CreateConversation {
+    /// Minted by the node.
+    pub id: ConversationId,
+    /// What it is for.
+    pub kind: ConversationKind,
+    /// The sealed title.
+    pub title: Vec<u8>,
+    /// The history policy; it must exist.
+    pub history: PolicyRef,
+    /// The patient of a care team.
+    pub subject: Option<UserId>,
+    /// Everyone but the creator, at most `PARTICIPANTS_PER_COMMAND_MAX`.
+    pub participants: Vec<(Principal, Part)>,
+}
+
+/// Changes of a conversation: what is none stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UpdateConversation {
+    /// Which.
+    pub id: ConversationId,
+    /// The version the change was made on; 0 takes any.
+    pub version: u64,
+    /// New sealed title.
+    pub title: Option<Vec<u8>>,
+    /// New policy, for those who are added from now on.
+    pub history: Option<PolicyRef>,
+    /// Whether it takes messages.
+    pub open: Option<bool>,
+}
+
+/// A message to post.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Post {
+    /// Where.
+    pub conversation: ConversationId,
+    /// The place it is written from, if not the sender's own device.
+    pub location: Option<UserId>,
+    /// What stays clear.
+    pub header: Header,
+    /// What does not.
+    pub sealed: Sealed,
+}
+
+/// A status to set; without any it is cleared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetStatus {
+    /// What the user says.
+    pub availability: Option<Availability>,
+    /// The sealed text; may be empty.
+    pub text: Vec<u8>,
+    /// When it ceases to hold.
+    pub expires: Option<Timestamp>,
+}

@@ -1,0 +1,159 @@
+//! Every bound of the product, in one file (P7). Sizes are bytes, times milliseconds, unless the name says otherwise.
+
+/// Longest message text, in bytes of UTF-8.
+pub const MESSAGE_TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Longest sealed payload of a message: the text and what sealing adds.
+pub const MESSAGE_PAYLOAD_BYTES_MAX: usize = MESSAGE_TEXT_BYTES_MAX + 512;
+/// Most principals one message may mention.
+pub const MENTIONS_MAX: usize = 64;
+
+/// Shortest and longest login name, in bytes; it is ASCII.
+pub const LOGIN_NAME_BYTES_MIN: usize = 2;
+/// See [`LOGIN_NAME_BYTES_MIN`].
+pub const LOGIN_NAME_BYTES_MAX: usize = 64;
+/// Longest display name, in bytes of UTF-8.
+pub const DISPLAY_NAME_BYTES_MAX: usize = 128;
+/// Longest unit ("Cardiology, ward 3"), in bytes of UTF-8.
+pub const UNIT_BYTES_MAX: usize = 128;
+/// Most external ids of one user.
+pub const EXTERNAL_IDS_MAX: usize = 8;
+/// Longest system or value of an external id.
+pub const EXTERNAL_ID_BYTES_MAX: usize = 128;
+/// Longest conversation title, in bytes of UTF-8.
+pub const TITLE_BYTES_MAX: usize = 256;
+/// Longest status text, in bytes of UTF-8.
+pub const STATUS_TEXT_BYTES_MAX: usize = 256;
+/// Shortest password, in characters: length rather than composition rules.
+pub const PASSWORD_CHARS_MIN: usize = 10;
+/// Longest password, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 512;
+/// Longest stored password hash (a PHC string).
+pub const PASSWORD_HASH_BYTES_MAX: usize = 256;
+
+/// Most participants of one conversation.
+pub const PARTICIPANTS_MAX: usize = 2_048;
+/// Most principals added by one command.
+pub const PARTICIPANTS_PER_COMMAND_MAX: usize = 1_024;
+/// Most conversations one user takes part in at a time.
+pub const CONVERSATIONS_PER_USER_MAX: usize = 4_096;
+/// Most visible intervals of one participant in one conversation (joined, left, joined again …).
+pub const INTERVALS_MAX: usize = 64;
+/// Most devices of one user.
+pub const DEVICES_PER_USER_MAX: usize = 32;
+/// Most sessions of one user that have not ended.
+pub const SESSIONS_PER_USER_MAX: usize = 16;
+/// Up to this many participants everyone sees each receipt; above it the author asks for them.
+pub const RECEIPT_EVENTS_PARTICIPANTS_MAX: u32 = 32;
+/// Most users created by one command.
+pub const USERS_PER_COMMAND_MAX: usize = 500;
+
+/// How many unanswered-for numbers a device may have: it may use [settled, settled + this).
+pub const REQUEST_WINDOW: u64 = 1_024;
+/// How long answers are kept after a device's last write.
+pub const ANSWERS_KEPT_MS: u64 = 30 * DAY_MS;
+/// How long events are kept; an older cursor has expired.
+pub const EVENTS_KEPT_MS: u64 = 30 * DAY_MS;
+/// A session that is not used for this long ends.
+pub const SESSION_IDLE_MS_MAX: u64 = 14 * DAY_MS;
+/// A session ends this long after sign-in, whatever it does.
+pub const SESSION_MS_MAX: u64 = 90 * DAY_MS;
+/// An enrolment code is good for this long.
+pub const ENROLMENT_MS_MAX: u64 = 7 * DAY_MS;
+/// A day.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A node renews its lease this often.
+pub const NODE_LEASE_RENEW_MS: u64 = 3_000;
+/// The leader gives up on a node that has not renewed for this long, counted on the leader's monotonic clock.
+pub const NODE_LEASE_MS: u64 = 15_000;
+/// Sessions of a dead node stay in grace for this long before they go offline.
+pub const GRACE_MS: u64 = 45_000;
+/// Most timers one tick fires; the rest waits for the next.
+pub const TIMERS_PER_TICK_MAX: usize = 500;
+/// The leader ticks this often while timers are due.
+pub const TICK_MS: u64 = 1_000;
+/// Most session changes in one presence command.
+pub const PRESENCE_CHANGES_MAX: usize = 1_000;
+/// Most confirmations folded into one command.
+pub const CONFIRMATIONS_MAX: usize = 2_000;
+/// Confirmations wait this long to be folded.
+pub const CONFIRM_FOLD_MS: u64 = 100;
+/// Most users whose presence one stream watches.
+pub const PRESENCE_WATCH_MAX: usize = 500;
+/// Presence of one user reaches a watcher at most this often.
+pub const PRESENCE_INTERVAL_MS: u64 = 1_000;
+/// A typing notice is shown for this long.
+pub const TYPING_MS: u64 = 6_000;
+
+/// Largest page of any list.
+pub const PAGE_SIZE_MAX: u32 = 500;
+/// Page size when none is asked for.
+pub const PAGE_SIZE_DEFAULT: u32 = 50;
+/// Largest answer of a list, whatever the page size.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Unread messages are counted up to this many.
+pub const UNREAD_COUNT_MAX: u32 = 100;
+
+/// Most envelopes in one log entry.
+pub const ENVELOPES_PER_ENTRY_MAX: usize = 1_024;
+/// Most bytes of envelopes in one log entry.
+pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
+/// Largest single envelope: a command for 500 users or 1,024 participants fits.
+pub const ENVELOPE_BYTES_MAX: usize = 512 * 1024;
+/// Most bytes of log entries in one append to a peer (at least one entry).
+pub const APPEND_BYTES_MAX: usize = 1024 * 1024;
+/// Most envelopes that wait for the leader's next batch.
+pub const PROPOSALS_WAITING_MAX: usize = 8_192;
+/// Most bytes of envelopes that wait for the leader's next batch.
+pub const PROPOSAL_BYTES_WAITING_MAX: usize = 32 * 1024 * 1024;
+/// Log entries proposed and not yet applied; more wait, so that batches grow under load.
+pub const ENTRIES_IN_FLIGHT_MAX: usize = 8;
+/// Most bytes of log entries waiting for the log writer.
+pub const LOG_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most bytes of one batch of the log writer.
+pub const LOG_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Recent log entries kept in memory for replication and apply.
+pub const LOG_TAIL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Log entries kept behind the newest snapshot.
+pub const LOG_KEPT_ENTRIES_MAX: u64 = 100_000;
+/// Log bytes kept behind the newest snapshot; the smaller of the two bounds counts.
+pub const LOG_KEPT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// A snapshot is made after this much log.
+pub const SNAPSHOT_LOG_BYTES: u64 = 256 * 1024 * 1024;
+/// A snapshot is made after this time if anything changed.
+pub const SNAPSHOT_MS: u64 = 30 * 60 * 1000;
+/// Chunk in which snapshot files travel.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Largest request a client may send.
+pub const CLIENT_REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// Largest message between nodes.
+pub const PEER_MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest a call may take when the client gives no deadline.
+pub const CALL_MS_DEFAULT: u64 = 10_000;
+/// Longest a call may take, whatever the client says.
+pub const CALL_MS_MAX: u64 = 60_000;
+/// Longest a read waits for this node to catch up with the client's cursor.
+pub const READ_WAIT_MS_MAX: u64 = 1_000;
+/// Without word from a leader for this long, reads are stale.
+pub const STALE_AFTER_MS: u64 = 1_000;
+/// Stale reads are answered for this long without a majority.
+pub const STALE_READS_MS_MAX: u64 = 8 * 60 * 60 * 1000;
+/// Most sync streams of one session.
+pub const STREAMS_PER_SESSION_MAX: usize = 2;
+/// Most sync streams of one node.
+pub const STREAMS_PER_NODE_MAX: usize = 20_000;
+/// Events waiting for one slow reader; then it is cut off with its cursor.
+pub const STREAM_QUEUE_EVENTS_MAX: usize = 1_024;
+/// An idle stream gets a progress mark this often.
+pub const STREAM_PROGRESS_MS: u64 = 15_000;
+/// Calls a session may make a second, and in one burst.
+pub const CALLS_PER_SECOND_MAX: u32 = 500;
+/// See [`CALLS_PER_SECOND_MAX`].
+pub const CALLS_BURST_MAX: u32 = 2_000;
+/// Sends one streaming call may have unanswered; reading stops until answers have gone out.
+pub const SENDS_IN_FLIGHT_MAX: usize = 512;
+/// Sign-ins hashed at a time on one node (Argon2 takes memory and time).
+pub const PASSWORD_HASHES_AT_ONCE: usize = 2;
+/// Sign-ins waiting for a place; more are refused.
+pub const PASSWORD_HASHES_WAITING_MAX: usize = 256;

@@ -1,0 +1,172 @@
+//! What comes of a command.
+
+use alloc::vec::Vec;
+
+use crate::id::{ConversationId, DeviceId, EventNumber, Seq, SessionId, Timestamp, UserId};
+
+/// A reply and the cursor it reflects. Kept for the device, so that a retry gets the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// What came of it.
+    pub result: Result<Reply, Reject>,
+    /// The newest event when it was applied: reads that wait for it see its effect.
+    pub cursor: EventNumber,
+}
+
+/// What was done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// It was done; there is nothing to say.
+    Done,
+    /// A message has its place.
+    Posted {
+        /// Its seq.
+        seq: Seq,
+        /// Its cluster time.
+        at: Timestamp,
+    },
+    /// A session is open.
+    SignedIn {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        session: SessionId,
+        /// On which device: the one asked for, or a new one.
+        device: DeviceId,
+        /// When it ends if it is not used.
+        expires: Timestamp,
+        /// The device's lowest free number: it goes on from here.
+        next_number: u64,
+    },
+    /// A conversation exists; a direct one may have existed before.
+    Conversation {
+        /// Which.
+        id: ConversationId,
+        /// Whether this command created it.
+        created: bool,
+    },
+    /// Users exist, in the order asked for.
+    Users(Vec<UserId>),
+    /// Something changed and has this version now.
+    Version(u64),
+}
+
+/// A refusal: deterministic, replicated, the client's to handle. Every variant has a number and a stable reason.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Reject {
+    /// No such session, or it has ended.
+    #[error("the session has ended or never was; sign in again")]
+    NoSession,
+    /// Absent, or not theirs to know of.
+    #[error("not found")]
+    NotFound,
+    /// Known to them, but not theirs to do.
+    #[error("not permitted")]
+    NotPermitted,
+    /// The number was used for other content.
+    #[error("this request number was used before with other content; use a new number")]
+    RequestIdReused,
+    /// The number is below what the device has settled: whether it was carried out cannot be told any more.
+    #[error("this request number is too old to tell whether it was carried out")]
+    DedupExpired,
+    /// The number is too far ahead.
+    #[error("too many unsettled requests; settle answered numbers first")]
+    WindowExceeded,
+    /// A user name, or a device or conversation id, is taken.
+    #[error("already taken: item {0} of the request")]
+    Taken(u32),
+    /// Something in the request is not valid; the field says what.
+    #[error("not valid: {0}")]
+    Invalid(Field),
+    /// The limit is reached.
+    #[error("the limit is reached: {0}")]
+    Limit(Field),
+    /// It was changed since the version named.
+    #[error("changed meanwhile; its version is now {0}")]
+    VersionMismatch(u64),
+    /// The conversation takes no messages.
+    #[error("the conversation is closed")]
+    ConversationClosed,
+    /// The one-time code is wrong, used up or too old.
+    #[error("the code is wrong, was used, or has expired")]
+    BadCode,
+    /// The password was changed while it was checked.
+    #[error("the password was changed meanwhile")]
+    CredentialChanged,
+    /// The account is deactivated.
+    #[error("the account is deactivated")]
+    Deactivated,
+    /// The account is not entitled to message.
+    #[error("the account is not entitled to message")]
+    NotEntitled,
+    /// The cluster has been founded already, or not yet.
+    #[error("the cluster is not in a state for this")]
+    WrongPhase,
+    /// A node spoke with an epoch that is over.
+    #[error("the node's lease is over")]
+    LeaseOver,
+}
+
+/// The part of a request that a refusal is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u16)]
+#[expect(missing_docs, reason = "each is the name of a field")]
+pub enum Field {
+    Login = 1,
+    DisplayName = 2,
+    Unit = 3,
+    ExternalIds = 4,
+    Permissions = 5,
+    Participants = 6,
+    Conversations = 7,
+    Title = 8,
+    History = 9,
+    Subject = 10,
+    Mentions = 11,
+    ReplyTo = 12,
+    Supersedes = 13,
+    ExpiresAt = 14,
+    Payload = 15,
+    Kind = 16,
+    Sessions = 17,
+    Devices = 18,
+    Users = 19,
+    StatusText = 20,
+    Location = 21,
+    Intervals = 22,
+    Password = 23,
+    Part = 24,
+    Batch = 25,
+}
+
+impl core::fmt::Display for Field {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Login => "login name",
+            Self::DisplayName => "display name",
+            Self::Unit => "unit",
+            Self::ExternalIds => "external ids",
+            Self::Permissions => "permission sets",
+            Self::Participants => "participants",
+            Self::Conversations => "conversations of one user",
+            Self::Title => "title",
+            Self::History => "history policy",
+            Self::Subject => "patient",
+            Self::Mentions => "mentions",
+            Self::ReplyTo => "message replied to",
+            Self::Supersedes => "message superseded",
+            Self::ExpiresAt => "expiry",
+            Self::Payload => "payload",
+            Self::Kind => "kind",
+            Self::Sessions => "sessions of one user",
+            Self::Devices => "devices of one user",
+            Self::Users => "users",
+            Self::StatusText => "status text",
+            Self::Location => "location",
+            Self::Intervals => "times of joining and leaving",
+            Self::Password => "password",
+            Self::Part => "part in the conversation",
+            Self::Batch => "items in one request",
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! What the replicated state consists of: tables of rows, each with its key.
+
+use alloc::string::String;
+
+use crate::conversation::{Conversation, HistoryPolicy, Participant};
+use crate::event::{EventBody, Scope};
+use crate::id::{
+    ClusterId, ConversationId, DeviceId, EventNumber, Lineage, NodeId, Seq, SessionId, Timestamp, UserId,
+};
+use crate::message::Message;
+use crate::presence::{NodeLease, Status};
+use crate::principal::Principal;
+use crate::record::Record;
+use crate::reply::Answer;
+use crate::session::{Attachment, Device, Receipt, Session};
+use crate::user::{Credential, User};
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $number:literal $name:ident($($key:ty),*) => $row:ty;)*) => {
+        /// A table. Its number is the first byte of its keys and never reused.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Table { $($(#[$doc])* $name = $number,)* }
+
+        impl Table {
+            /// Every table, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+
+        /// The key of a row. Keys of one table sort as their bytes do (`codec`).
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Key { $($(#[$doc])* $name($($key),*),)* }
+
+        impl Key {
+            /// The table it is a key of.
+            #[must_use]
+            pub const fn table(&self) -> Table {
+                match self { $(Self::$name(..) => Table::$name,)* }
+            }
+        }
+
+        /// The value of a row.
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub enum Row { $($(#[$doc])* $name($row),)* }
+
+        impl Row {
+            /// The table it is a row of.
+            #[must_use]
+            pub const fn table(&self) -> Table {
+                match self { $(Self::$name(_) => Table::$name,)* }
+            }
+        }
+    };
+}
+
+tables! {
+    /// The one row about the cluster as such, present from founding on.
+    1 Cluster() => Cluster;
+    /// Cluster time, last event, and what else changes with every entry.
+    2 Heads() => Heads;
+    /// Accounts.
+    3 User(UserId) => User;
+    /// Who has a login name; never removed.
+    4 Login(String) => UserId;
+    /// Words to find a user by.
+    5 Word(String, UserId) => ();
+    /// What proves a user.
+    6 Credential(UserId) => Credential;
+    /// Devices.
+    7 Device(DeviceId) => Device;
+    /// The devices of a user.
+    8 UserDevice(UserId, DeviceId) => ();
+    /// Answers kept for a device, by number, with the hash of what was asked.
+    9 Answer(DeviceId, u64) => KeptAnswer;
+    /// Sessions, those that ended among them until they are forgotten.
+    10 Session(SessionId) => Session;
+    /// The sessions of a user.
+    11 UserSession(UserId, SessionId) => ();
+    /// The sessions attached to a node in one of its epochs.
+    12 Attached(Attachment, SessionId) => ();
+    /// Conversations.
+    13 Conversation(ConversationId) => Conversation;
+    /// The direct conversation of two users, the lower id first.
+    14 Direct(UserId, UserId) => ConversationId;
+    /// Who takes part, or did.
+    15 Participant(ConversationId, Principal) => Participant;
+    /// The conversations of a principal: true while they take part, false when they only may still look.
+    16 Participation(Principal, ConversationId) => bool;
+    /// Messages.
+    17 Message(ConversationId, Seq) => Message;
+    /// How far devices have come.
+    18 Receipt(ConversationId, Principal, DeviceId) => Receipt;
+    /// Events of a conversation.
+    19 ConversationEvent(ConversationId, EventNumber) => StoredEvent;
+    /// Events of a user.
+    20 UserEvent(UserId, EventNumber) => StoredEvent;
+    /// Where an event is, for dropping it when it is too old.
+    21 EventScope(EventNumber) => (Scope, Timestamp);
+    /// What users say of themselves.
+    22 Status(UserId) => Status;
+    /// Node leases.
+    23 NodeLease(NodeId) => NodeLease;
+    /// What is due when.
+    24 Timer(Timestamp, Timer) => ();
+    /// Documents of history policy, by id and version.
+    25 Policy(u32, u32) => HistoryPolicy;
+    /// The audit log, from 0.
+    26 Record(u64) => Record;
+    /// How many active conversations a principal has.
+    27 ParticipationCount(Principal) => u32;
+}
+
+/// The cluster as such.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Fixed at founding.
+    pub id: ClusterId,
+    /// New at each refounding.
+    pub lineage: Lineage,
+    /// What people call it.
+    pub name: String,
+    /// What `apply` may do.
+    pub feature_level: u32,
+    /// Key of the hash that recognises a repeated request.
+    pub request_key: [u8; 32],
+    /// When it was founded.
+    pub founded: Timestamp,
+}
+
+impl core::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Cluster").field("id", &self.id).field("lineage", &self.lineage).finish_non_exhaustive()
+    }
+}
+
+/// What changes with every entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Heads {
+    /// Cluster time: never goes back.
+    pub clock: Timestamp,
+    /// The newest event.
+    pub event: EventNumber,
+    /// Events up to here have been dropped.
+    pub events_dropped: EventNumber,
+    /// Records in the audit log.
+    pub records: u64,
+}
+
+/// An answer kept for a retry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeptAnswer {
+    /// The keyed hash of what was asked.
+    pub content: [u8; 16],
+    /// What was answered.
+    pub answer: Answer,
+}
+
+/// An event as it is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoredEvent {
+    /// Cluster time.
+    pub at: Timestamp,
+    /// What changed.
+    pub body: EventBody,
+}
+
+/// What fires when its time comes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Timer {
+    /// A session ends if it was not used. Kind byte 1.
+    SessionExpiry(SessionId),
+    /// A device's answers are dropped if it did not write since. Kind byte 2.
+    AnswersExpiry(DeviceId),
+    /// A status ceases to hold. Kind byte 3.
+    StatusExpiry(UserId),
+    /// Sessions of a dead node go offline. Kind byte 4; the id is node ‖ epoch.
+    GraceEnd(Attachment),
+    /// Old events are dropped. Kind byte 5; there is one such timer.
+    EventsExpiry,
+}
