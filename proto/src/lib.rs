@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The wire contract: what clients speak ([`v1`]) and what nodes speak among themselves ([`peer`]), generated from
+//! `proto/`. The .proto files are the reference.
+#![expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated; documented in the .proto files")]
+
+/// `tricord.v1`: clients.
+pub mod v1 {
+    tonic::include_proto!("tricord.v1");
+}
+
+/// `tricord.peer.v1`: nodes among themselves.
+pub mod peer {
+    tonic::include_proto!("tricord.peer.v1");
+}
+
+/// The descriptors of all services, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,149 @@
+//! What the services ask of consensus: put a command, read what is applied here, know how fresh that is.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use state::View;
+use tokio::sync::watch;
+use types::row::Heads;
+use types::{ConversationId, Envelope, Event, NodeId, Slot, UserId};
+
+/// A running node, as the services see it. Cheap to clone.
+pub trait Handle: Clone + Send + Sync + 'static {
+    /// What is applied here, as of one moment.
+    type View: View<Fault = store::Fault> + Send + 'static;
+
+    /// This node's identity.
+    fn node(&self) -> NodeId;
+
+    /// Puts a command to the cluster and waits until it is applied on the leader. Forwarded when another node leads, tried again
+    /// across a change of leader until `deadline`: session commands carry a number that makes this safe, node commands are idempotent.
+    fn propose(
+        &self,
+        envelope: Envelope,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<types::reply::Answer, ProposeError>> + Send;
+
+    /// A consistent view of what is applied here now.
+    fn view(&self) -> Self::View;
+
+    /// The heads applied here; changes after each batch is readable through [`Handle::view`].
+    fn heads(&self) -> watch::Receiver<Heads>;
+
+    /// Waits until everything acknowledged anywhere before this call is applied here (ReadIndex, batched).
+    fn read_barrier(&self, deadline: Instant) -> impl Future<Output = Result<(), BarrierError>> + Send;
+
+    /// For how long this node has had no word from a leader, or as leader from a majority; none: it has, within the last second.
+    fn stale_age(&self) -> Option<Duration>;
+
+    /// The cluster as this node sees it.
+    fn status(&self) -> ClusterStatus;
+
+    /// Tells the other nodes that someone is typing. Dropped when they are busy.
+    fn send_typing(&self, typing: Typing);
+}
+
+/// One batch as it was applied here, for the hub of the services. Sent in order, without gaps, after the commit.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// Heads after the batch.
+    pub heads: Heads,
+    /// The batch's events, ascending.
+    pub events: Arc<[Event]>,
+    /// Users whose presence may look different now.
+    pub presence: Arc<[UserId]>,
+    /// The whole state was replaced by a snapshot: what came between is not among `events`.
+    pub replaced: bool,
+}
+
+/// Someone is typing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Typing {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who.
+    pub user: UserId,
+}
+
+/// Why a command got no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// No leader could be reached before the deadline; the command was not sent to any.
+    #[error("no majority of nodes answers; nothing was written")]
+    NoMajority,
+    /// It was sent, and no answer came before the deadline: it may yet be carried out.
+    #[error("not confirmed; trying again with the same number is safe")]
+    OutcomeUnknown,
+    /// Too much waits already; nothing was written.
+    #[error("too many requests are waiting; nothing was written")]
+    Overloaded,
+    /// Larger than `ENVELOPE_BYTES_MAX`; nothing was written.
+    #[error("the request is too large by {0} bytes")]
+    TooLarge(usize),
+    /// This node is stopping; nothing was written.
+    #[error("this node is stopping")]
+    ShuttingDown,
+}
+
+/// Why a read could not be made linearizable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BarrierError {
+    /// No leader confirmed by a majority answered before the deadline.
+    #[error("no majority of nodes answers")]
+    NoMajority,
+    /// This node did not catch up before the deadline.
+    #[error("this node is behind")]
+    Behind,
+}
+
+/// The cluster as one node sees it.
+#[derive(Clone, Debug)]
+pub struct ClusterStatus {
+    /// The Raft term.
+    pub term: u64,
+    /// The leader, as far as known.
+    pub leader: Option<NodeId>,
+    /// All three, by slot.
+    pub nodes: [NodeStatus; 3],
+}
+
+/// One node as another sees it.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    /// Its place.
+    pub slot: Slot,
+    /// Its identity.
+    pub node: NodeId,
+    /// It is this node, or answered within a second.
+    pub reachable: bool,
+    /// What it does.
+    pub role: Role,
+    /// The newest log index it has applied, as last heard.
+    pub applied: u64,
+    /// The newest log index it has, as last heard.
+    pub last_log: u64,
+    /// Its software, as last heard; may be empty.
+    pub version: String,
+    /// Where clients reach it, as last heard; may be empty.
+    pub client_address: String,
+    /// When it was last heard of, by cluster time; none: now, or never.
+    pub last_seen: Option<types::Timestamp>,
+    /// Sync streams open there, as last heard.
+    pub streams: u32,
+}
+
+/// What a node does in the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Not known.
+    Unknown,
+    /// Orders all writes.
+    Leader,
+    /// Follows.
+    Follower,
+    /// Stands for election.
+    Candidate,
+    /// Catches up without a vote.
+    Learner,
+}
