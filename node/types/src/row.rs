@@ -108,6 +108,8 @@ tables! {
     26 Record(u64) => Record;
     /// How many active conversations a principal has.
     27 ParticipationCount(Principal) => u32;
+    /// The words of a user in `Word`, so that a change of name takes the old ones away.
+    28 UserWord(UserId, String) => ();
 }
 
 /// The cluster as such.
