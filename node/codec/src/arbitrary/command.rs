@@ -1,0 +1,116 @@
+//! What is in the log.
+
+use proptest::prelude::*;
+use types::command::{
+    Author, Command, Confirmation, Connections, CreateConversation, Enrol, Entry, Envelope, Found, Lease, NewUser,
+    Post, Request, SetPassword, SetStatus, SignIn, UpdateConversation, UpdateUser,
+};
+use types::presence::Connection;
+
+use super::conversation::{header, history_policy, kind as conversation_kind, part, policy_ref, sealed};
+use super::primitive::*;
+use super::user::{availability, external_id, kind as user_kind, permission, realm};
+
+structs!(
+    /// An entry of up to three envelopes.
+    pub entry: Entry { at: timestamp(), envelopes: list(envelope()) }
+);
+structs!(
+    /// An envelope around any command.
+    pub envelope: Envelope { origin: node_id(), author: author(), command: command() }
+);
+structs!(request: Request { session: session_id(), number: number(), settled: number(), content: bytes16() });
+structs!(found: Found {
+    cluster: cluster_id(), lineage: lineage(), name: text(), feature_level: number32(), request_key: bytes32(),
+    admin: new_user(),
+});
+structs!(lease: Lease { epoch: number() });
+structs!(connections: Connections { epoch: number(), changes: list((session_id(), connection()).boxed()) });
+structs!(confirmation: Confirmation {
+    session: session_id(), conversation: conversation_id(), delivered: seq(), displayed: seq(),
+});
+structs!(sign_in: SignIn {
+    user: user_id(), session: session_id(), token: bytes32(), device: device_id(), credential_version: number(),
+    rehashed: maybe(text()),
+});
+structs!(enrol: Enrol { code: bytes32(), password: text(), sign_in: sign_in() });
+structs!(new_user: NewUser {
+    id: user_id(), kind: user_kind(), realm: realm(), login: text(), display_name: text(), unit: text(),
+    words: list(text());
+    external_ids: list(external_id()), may_message: any::<bool>(), permissions: list(permission()),
+    enrolment: maybe(bytes32()),
+});
+structs!(update_user: UpdateUser {
+    id: user_id(), version: number(), display_name: maybe(text()), unit: maybe(text()), words: maybe(list(text())),
+    external_ids: maybe(list(external_id())), may_message: maybe(any::<bool>().boxed()),
+    permissions: maybe(list(permission())),
+});
+structs!(set_password: SetPassword { password: text(), credential_version: number() });
+structs!(create_conversation: CreateConversation {
+    id: conversation_id(), kind: conversation_kind(), title: bytes(), history: policy_ref(), subject: maybe(user_id()),
+    participants: list((principal(), part()).boxed()),
+});
+structs!(update_conversation: UpdateConversation {
+    id: conversation_id(), version: number(), title: maybe(bytes()), history: maybe(policy_ref()),
+    open: maybe(any::<bool>().boxed()),
+});
+structs!(post: Post {
+    conversation: conversation_id(), location: maybe(user_id()), header: header(), sealed: sealed(),
+});
+structs!(set_status: SetStatus {
+    availability: maybe(availability()), text: bytes(), expires: maybe(timestamp()),
+});
+
+fn author() -> BoxedStrategy<Author> {
+    prop_oneof![request().prop_map(Author::Session), Just(Author::Node)].boxed()
+}
+
+fn connection() -> BoxedStrategy<Connection> {
+    prop_oneof![Just(Connection::Active), timestamp().prop_map(Connection::Idle), Just(Connection::Gone)].boxed()
+}
+
+/// Any command.
+pub fn command() -> BoxedStrategy<Command> {
+    prop_oneof![of_nodes(), of_accounts(), of_conversations()].boxed()
+}
+
+fn of_nodes() -> BoxedStrategy<Command> {
+    prop_oneof![
+        found().prop_map(Command::Found),
+        lease().prop_map(Command::RenewLease),
+        (node_id(), lease()).prop_map(|(node, lease)| Command::ExpireLease(node, lease)),
+        Just(Command::Tick),
+        connections().prop_map(Command::Connections),
+        list(confirmation()).prop_map(Command::Confirm),
+        number32().prop_map(Command::RaiseFeatureLevel),
+    ]
+    .boxed()
+}
+
+fn of_accounts() -> BoxedStrategy<Command> {
+    prop_oneof![
+        sign_in().prop_map(Command::SignIn),
+        enrol().prop_map(Command::Enrol),
+        session_id().prop_map(Command::EndSession),
+        list(new_user()).prop_map(Command::CreateUsers),
+        update_user().prop_map(Command::UpdateUser),
+        user_id().prop_map(Command::DeactivateUser),
+        set_password().prop_map(Command::SetPassword),
+        (user_id(), bytes32()).prop_map(|(user, code)| Command::IssueEnrolment(user, code)),
+        set_status().prop_map(Command::SetStatus),
+    ]
+    .boxed()
+}
+
+fn of_conversations() -> BoxedStrategy<Command> {
+    prop_oneof![
+        create_conversation().prop_map(Command::CreateConversation),
+        update_conversation().prop_map(Command::UpdateConversation),
+        (conversation_id(), list((principal(), part()).boxed()))
+            .prop_map(|(id, all)| Command::AddParticipants(id, all)),
+        (conversation_id(), principal()).prop_map(|(id, principal)| Command::RemoveParticipant(id, principal)),
+        (policy_ref(), history_policy()).prop_map(|(id, policy)| Command::DefinePolicy(id, policy)),
+        post().prop_map(Command::Post),
+    ]
+    .boxed()
+}

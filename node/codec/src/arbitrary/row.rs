@@ -1,0 +1,60 @@
+//! Rows.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use types::row::{Cluster, Heads, KeptAnswer, StoredEvent};
+use types::{Key, Row, Table};
+
+use super::answer::answer;
+use super::conversation::{conversation, event_body, history_policy, message, participant, receipt, scope};
+use super::key::key;
+use super::primitive::*;
+use super::record::record;
+use super::user::{credential, device, node_lease, session, status, user};
+
+structs!(cluster: Cluster {
+    id: cluster_id(), lineage: lineage(), name: text(), feature_level: number32(), request_key: bytes32(),
+    founded: timestamp(),
+});
+structs!(heads: Heads { clock: timestamp(), event: event_number(), events_dropped: event_number(), records: number() });
+structs!(kept_answer: KeptAnswer { content: bytes16(), answer: answer() });
+structs!(stored_event: StoredEvent { at: timestamp(), body: event_body() });
+
+/// Any row of any table with any key of that table.
+pub fn row_and_key() -> BoxedStrategy<(Row, Key)> {
+    select(Table::ALL).prop_flat_map(|table| (row(table), key(table))).boxed()
+}
+
+/// Any row of this table.
+pub fn row(table: Table) -> BoxedStrategy<Row> {
+    match table {
+        Table::Cluster => cluster().prop_map(Row::Cluster).boxed(),
+        Table::Heads => heads().prop_map(Row::Heads).boxed(),
+        Table::User => user().prop_map(Row::User).boxed(),
+        Table::Login => user_id().prop_map(Row::Login).boxed(),
+        Table::Word => Just(Row::Word(())).boxed(),
+        Table::Credential => credential().prop_map(Row::Credential).boxed(),
+        Table::Device => device().prop_map(Row::Device).boxed(),
+        Table::UserDevice => Just(Row::UserDevice(())).boxed(),
+        Table::Answer => kept_answer().prop_map(Row::Answer).boxed(),
+        Table::Session => session().prop_map(Row::Session).boxed(),
+        Table::UserSession => Just(Row::UserSession(())).boxed(),
+        Table::Attached => Just(Row::Attached(())).boxed(),
+        Table::Conversation => conversation().prop_map(Row::Conversation).boxed(),
+        Table::Direct => conversation_id().prop_map(Row::Direct).boxed(),
+        Table::Participant => participant().prop_map(Row::Participant).boxed(),
+        Table::Participation => any::<bool>().prop_map(Row::Participation).boxed(),
+        Table::Message => message().prop_map(Row::Message).boxed(),
+        Table::Receipt => receipt().prop_map(Row::Receipt).boxed(),
+        Table::ConversationEvent => stored_event().prop_map(Row::ConversationEvent).boxed(),
+        Table::UserEvent => stored_event().prop_map(Row::UserEvent).boxed(),
+        Table::EventScope => (scope(), timestamp()).prop_map(Row::EventScope).boxed(),
+        Table::Status => status().prop_map(Row::Status).boxed(),
+        Table::NodeLease => node_lease().prop_map(Row::NodeLease).boxed(),
+        Table::Timer => Just(Row::Timer(())).boxed(),
+        Table::Policy => history_policy().prop_map(Row::Policy).boxed(),
+        Table::Record => record().prop_map(Row::Record).boxed(),
+        Table::UserWord => Just(Row::UserWord(())).boxed(),
+        Table::ParticipationCount => number32().prop_map(Row::ParticipationCount).boxed(),
+    }
+}

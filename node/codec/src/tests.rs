@@ -1,0 +1,3 @@
+//! Properties of all bytes.
+
+mod properties;

@@ -1,0 +1,9 @@
+//! The values that have bytes, declared.
+
+mod answer;
+mod command;
+mod conversation;
+mod primitive;
+mod record;
+mod row;
+mod user;

@@ -1,0 +1,63 @@
+//! What is in the log.
+
+use types::command::{
+    Author, Command, Confirmation, Connections, CreateConversation, Enrol, Entry, Envelope, Found, Lease, NewUser,
+    Post, Request, SetPassword, SetStatus, SignIn, UpdateConversation, UpdateUser,
+};
+use types::presence::Connection;
+
+use crate::declare::{choices, messages};
+
+messages! {
+    Entry { 1: at, 2: envelopes }
+    Envelope { 1: origin, 2: author, 3: command }
+    Request { 1: session, 2: number, 3: settled, 4: content }
+    Found { 1: cluster, 2: lineage, 3: name, 4: feature_level, 5: request_key, 6: admin }
+    Lease { 1: epoch }
+    Connections { 1: epoch, 2: changes }
+    Confirmation { 1: session, 2: conversation, 3: delivered, 4: displayed }
+    SignIn { 1: user, 2: session, 3: token, 4: device, 5: credential_version, 6: rehashed }
+    Enrol { 1: code, 2: password, 3: sign_in }
+    NewUser {
+        1: id, 2: kind, 3: realm, 4: login, 5: display_name, 6: unit, 7: words, 8: external_ids, 9: may_message,
+        10: permissions, 11: enrolment,
+    }
+    UpdateUser {
+        1: id, 2: version, 3: display_name, 4: unit, 5: words, 6: external_ids, 7: may_message, 8: permissions,
+    }
+    SetPassword { 1: password, 2: credential_version }
+    CreateConversation { 1: id, 2: kind, 3: title, 4: history, 5: subject, 6: participants }
+    UpdateConversation { 1: id, 2: version, 3: title, 4: history, 5: open }
+    Post { 1: conversation, 2: location, 3: header, 4: sealed }
+    SetStatus { 1: availability, 2: text, 3: expires }
+}
+
+choices! {
+    Author { 1: Session(request), 2: Node }
+    Connection { 1: Active, 2: Idle(since), 3: Gone }
+    // Numbers below 16 have a key of one byte; what is posted all day has one.
+    Command {
+        1: Post(post),
+        2: Confirm(1: confirmations),
+        3: Connections(connections),
+        4: Tick,
+        5: RenewLease(lease),
+        6: ExpireLease(1: node, 2: lease),
+        7: Found(found),
+        8: RaiseFeatureLevel(level),
+        9: SignIn(sign_in),
+        10: Enrol(enrol),
+        11: EndSession(session),
+        12: SetStatus(status),
+        16: CreateUsers(1: users),
+        17: UpdateUser(update),
+        18: DeactivateUser(user),
+        19: SetPassword(password),
+        20: IssueEnrolment(1: user, 2: code),
+        24: CreateConversation(conversation),
+        25: UpdateConversation(update),
+        26: AddParticipants(1: conversation, 2: participants),
+        27: RemoveParticipant(1: conversation, 2: principal),
+        28: DefinePolicy(1: policy, 2: document),
+    }
+}

@@ -1,0 +1,12 @@
+//! Rows that are of the state alone.
+
+use types::row::{Cluster, Heads, KeptAnswer, StoredEvent};
+
+use crate::declare::messages;
+
+messages! {
+    Cluster { 1: id, 2: lineage, 3: name, 4: feature_level, 5: request_key, 6: founded }
+    Heads { 1: clock, 2: event, 3: events_dropped, 4: records }
+    KeptAnswer { 1: content, 2: answer }
+    StoredEvent { 1: at, 2: body }
+}
