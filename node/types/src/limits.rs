@@ -157,3 +157,34 @@ pub const SENDS_IN_FLIGHT_MAX: usize = 512;
 pub const PASSWORD_HASHES_AT_ONCE: usize = 2;
 /// Sign-ins waiting for a place; more are refused.
 pub const PASSWORD_HASHES_WAITING_MAX: usize = 256;
+
+/// Longest that connecting to a peer may take, its handshake included.
+pub const PEER_CONNECT_MS_MAX: u64 = 500;
+/// A peer that owes an answer and has not been heard of for this long is taken for gone.
+pub const PEER_STALL_MS_MAX: u64 = 3_000;
+/// Connections of peers in their handshake at a time; more are dropped.
+pub const PEER_HANDSHAKES_MAX: usize = 32;
+/// Appends sent to one peer and not yet answered.
+pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
+/// Commands forwarded to the leader and not yet answered; more are refused.
+pub const FORWARDS_IN_FLIGHT_MAX: usize = 8_192;
+/// Most log entries of one apply call.
+pub const APPLY_ENTRIES_MAX: usize = 256;
+/// Most bytes of log entries of one apply call.
+pub const APPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Applied batches waiting for the services.
+pub const APPLIED_WAITING_MAX: usize = 1_024;
+/// Readers waiting for one round of ReadIndex; more are refused.
+pub const READERS_WAITING_MAX: usize = 4_096;
+/// Typing notices waiting for a peer; more are dropped.
+pub const TYPING_WAITING_MAX: usize = 256;
+/// Nodes tell each other of themselves, and sample each other's clocks, this often.
+pub const GOSSIP_MS: u64 = 500;
+/// A sample of a peer's clock is good for this long.
+pub const CLOCK_SAMPLE_MS_MAX: u64 = 10_000;
+/// Clocks that are further apart than this do not agree.
+pub const CLOCK_SPREAD_MS_MAX: u64 = 1_000;
+/// Longest software version or address a node tells of itself.
+pub const NODE_REPORT_TEXT_BYTES_MAX: usize = 256;
+/// Longest that handing over leadership may take when a node stops.
+pub const HANDOVER_MS_MAX: u64 = 2_000;
