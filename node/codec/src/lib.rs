@@ -1,6 +1,6 @@
 //! Values to bytes and back, and the layout of keys. What bytes look like is known here and nowhere else.
 //!
-//! Shape: a format byte, then protobuf's wire format held to one spelling for each value: fields ascend, defaults are
+//! Shape: a format byte and a length, then protobuf's wire format held to one spelling for each value: fields ascend, defaults are
 //! left out, numbers are as short as they can be. So equal values have equal bytes on every node and in every release,
 //! and bytes can be hashed and compared (ADR 2026-11-22-own-encodings).
 //!
@@ -52,8 +52,8 @@ pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope, Error> {
     format::decode(bytes, "Envelope")
 }
 
-/// Bytes `encode_envelope` would give, without writing them. In an entry the envelope takes at most four more: a key
-/// and a length, without the format byte.
+/// Bytes `encode_envelope` would give, without writing them. It is also what the envelope adds to an entry, where a
+/// field's key stands in place of the format byte.
 #[must_use]
 pub fn envelope_len(envelope: &Envelope) -> usize {
     format::encoded_len(envelope)

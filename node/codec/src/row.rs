@@ -1,4 +1,4 @@
-//! Rows and audit records: a format byte, then the value.
+//! Rows and audit records: format, length, value.
 
 use types::record::Record;
 use types::{Row, Table};

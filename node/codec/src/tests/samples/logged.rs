@@ -1,0 +1,157 @@
+//! What is in the log, and what comes of it.
+
+use types::command::*;
+use types::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
+use types::presence::{Availability, Connection};
+use types::reply::{Answer, Field, Reject, Reply};
+use types::user::{PermissionSet, Realm, UserKind};
+use types::{Author, Command, Entry, Envelope, EventNumber, NodeId, Principal, Request, Seq, Timestamp};
+use types::{ClusterId, Lineage};
+
+use super::*;
+
+pub(in crate::tests) fn entry() -> Entry {
+    Entry { at: AT, envelopes: envelopes().into_iter().take(2).collect() }
+}
+
+/// One envelope for every command.
+pub(in crate::tests) fn envelopes() -> Vec<Envelope> {
+    let request = Request { session: SESSION, number: 300, settled: 299, content: [0x49; 16] };
+    let node = |command| Envelope { origin: NodeId(5), author: Author::Node, command };
+    let user = |command| Envelope { origin: NodeId(6), author: Author::Session(request.clone()), command };
+    of_nodes().into_iter().map(node).chain(of_users().into_iter().map(user)).collect()
+}
+
+fn of_nodes() -> Vec<Command> {
+    let confirmation =
+        |delivered| Confirmation { session: SESSION, conversation: TALK, delivered: Seq(delivered), displayed: Seq(7) };
+    vec![
+        Command::Found(Found {
+            cluster: ClusterId([0x5A; 16]),
+            lineage: Lineage([0x6B; 16]),
+            name: "St. Elsewhere".to_owned(),
+            feature_level: 1,
+            request_key: [0x7C; 32],
+            admin: new_user(),
+        }),
+        Command::RenewLease(Lease { epoch: 3 }),
+        Command::ExpireLease(NodeId(7), Lease { epoch: 2 }),
+        Command::Tick,
+        Command::Connections(Connections {
+            epoch: 3,
+            changes: vec![
+                (SESSION, Connection::Active),
+                (SESSION, Connection::Idle(Timestamp(0))),
+                (SESSION, Connection::Gone),
+            ],
+        }),
+        Command::Confirm(vec![confirmation(9), confirmation(10)]),
+        Command::RaiseFeatureLevel(2),
+        Command::SignIn(sign_in()),
+        Command::Enrol(Enrol { code: [0x8D; 32], password: "$argon2id$".to_owned(), sign_in: sign_in() }),
+    ]
+}
+
+fn of_users() -> Vec<Command> {
+    vec![
+        Command::EndSession(SESSION),
+        Command::CreateUsers(vec![new_user()]),
+        Command::UpdateUser(UpdateUser {
+            id: BEN,
+            version: 4,
+            display_name: Some("Ben".to_owned()),
+            unit: Some(String::new()),
+            words: Some(vec!["ben".to_owned()]),
+            external_ids: Some(Vec::new()),
+            may_message: Some(false),
+            permissions: Some(vec![PermissionSet::Helpdesk]),
+        }),
+        Command::DeactivateUser(BEN),
+        Command::SetPassword(SetPassword { password: "$argon2id$".to_owned(), credential_version: 6 }),
+        Command::IssueEnrolment(BEN, [0x9E; 32]),
+        Command::CreateConversation(CreateConversation {
+            id: TALK,
+            kind: ConversationKind::CareTeam,
+            title: b"title".to_vec(),
+            history: PolicyRef { id: 2, version: 1 },
+            subject: Some(PATIENT),
+            participants: vec![(Principal::User(BEN), Part::Owner), (Principal::Role(DUTY), Part::Reader)],
+        }),
+        Command::UpdateConversation(UpdateConversation {
+            id: TALK,
+            version: 0,
+            title: Some(Vec::new()),
+            history: Some(PolicyRef { id: 1, version: 3 }),
+            open: Some(true),
+        }),
+        Command::AddParticipants(TALK, vec![(Principal::User(BEN), Part::Writer)]),
+        Command::RemoveParticipant(TALK, Principal::User(BEN)),
+        Command::DefinePolicy(PolicyRef { id: 9, version: 2 }, HistoryPolicy::Newest(50)),
+        Command::Post(Post { conversation: TALK, location: Some(WARD), header: header(), sealed: sealed() }),
+        Command::SetStatus(SetStatus {
+            availability: Some(Availability::Dnd),
+            text: b"text".to_vec(),
+            expires: Some(LATER),
+        }),
+    ]
+}
+
+fn new_user() -> NewUser {
+    NewUser {
+        id: ANA,
+        kind: UserKind::Person,
+        realm: Realm::Partner,
+        login: "ana".to_owned(),
+        display_name: "Ana Å".to_owned(),
+        unit: "Ward 3".to_owned(),
+        words: vec!["ana".to_owned(), "ward".to_owned()],
+        external_ids: vec![external_id()],
+        may_message: true,
+        permissions: vec![PermissionSet::Admin, PermissionSet::Viewer],
+        enrolment: Some([0xAF; 32]),
+    }
+}
+
+fn sign_in() -> SignIn {
+    SignIn {
+        user: ANA,
+        session: SESSION,
+        token: [0xB0; 32],
+        device: PHONE,
+        credential_version: 6,
+        rehashed: Some("$argon2id$v=19$".to_owned()),
+    }
+}
+
+/// One answer for every reply and every refusal.
+pub(in crate::tests) fn answers() -> Vec<Answer> {
+    let replies = [
+        Reply::Done,
+        Reply::Posted { seq: Seq(41), at: AT },
+        Reply::SignedIn { user: ANA, session: SESSION, device: PHONE, expires: LATER, next_number: 1 },
+        Reply::Conversation { id: TALK, created: true },
+        Reply::Users(vec![ANA, BEN]),
+        Reply::Version(5),
+    ];
+    let rejects = [
+        Reject::NoSession,
+        Reject::NotFound,
+        Reject::NotPermitted,
+        Reject::RequestIdReused,
+        Reject::DedupExpired,
+        Reject::WindowExceeded,
+        Reject::Taken(0),
+        Reject::Invalid(Field::Mentions),
+        Reject::Limit(Field::Batch),
+        Reject::VersionMismatch(8),
+        Reject::ConversationClosed,
+        Reject::BadCode,
+        Reject::CredentialChanged,
+        Reject::Deactivated,
+        Reject::NotEntitled,
+        Reject::WrongPhase,
+        Reject::LeaseOver,
+    ];
+    let results = replies.into_iter().map(Ok).chain(rejects.into_iter().map(Err));
+    results.map(|result| Answer { result, cursor: EventNumber(1_000) }).collect()
+}

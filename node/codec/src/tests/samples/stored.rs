@@ -1,0 +1,266 @@
+//! Rows and keys.
+
+use types::conversation::{
+    Cause, Conversation, ConversationKind, HistoryPolicy, Interval, Part, Participant, PolicyRef,
+};
+use types::message::{Message, Sender};
+use types::presence::{Availability, NodeLease, Status};
+use types::record::{Action, Agent, Entity, Record, Result as RecordResult};
+use types::row::{Cluster, Heads, KeptAnswer, StoredEvent, Timer};
+use types::session::{Attachment, Device, Receipt, Session, SessionEnd, SessionState};
+use types::user::{Credential, PermissionSet, Realm, User, UserKind, UserState};
+use types::{ClusterId, EventBody, EventNumber, Key, Lineage, NodeId, Principal, Row, Scope, Seq, Table};
+
+use super::logged::answers;
+use super::*;
+
+/// Rows of this table, more than one where there are kinds of them.
+pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
+    match table {
+        Table::Cluster => vec![Row::Cluster(cluster())],
+        Table::Heads => vec![Row::Heads(Heads {
+            clock: AT,
+            event: EventNumber(1_000),
+            events_dropped: EventNumber(900),
+            records: 77,
+        })],
+        Table::User => user_states().into_iter().map(|state| Row::User(user(state))).collect(),
+        Table::Login => vec![Row::Login(ANA)],
+        Table::Word => vec![Row::Word(())],
+        Table::Credential => vec![Row::Credential(Credential {
+            password: Some("$argon2id$".to_owned()),
+            enrolment: Some(([0xAF; 32], LATER)),
+            version: 6,
+        })],
+        Table::Device => vec![Row::Device(Device {
+            id: PHONE,
+            user: ANA,
+            settled: 299,
+            highest: 301,
+            last_write: LATER,
+            created: AT,
+        })],
+        Table::UserDevice => vec![Row::UserDevice(())],
+        Table::Answer => answers()
+            .into_iter()
+            .take(2)
+            .map(|answer| Row::Answer(KeptAnswer { content: [0x49; 16], answer }))
+            .collect(),
+        Table::Session => session_states().into_iter().map(|state| Row::Session(session(state))).collect(),
+        Table::UserSession => vec![Row::UserSession(())],
+        Table::Attached => vec![Row::Attached(())],
+        Table::Conversation => vec![Row::Conversation(conversation())],
+        Table::Direct => vec![Row::Direct(TALK)],
+        Table::Participant => vec![Row::Participant(participant())],
+        Table::Participation => vec![Row::Participation(false), Row::Participation(true)],
+        Table::Message => vec![Row::Message(message())],
+        Table::Receipt => vec![Row::Receipt(Receipt {
+            delivered: Seq(41),
+            delivered_at: AT,
+            displayed: Seq(40),
+            displayed_at: LATER,
+        })],
+        Table::ConversationEvent => {
+            bodies().into_iter().map(|body| Row::ConversationEvent(StoredEvent { at: AT, body })).collect()
+        }
+        Table::UserEvent => vec![Row::UserEvent(StoredEvent { at: AT, body: EventBody::UserChanged })],
+        Table::EventScope => {
+            vec![Row::EventScope((Scope::Conversation(TALK), AT)), Row::EventScope((Scope::User(ANA), LATER))]
+        }
+        Table::Status => vec![Row::Status(Status {
+            availability: Some(Availability::Away),
+            text: b"text".to_vec(),
+            expires: Some(LATER),
+            set: AT,
+        })],
+        Table::NodeLease => vec![Row::NodeLease(NodeLease { epoch: 3, expired: Some(AT) })],
+        Table::Timer => vec![Row::Timer(())],
+        Table::Policy => {
+            [HistoryPolicy::FromJoining, HistoryPolicy::Everything, HistoryPolicy::Newest(0)].map(Row::Policy).to_vec()
+        }
+        Table::Record => records().into_iter().map(Row::Record).collect(),
+        Table::ParticipationCount => vec![Row::ParticipationCount(0), Row::ParticipationCount(200)],
+        Table::UserWord => vec![Row::UserWord(())],
+    }
+}
+
+/// Keys of this table, more than one where there are kinds of them.
+pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
+    let attachment = Attachment { node: NodeId(5), epoch: 3 };
+    let (ben, duty) = (Principal::User(BEN), Principal::Role(DUTY));
+    match table {
+        Table::Cluster => vec![Key::Cluster()],
+        Table::Heads => vec![Key::Heads()],
+        Table::User => vec![Key::User(ANA)],
+        Table::Login => vec![Key::Login("ana".to_owned())],
+        Table::Word => vec![Key::Word("å\0b".to_owned(), ANA), Key::Word(String::new(), ANA)],
+        Table::Credential => vec![Key::Credential(ANA)],
+        Table::Device => vec![Key::Device(PHONE)],
+        Table::UserDevice => vec![Key::UserDevice(ANA, PHONE)],
+        Table::Answer => vec![Key::Answer(PHONE, 300)],
+        Table::Session => vec![Key::Session(SESSION)],
+        Table::UserSession => vec![Key::UserSession(ANA, SESSION)],
+        Table::Attached => vec![Key::Attached(attachment, SESSION)],
+        Table::Conversation => vec![Key::Conversation(TALK)],
+        Table::Direct => vec![Key::Direct(ANA, BEN)],
+        Table::Participant => vec![Key::Participant(TALK, ben), Key::Participant(TALK, duty)],
+        Table::Participation => vec![Key::Participation(ben, TALK), Key::Participation(duty, TALK)],
+        Table::Message => vec![Key::Message(TALK, Seq(41))],
+        Table::Receipt => vec![Key::Receipt(TALK, ben, PHONE)],
+        Table::ConversationEvent => vec![Key::ConversationEvent(TALK, EventNumber(1_000))],
+        Table::UserEvent => vec![Key::UserEvent(ANA, EventNumber(1_001))],
+        Table::EventScope => vec![Key::EventScope(EventNumber(1_000))],
+        Table::Status => vec![Key::Status(ANA)],
+        Table::NodeLease => vec![Key::NodeLease(NodeId(5))],
+        Table::Timer => [
+            Timer::SessionExpiry(SESSION),
+            Timer::AnswersExpiry(PHONE),
+            Timer::StatusExpiry(ANA),
+            Timer::GraceEnd(attachment),
+            Timer::EventsExpiry,
+        ]
+        .map(|timer| Key::Timer(AT, timer))
+        .to_vec(),
+        Table::Policy => vec![Key::Policy(9, 2)],
+        Table::Record => vec![Key::Record(77)],
+        Table::ParticipationCount => vec![Key::ParticipationCount(ben)],
+        Table::UserWord => vec![Key::UserWord(ANA, "å\0b".to_owned())],
+    }
+}
+
+fn cluster() -> Cluster {
+    Cluster {
+        id: ClusterId([0x5A; 16]),
+        lineage: Lineage([0x6B; 16]),
+        name: "St. Elsewhere".to_owned(),
+        feature_level: 1,
+        request_key: [0x7C; 32],
+        founded: AT,
+    }
+}
+
+fn user_states() -> [UserState; 2] {
+    [UserState::Active, UserState::Deactivated(LATER)]
+}
+
+fn user(state: UserState) -> User {
+    User {
+        id: ANA,
+        kind: UserKind::Service,
+        realm: Realm::Staff,
+        login: "ana".to_owned(),
+        display_name: "Ana Å".to_owned(),
+        unit: "Ward 3".to_owned(),
+        external_ids: vec![external_id()],
+        may_message: true,
+        permissions: vec![PermissionSet::Auditor, PermissionSet::Integrator],
+        created: AT,
+        state,
+        version: 4,
+    }
+}
+
+fn session_states() -> Vec<SessionState> {
+    let ends = [SessionEnd::SignedOut, SessionEnd::Ended, SessionEnd::Expired, SessionEnd::Revoked];
+    let ended = ends.map(|end| SessionState::Ended(LATER, end));
+    [SessionState::Active, SessionState::Locked].into_iter().chain(ended).collect()
+}
+
+fn session(state: SessionState) -> Session {
+    Session {
+        id: SESSION,
+        user: ANA,
+        device: PHONE,
+        token: [0xB0; 32],
+        state,
+        created: AT,
+        expires: LATER,
+        attached: Some(Attachment { node: NodeId(5), epoch: 3 }),
+        idle_since: Some(Timestamp(0)),
+        last_seen: Timestamp(AT.0 + 1),
+    }
+}
+
+fn conversation() -> Conversation {
+    Conversation {
+        id: TALK,
+        kind: ConversationKind::Channel,
+        title: b"title".to_vec(),
+        created_by: ANA,
+        created: AT,
+        last_seq: Seq(41),
+        last_at: LATER,
+        last_event: EventNumber(1_000),
+        participants: 12,
+        history: PolicyRef { id: 2, version: 1 },
+        subject: Some(PATIENT),
+        open: true,
+        version: 3,
+    }
+}
+
+fn participant() -> Participant {
+    let closed = Interval {
+        from: Seq(1),
+        to: Some(Seq(9)),
+        from_event: EventNumber(10),
+        to_event: Some(EventNumber(20)),
+        cause: Cause::Joined,
+    };
+    let open = Interval { from: Seq(15), to: None, from_event: EventNumber(30), to_event: None, ..closed };
+    Participant { part: Some(Part::Writer), intervals: vec![closed, open], displayed: Seq(40), joined: AT }
+}
+
+fn message() -> Message {
+    let sender = Sender { user: ANA, acting_role: Some(DUTY), location: Some(WARD), service: Some(BEN), device: PHONE };
+    Message { seq: Seq(41), at: AT, event: EventNumber(1_000), sender, header: header(), sealed: sealed() }
+}
+
+fn bodies() -> Vec<EventBody> {
+    vec![
+        EventBody::Posted(Seq(41)),
+        EventBody::Confirmed {
+            principal: Principal::User(BEN),
+            device: PHONE,
+            conversation: TALK,
+            delivered: Seq(41),
+            displayed: Seq(40),
+        },
+        EventBody::Added(Principal::Role(DUTY)),
+        EventBody::Removed(Principal::User(BEN)),
+        EventBody::ConversationChanged,
+        EventBody::Joined(TALK),
+        EventBody::Left(TALK),
+        EventBody::SessionEnded(SESSION),
+        EventBody::UserChanged,
+    ]
+}
+
+fn records() -> Vec<Record> {
+    let done = Record {
+        at: AT,
+        origin: NodeId(6),
+        agent: Agent::User { user: ANA, acting_role: Some(DUTY), device: PHONE, session: SESSION },
+        action: Action::Post,
+        entities: vec![
+            Entity::Messages(TALK, Seq(41), Seq(42)),
+            Entity::User(BEN),
+            Entity::Session(SESSION),
+            Entity::Conversation(TALK),
+            Entity::Policy(9),
+            Entity::Node(NodeId(7)),
+        ],
+        result: RecordResult::Done,
+        commitment: Some([0x5C; 32]),
+    };
+    let refused = Record {
+        agent: Agent::Unknown,
+        action: Action::SignIn,
+        entities: Vec::new(),
+        result: RecordResult::Refused(12),
+        commitment: None,
+        ..done.clone()
+    };
+    let founded = Record { agent: Agent::Cluster, action: Action::Found, ..done.clone() };
+    vec![done, refused, founded]
+}
