@@ -48,6 +48,9 @@ fn numbers_are_as_short_as_they_can_be() {
 fn what_can_be_left_out_is_left_out() {
     assert_eq!(entry(&[]), Ok(Entry { at: Timestamp(0), envelopes: Vec::new() }));
     assert_eq!(entry(&[&[0x08, 0x00]]), malformed("Entry", 1, Problem::Needless));
+    assert!(decode_row(Table::Status, &[1, 3, 0x12, 1, b'x']).is_ok());
+    assert_eq!(decode_row(Table::Status, &[1, 2, 0x12, 0]), malformed("Status", 2, Problem::Needless));
+    assert_eq!(decode_row(Table::Credential, &[1, 2, 0x18, 0]), malformed("Credential", 3, Problem::Needless));
 }
 
 #[test]
