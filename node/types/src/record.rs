@@ -1,4 +1,4 @@
-//! Audit records as values; crate `record` gives them their canonical bytes.
+//! Audit records as values; `codec` gives them their canonical bytes, `record` hashes those.
 
 use alloc::vec::Vec;
 
