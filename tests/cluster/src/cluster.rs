@@ -1,0 +1,207 @@
+//! Founds, starts and breaks a cluster of three real processes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use proto::v1::cluster_service_client::ClusterServiceClient;
+use proto::v1::{ClusterHealth, GetClusterStatusRequest, GetClusterStatusResponse, NodeRole};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use crate::binaries::binary;
+use crate::ports::free_ports;
+use crate::{Client, Links, Node, NodeProcess, Result, run_daemon};
+
+/// The names of the three places.
+pub const SLOTS: [&str; 3] = ["a", "b", "c"];
+/// The first operator and the password that the harness gives them.
+const ADMIN: &str = "admin";
+/// See [`ADMIN`].
+const ADMIN_PASSWORD: &str = "harness admin password";
+/// How long a cluster or a node may take to serve. A busy machine is slow; what matters is measured elsewhere.
+const READY: Duration = Duration::from_secs(60);
+
+/// How to found one.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where to keep everything; none: a temporary directory that goes away with the cluster.
+    pub dir: Option<PathBuf>,
+    /// Hash passwords as a hospital would. Otherwise cheaply, for runs with thousands of users.
+    pub full_password_hash: bool,
+}
+
+/// Three running nodes and their first operator.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: [NodeProcess; 3],
+    links: Links,
+    admin: Client,
+    dir: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+impl Cluster {
+    /// Founds a cluster on free ports, starts it, waits until it serves and signs its first operator in.
+    pub async fn found(options: Options) -> Result<Self> {
+        let temporary =
+            options.dir.is_none().then(|| tempfile::Builder::new().prefix("tricord-").tempdir()).transpose()?;
+        let dir = match (&options.dir, &temporary) {
+            (Some(dir), _) => dir.clone(),
+            (None, Some(temporary)) => temporary.path().to_owned(),
+            (None, None) => return Err("no directory".into()),
+        };
+        let ports: [u16; 9] = free_ports()?;
+        let code = init(&dir, &ports)?;
+        let config = |slot: &str| dir.join(slot).join("tricordd.toml");
+        for slot in SLOTS {
+            if !options.full_password_hash {
+                append(&config(slot), "\n[password]\nmemory_kib = 64\niterations = 1\n")?;
+            }
+            let path = config(slot);
+            let output = run_daemon(&["found", "--config", &path.to_string_lossy()], READY)?;
+            if !output.status.success() {
+                return Err(format!("found node {slot}: {}", String::from_utf8_lossy(&output.stderr)).into());
+            }
+        }
+        let mut nodes = SLOTS.map(|slot| NodeProcess::new(config(slot), dir.join(format!("{slot}.log"))));
+        for node in &mut nodes {
+            node.start()?;
+        }
+        let authority = std::fs::read(dir.join("ca.crt"))?;
+        let links = Links::new([0, 1, 2].map(|node| format!("127.0.0.1:{}", ports[node])), &authority);
+        let admin = match Client::enrol(&links, 0, ADMIN, &code, ADMIN_PASSWORD).await {
+            Ok(admin) => admin,
+            Err(error) => return Err(format!("{error}; node a said:\n{}", tail(&nodes[0].log())).into()),
+        };
+        let cluster = Self { nodes, links, admin, dir, _temporary: temporary };
+        cluster.wait_until_well().await?;
+        Ok(cluster)
+    }
+
+    /// Connections to the nodes.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// The first operator.
+    #[must_use]
+    pub fn admin(&self) -> &Client {
+        &self.admin
+    }
+
+    /// Where everything is kept: `a/`, `b/`, `c/`, the authority's certificate, the logs.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A node's process.
+    pub fn node(&mut self, node: Node) -> &mut NodeProcess {
+        &mut self.nodes[node]
+    }
+
+    /// The process ids of the nodes that run.
+    #[must_use]
+    pub fn pids(&self) -> [Option<u32>; 3] {
+        [0, 1, 2].map(|node| self.nodes[node].pid())
+    }
+
+    /// What a node says of the cluster.
+    pub async fn status(&self, node: Node) -> Result<GetClusterStatusResponse> {
+        let mut client = ClusterServiceClient::new(self.admin.wire_to(node)?);
+        let call = client.get_cluster_status(GetClusterStatusRequest {});
+        Ok(tokio::time::timeout(Duration::from_secs(2), call).await??.into_inner())
+    }
+
+    /// The node that leads now.
+    pub async fn leader(&self) -> Result<Node> {
+        let began = Instant::now();
+        while began.elapsed() < READY {
+            for node in (0..3).filter(|&node| self.nodes[node].pid().is_some()) {
+                let Ok(status) = self.status(node).await else { continue };
+                let leads =
+                    |slot: &str| status.nodes.iter().any(|node| node.slot == slot && node.role() == NodeRole::Leader);
+                if let Some(leader) = SLOTS.iter().position(|slot| leads(slot)) {
+                    return Ok(leader);
+                }
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Err("no node leads".into())
+    }
+
+    /// Waits until every node itself says that all three are well.
+    pub async fn wait_until_well(&self) -> Result<()> {
+        let began = Instant::now();
+        let mut last = String::from("no node answers");
+        while began.elapsed() < READY {
+            let mut well = 0;
+            for (node, slot) in SLOTS.iter().enumerate() {
+                match self.status(node).await {
+                    Ok(status) if status.health() == ClusterHealth::Ok => well += 1,
+                    Ok(status) => last = format!("{slot} says: {}", status.summary),
+                    Err(error) => last = format!("{slot} does not answer: {error}"),
+                }
+            }
+            if well == 3 {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Err(format!("the cluster was not well within {READY:?}: {last}").into())
+    }
+
+    /// Fails when a node has said something at level error, but for lines that contain one of these.
+    pub fn check_logs(&self, expected: &[&str]) -> Result<()> {
+        for (slot, node) in SLOTS.iter().zip(&self.nodes) {
+            let log = node.log();
+            let wrong = log.lines().find(|line| {
+                let bad =
+                    line.contains(" ERROR ") || line.contains("\"level\":\"ERROR\"") || line.contains("panicked at");
+                bad && !expected.iter().any(|known| line.contains(known))
+            });
+            if let Some(line) = wrong {
+                return Err(format!("node {slot} logged: {line}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the directory when the cluster goes away, and says where it is: to look into after a failure.
+    pub fn keep(&mut self) -> PathBuf {
+        if let Some(temporary) = self._temporary.take() {
+            return temporary.keep();
+        }
+        self.dir.clone()
+    }
+}
+
+/// Makes configurations, certificates and the founding document; answers the first operator's enrolment code.
+fn init(dir: &Path, ports: &[u16; 9]) -> Result<String> {
+    let mut command = Command::new(binary("tricord")?);
+    command.args(["cluster", "init", "--name", "Test hospital", "--admin", ADMIN, "--output", "json"]);
+    for (node, slot) in SLOTS.iter().enumerate() {
+        let at = |kind: usize| format!("127.0.0.1:{}", ports[node + 3 * kind]);
+        command.arg("--node").arg(format!("{slot}={},{},{}", at(1), at(0), at(2)));
+    }
+    let output = command.arg("--out").arg(dir).output()?;
+    if !output.status.success() {
+        return Err(format!("tricord cluster init: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let code = answer.get("enrolment_code").and_then(serde_json::Value::as_str);
+    Ok(code.ok_or("cluster init gave no enrolment code")?.to_owned())
+}
+
+fn append(path: &Path, text: &str) -> Result<()> {
+    let mut whole = std::fs::read_to_string(path)?;
+    whole.push_str(text);
+    Ok(std::fs::write(path, whole)?)
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}

@@ -1,0 +1,30 @@
+//! A cluster of three real processes on this machine, and clients that fail over as real ones do. The tests in `tests/`, the
+//! replay and the benchmarks stand on it.
+
+mod binaries;
+mod client;
+mod cluster;
+mod links;
+mod node;
+mod numbers;
+mod observer;
+mod people;
+mod ports;
+mod refusal;
+
+pub mod irc;
+pub mod replay;
+
+pub use client::{ATTEMPT, Client, PATIENCE, Wire};
+pub use cluster::{Cluster, Options, SLOTS};
+pub use links::{Links, Node};
+pub use node::{NodeProcess, run_daemon};
+pub use numbers::Numbers;
+pub use observer::{Observer, Seen};
+pub use people::{Person, create_group, enrol_all};
+pub use refusal::{reason, retryable};
+
+/// What a step of a test ends with when it fails: said once, where it is handled.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// The result of a step.
+pub type Result<T> = std::result::Result<T, Failure>;

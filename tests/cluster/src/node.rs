@@ -1,0 +1,148 @@
+//! One daemon process.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Result;
+use crate::binaries::binary;
+
+/// A `tricordd run` and what it says. Killed when dropped.
+#[derive(Debug)]
+pub struct NodeProcess {
+    config: PathBuf,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl NodeProcess {
+    /// Not started yet; its output is appended to `log`.
+    #[must_use]
+    pub fn new(config: PathBuf, log: PathBuf) -> Self {
+        Self { config, log, child: None }
+    }
+
+    /// Starts it. It may need a while until it answers.
+    pub fn start(&mut self) -> Result<()> {
+        if self.child.is_some() {
+            return Err("the node runs already".into());
+        }
+        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let child = Command::new(binary("tricordd")?)
+            .arg("run")
+            .arg("--config")
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Ends it as a power cut would end a process: SIGKILL.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut child = self.child.take().ok_or("the node does not run")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop (SIGTERM) and waits for its end.
+    pub fn stop(&mut self, patience: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        let mut child = self.child.take().ok_or("the node does not run")?;
+        let began = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if began.elapsed() > patience {
+                child.kill()?;
+                child.wait()?;
+                return Err("the node did not stop when asked to".into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Stops it in its tracks (SIGSTOP), as a machine that hangs.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Whether it has ended by itself.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(match &mut self.child {
+            Some(child) => child.try_wait()?,
+            None => None,
+        })
+    }
+
+    /// Its configuration file.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Everything it has said.
+    pub fn log(&self) -> String {
+        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let id = self.pid().ok_or("the node does not run")?;
+        let pid = Pid::from_raw(i32::try_from(id)?).ok_or("no such process")?;
+        Ok(kill_process(pid, signal)?)
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Runs `tricordd` with these arguments until it ends, or kills it after `patience`: for what must fail at the start.
+pub fn run_daemon(arguments: &[&str], patience: Duration) -> Result<Output> {
+    // Files, not pipes: a process that says much must not wait for a reader.
+    let dir = tempfile::tempdir()?;
+    let (out, err) = (dir.path().join("out"), dir.path().join("err"));
+    let mut child = Command::new(binary("tricordd")?)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(File::create(&out)?)
+        .stderr(File::create(&err)?)
+        .spawn()?;
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if began.elapsed() > patience {
+            child.kill()?;
+            child.wait()?;
+            let said = String::from_utf8_lossy(&std::fs::read(&err)?).into_owned();
+            return Err(format!("tricordd {arguments:?} did not end by itself; it said: {said}").into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    Ok(Output { status, stdout: std::fs::read(out)?, stderr: std::fs::read(err)? })
+}
