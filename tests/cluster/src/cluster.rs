@@ -181,7 +181,18 @@ impl Cluster {
 /// Makes configurations, certificates and the founding document; answers the first operator's enrolment code.
 fn init(dir: &Path, ports: &[u16; 9]) -> Result<String> {
     let mut command = Command::new(binary("tricord")?);
-    command.args(["cluster", "init", "--name", "Test hospital", "--admin", ADMIN, "--output", "json"]);
+    command.args([
+        "cluster",
+        "init",
+        "--name",
+        "Test hospital",
+        "--admin",
+        ADMIN,
+        "--data",
+        "data",
+        "--output",
+        "json",
+    ]);
     for (node, slot) in SLOTS.iter().enumerate() {
         let at = |kind: usize| format!("127.0.0.1:{}", ports[node + 3 * kind]);
         command.arg("--node").arg(format!("{slot}={},{},{}", at(1), at(0), at(2)));
