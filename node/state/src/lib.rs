@@ -3,10 +3,20 @@
 #![no_std]
 extern crate alloc;
 
+mod apply;
+mod commands;
+pub mod keys;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 pub mod outcome;
+pub mod policy;
+pub mod presence;
+pub mod records;
+mod tx;
 pub mod view;
+pub mod visible;
 
+pub use apply::apply;
 pub use outcome::Outcome;
+pub use policy::{Action, Actor, Decision, may};
 pub use view::{Rows, View, heads};
-
-use types::{Envelope, Timestamp};

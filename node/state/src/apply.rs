@@ -1,0 +1,218 @@
+//! What one committed command does.
+
+use types::limits::{ANSWERS_KEPT_MS, REQUEST_WINDOW};
+use types::record::Agent;
+use types::reply::Answer;
+use types::row::{KeptAnswer, Timer};
+use types::session::Device;
+use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timestamp};
+
+use crate::commands::{
+    conversations, directory, founding, leases, messages, participants, presence, receipts, sessions, tick,
+};
+use crate::keys;
+use crate::outcome::Outcome;
+use crate::policy::{self, Actor};
+use crate::records;
+use crate::tx::{Step, Stop, Tx};
+use crate::view::{Rows, View};
+
+/// Decides what one committed command does. Same view, same envelope: same outcome, on every node.
+///
+/// Every outcome moves the clock. A refused command changes nothing else but what makes its retry safe and its record.
+/// Errors: only this node failing to read its own state; then nothing may be written, and the node stops.
+pub fn apply<V: View>(view: &V, at: Timestamp, envelope: &Envelope) -> Result<Outcome, V::Fault> {
+    let mut tx = Tx::begin(view, at, envelope.origin)?;
+    let founded = matches!(envelope.command, Command::Found(_));
+    if view.cluster()?.is_some() == founded {
+        let answer = tx.answer(Err(Reject::WrongPhase));
+        if founded {
+            record(&mut tx, &envelope.command, Agent::Cluster, &answer.result);
+        }
+        return Ok(tx.finish(answer));
+    }
+    let step = match &envelope.author {
+        Author::Node => by_node(&mut tx, &envelope.command),
+        Author::Session(request) => by_session(&mut tx, request, &envelope.command),
+    };
+    match step {
+        Ok(answer) => Ok(tx.finish(answer)),
+        Err(Stop::Fault(fault)) => Err(fault),
+        Err(Stop::Reject(reject)) => {
+            tx.roll_back()?;
+            let answer = tx.answer(Err(reject));
+            Ok(tx.finish(answer))
+        }
+    }
+}
+
+fn by_node<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Answer, V> {
+    let step = node_command(tx, command);
+    let result = settle(tx, step)?;
+    let answer = tx.answer(result);
+    if !tx.is_repeat() {
+        record(tx, command, Agent::Unknown, &answer.result);
+    }
+    Ok(answer)
+}
+
+fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V> {
+    match command {
+        Command::Found(found) => founding::found(tx, found),
+        Command::RaiseFeatureLevel(level) => founding::raise_feature_level(tx, *level),
+        Command::RenewLease(lease) => leases::renew(tx, *lease),
+        Command::ExpireLease(node, lease) => leases::expire(tx, *node, *lease),
+        Command::Tick => tick::tick(tx),
+        Command::Connections(connections) => presence::connections(tx, connections),
+        Command::Confirm(confirmations) => receipts::confirm(tx, confirmations),
+        Command::SignIn(sign_in) => sessions::sign_in(tx, sign_in),
+        Command::Enrol(enrol) => sessions::enrol(tx, enrol),
+        Command::EndSession(_)
+        | Command::CreateUsers(_)
+        | Command::UpdateUser(_)
+        | Command::DeactivateUser(_)
+        | Command::SetPassword(_)
+        | Command::IssueEnrolment(..)
+        | Command::CreateConversation(_)
+        | Command::UpdateConversation(_)
+        | Command::AddParticipants(..)
+        | Command::RemoveParticipant(..)
+        | Command::DefinePolicy(..)
+        | Command::Post(_)
+        | Command::SetStatus(_) => Err(Reject::NotPermitted.into()), // Only a user may; no node speaks for one.
+    }
+}
+
+fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -> Step<Reply, V> {
+    match command {
+        Command::EndSession(id) => sessions::end_session(tx, actor, *id),
+        Command::CreateUsers(users) => directory::create(tx, actor, users),
+        Command::UpdateUser(update) => directory::update(tx, actor, update),
+        Command::DeactivateUser(id) => directory::deactivate(tx, actor, *id),
+        Command::SetPassword(set) => sessions::set_password(tx, actor, set),
+        Command::IssueEnrolment(id, code) => sessions::issue_enrolment(tx, actor, *id, *code),
+        Command::CreateConversation(create) => conversations::create(tx, actor, create),
+        Command::UpdateConversation(update) => conversations::update(tx, actor, update),
+        Command::DefinePolicy(at, policy) => conversations::define_policy(tx, actor, *at, *policy),
+        Command::AddParticipants(id, added) => participants::add(tx, actor, *id, added),
+        Command::RemoveParticipant(id, principal) => participants::remove(tx, actor, *id, *principal),
+        Command::Post(post) => messages::post(tx, actor, post),
+        Command::SetStatus(set) => presence::set_status(tx, actor, set),
+        Command::Found(_)
+        | Command::RaiseFeatureLevel(_)
+        | Command::RenewLease(_)
+        | Command::ExpireLease(..)
+        | Command::Tick
+        | Command::Connections(_)
+        | Command::Confirm(_)
+        | Command::SignIn(_)
+        | Command::Enrol(_) => Err(Reject::NotPermitted.into()), // Only a node may.
+    }
+}
+
+fn by_session<V: View>(tx: &mut Tx<'_, V>, request: &Request, command: &Command) -> Step<Answer, V> {
+    let found = policy::actor(tx, tx.now, request)?; // Here, so that no node can speak for someone.
+    let Some(actor) = found else {
+        let answer = tx.answer(Err(Reject::NoSession));
+        record(tx, command, Agent::Unknown, &answer.result);
+        return Ok(answer);
+    };
+    let agent = agent(&actor);
+    let settled = match admit(tx, request, &actor.device)? {
+        Admission::Execute { settled } => settled,
+        Admission::Repeat(answer) => return Ok(answer), // Seen before: the same answer, and no change.
+        Admission::Refuse(reject) => {
+            let answer = tx.answer(Err(reject));
+            record(tx, command, agent, &answer.result);
+            return Ok(answer);
+        }
+    };
+    let step = user_command(tx, &actor, command);
+    let result = settle(tx, step)?;
+    let answer = tx.answer(result);
+    record(tx, command, agent, &answer.result);
+    keep_answer(tx, request, actor.device, settled, answer.clone())?;
+    sessions::touch(tx, request.session)?;
+    Ok(answer)
+}
+
+/// What to do with a numbered request.
+enum Admission {
+    /// Carry it out; the device has all answers below `settled`.
+    Execute { settled: u64 },
+    /// It was carried out: this came of it.
+    Repeat(Answer),
+    /// It can be neither.
+    Refuse(Reject),
+}
+
+fn admit<V: View>(tx: &Tx<'_, V>, request: &Request, device: &Device) -> Step<Admission, V> {
+    if request.number < device.settled || request.number == 0 {
+        return Ok(Admission::Refuse(Reject::DedupExpired));
+    }
+    // Never above its own number: that one must still be told apart when it comes again.
+    let settled = device.settled.max(request.settled.min(request.number));
+    if request.number >= settled.saturating_add(REQUEST_WINDOW) {
+        return Ok(Admission::Refuse(Reject::WindowExceeded));
+    }
+    Ok(match tx.kept_answer(device.id, request.number)? {
+        None => Admission::Execute { settled },
+        Some(kept) if kept.content == request.content => Admission::Repeat(kept.answer),
+        Some(_) => Admission::Refuse(Reject::RequestIdReused),
+    })
+}
+
+fn keep_answer<V: View>(
+    tx: &mut Tx<'_, V>,
+    request: &Request,
+    mut device: Device,
+    settled: u64,
+    answer: Answer,
+) -> Step<(), V> {
+    if settled > device.settled {
+        drop_answers(tx, &device, settled)?;
+    }
+    if device.settled > device.highest {
+        // No answer is kept yet, so no timer runs; it renews itself until it has dropped them all.
+        tx.put(Key::Timer(tx.now.plus_ms(ANSWERS_KEPT_MS), Timer::AnswersExpiry(device.id)), Row::Timer(()));
+    }
+    device.settled = settled;
+    device.highest = device.highest.max(request.number);
+    device.last_write = tx.now;
+    let kept = KeptAnswer { content: request.content, answer };
+    tx.put(Key::Answer(device.id, request.number), Row::Answer(kept));
+    tx.put(Key::Device(device.id), Row::Device(device));
+    Ok(())
+}
+
+/// Drops a device's answers below `settled`: at most a window of them, for none is ever kept beyond it.
+pub(crate) fn drop_answers<V: View>(tx: &mut Tx<'_, V>, device: &Device, settled: u64) -> Step<(), V> {
+    let (from, to) = keys::answers(device.id, device.settled, settled.saturating_sub(1));
+    let window = usize::try_from(REQUEST_WINDOW).unwrap_or(usize::MAX);
+    for (key, _) in tx.scan(&from, &to, false, window)? {
+        tx.remove(key);
+    }
+    Ok(())
+}
+
+/// A refusal takes back what was done on the way to it.
+fn settle<V: View>(tx: &mut Tx<'_, V>, step: Step<Reply, V>) -> Step<Result<Reply, Reject>, V> {
+    match step {
+        Ok(reply) => Ok(Ok(reply)),
+        Err(Stop::Reject(reject)) => {
+            tx.roll_back().map_err(Stop::Fault)?;
+            Ok(Err(reject))
+        }
+        fault @ Err(Stop::Fault(_)) => fault.map(Ok),
+    }
+}
+
+fn record<V: View>(tx: &mut Tx<'_, V>, command: &Command, agent: Agent, result: &Result<Reply, Reject>) {
+    if let Some(record) = records::of(command, tx.now, tx.origin, agent, result) {
+        tx.record(record);
+    }
+}
+
+fn agent(actor: &Actor) -> Agent {
+    Agent::User { user: actor.user.id, acting_role: None, device: actor.device.id, session: actor.session.id }
+}

@@ -1,0 +1,12 @@
+//! One module for each family of commands. Each checks, then changes; a refusal takes its changes back.
+
+pub(crate) mod conversations;
+pub(crate) mod directory;
+pub(crate) mod founding;
+pub(crate) mod leases;
+pub(crate) mod messages;
+pub(crate) mod participants;
+pub(crate) mod presence;
+pub(crate) mod receipts;
+pub(crate) mod sessions;
+pub(crate) mod tick;

@@ -1,0 +1,363 @@
+//! Signing in, and how sessions end.
+
+use alloc::vec::Vec;
+
+use types::command::{Enrol, SetPassword, SignIn};
+use types::limits::{
+    DAY_MS, DEVICES_PER_USER_MAX, ENROLMENT_MS_MAX, PASSWORD_HASH_BYTES_MAX, SESSION_IDLE_MS_MAX, SESSION_MS_MAX,
+    SESSIONS_PER_USER_MAX,
+};
+use types::record::{Action as Recorded, Agent, Entity, Record, Result as End};
+use types::reply::Field;
+use types::row::Timer;
+use types::session::{Device, Session, SessionEnd, SessionState};
+use types::user::{CodeHash, UserState};
+use types::{EventBody, Key, Reject, Reply, Row, Scope, SessionId, Timestamp, UserId};
+
+use crate::apply::drop_answers;
+use crate::keys;
+use crate::policy::{Action, Actor, may};
+use crate::presence::SESSION_ROWS_MAX;
+use crate::tx::{Step, Tx, found};
+use crate::view::{Rows, View};
+
+/// A session's expiry moves on in steps of at least this.
+const EXPIRY_STEP_MS: u64 = 60 * 60 * 1000;
+/// A session that has ended is kept this long, so that a late retry of its sign-in does not open it again.
+const ENDED_KEPT_MS: u64 = DAY_MS;
+
+/// Opens a session for a user whose password the node has checked.
+pub(crate) fn sign_in<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
+    if let Some(reply) = opened_before(tx, sign_in)? {
+        return Ok(reply);
+    }
+    let user = found::<_, V>(tx.user(sign_in.user)?)?;
+    if user.state != UserState::Active {
+        return Err(Reject::Deactivated.into());
+    }
+    let mut credential = tx.credential(user.id)?.unwrap_or_default();
+    if credential.password.is_none() || credential.version != sign_in.credential_version {
+        return Err(Reject::CredentialChanged.into());
+    }
+    if let Some(rehashed) = &sign_in.rehashed {
+        check_hash(rehashed)?;
+        credential.password = Some(rehashed.clone());
+        tx.put(Key::Credential(user.id), Row::Credential(credential));
+    }
+    open(tx, sign_in)
+}
+
+/// Sets a password with a one-time code, ends the user's other sessions, and opens one.
+pub(crate) fn enrol<V: View>(tx: &mut Tx<'_, V>, enrol: &Enrol) -> Step<Reply, V> {
+    if let Some(reply) = opened_before(tx, &enrol.sign_in)? {
+        return Ok(reply);
+    }
+    let id = enrol.sign_in.user;
+    let active = tx.user(id)?.is_some_and(|user| user.state == UserState::Active);
+    let mut credential = tx.credential(id)?.unwrap_or_default();
+    let good = credential.enrolment.is_some_and(|(code, until)| code == enrol.code && tx.now < until);
+    if !active || !good {
+        return Err(Reject::BadCode.into());
+    }
+    check_hash(&enrol.password)?;
+    credential.password = Some(enrol.password.clone());
+    credential.enrolment = None;
+    credential.version = credential.version.saturating_add(1);
+    tx.put(Key::Credential(id), Row::Credential(credential));
+    end_all(tx, id, None, SessionEnd::Revoked)?;
+    open(tx, &enrol.sign_in)
+}
+
+/// Sets one's own password; one's other sessions end.
+pub(crate) fn set_password<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, set: &SetPassword) -> Step<Reply, V> {
+    may(tx, &actor.user, Action::SetPassword)?.check()?;
+    check_hash(&set.password)?;
+    let mut credential = tx.credential(actor.user.id)?.unwrap_or_default();
+    if credential.password.is_none() || credential.version != set.credential_version {
+        return Err(Reject::CredentialChanged.into());
+    }
+    credential.password = Some(set.password.clone());
+    credential.enrolment = None;
+    credential.version = credential.version.saturating_add(1);
+    let version = credential.version;
+    tx.put(Key::Credential(actor.user.id), Row::Credential(credential));
+    end_all(tx, actor.user.id, Some(actor.session.id), SessionEnd::Revoked)?;
+    Ok(Reply::Version(version))
+}
+
+/// Takes a user's password away and makes a one-time code good for setting another; the user's sessions end.
+pub(crate) fn issue_enrolment<V: View>(
+    tx: &mut Tx<'_, V>,
+    actor: &Actor,
+    id: UserId,
+    code: CodeHash,
+) -> Step<Reply, V> {
+    may(tx, &actor.user, Action::IssueEnrolment(id))?.check()?;
+    let user = found::<_, V>(tx.user(id)?)?;
+    if user.state != UserState::Active {
+        return Err(Reject::Deactivated.into());
+    }
+    let mut credential = tx.credential(id)?.unwrap_or_default();
+    credential.password = None;
+    credential.enrolment = Some((code, tx.now.plus_ms(ENROLMENT_MS_MAX)));
+    credential.version = credential.version.saturating_add(1);
+    tx.put(Key::Credential(id), Row::Credential(credential));
+    end_all(tx, id, None, SessionEnd::Revoked)?;
+    Ok(Reply::Done)
+}
+
+/// Ends a session of one's own, or with permission someone's. One that has ended stays as it ended.
+pub(crate) fn end_session<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, id: SessionId) -> Step<Reply, V> {
+    may(tx, &actor.user, Action::EndSession(id))?.check()?;
+    let session = found::<_, V>(tx.session(id)?)?;
+    let why = if id == actor.session.id { SessionEnd::SignedOut } else { SessionEnd::Ended };
+    end(tx, session, why)?;
+    Ok(Reply::Done)
+}
+
+/// Ends a session: detaches it, tells its user, and keeps the row for a day.
+pub(crate) fn end<V: View>(tx: &mut Tx<'_, V>, mut session: Session, why: SessionEnd) -> Step<(), V> {
+    if let SessionState::Ended(..) = session.state {
+        return Ok(());
+    }
+    detach(tx, &mut session, tx.now);
+    session.state = SessionState::Ended(tx.now, why);
+    tx.event(Scope::User(session.user), EventBody::SessionEnded(session.id));
+    tx.signal(session.user);
+    tx.put(Key::Timer(tx.now.plus_ms(ENDED_KEPT_MS), Timer::SessionExpiry(session.id)), Row::Timer(()));
+    let user = session.user;
+    tx.put(Key::Session(session.id), Row::Session(session));
+    forget_oldest(tx, user)
+}
+
+/// Ends all open sessions of a user but one.
+pub(crate) fn end_all<V: View>(
+    tx: &mut Tx<'_, V>,
+    user: UserId,
+    but: Option<SessionId>,
+    why: SessionEnd,
+) -> Step<(), V> {
+    for session in sessions(tx, user)? {
+        if Some(session.id) != but {
+            end(tx, session, why)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes a session off the node it is attached to, if it is; the caller writes its row.
+pub(crate) fn detach<V: View>(tx: &mut Tx<'_, V>, session: &mut Session, seen: Timestamp) {
+    if let Some(attachment) = session.attached.take() {
+        tx.remove(Key::Attached(attachment, session.id));
+        session.last_seen = session.last_seen.max(seen);
+    }
+    session.idle_since = None;
+}
+
+/// Moves the expiry of a session in use on.
+pub(crate) fn touch<V: View>(tx: &mut Tx<'_, V>, id: SessionId) -> Step<(), V> {
+    if let Some(mut session) = tx.session(id)?
+        && session.state == SessionState::Active
+        && move_expiry(&mut session, tx.now)
+    {
+        tx.put(Key::Session(id), Row::Session(session));
+    }
+    Ok(())
+}
+
+/// Moves the expiry on, at most once an hour, never beyond the longest a session lasts; says whether it moved.
+pub(crate) fn move_expiry(session: &mut Session, now: Timestamp) -> bool {
+    let expires = now.plus_ms(SESSION_IDLE_MS_MAX).min(session.created.plus_ms(SESSION_MS_MAX));
+    let moved = expires.since_ms(session.expires) >= EXPIRY_STEP_MS;
+    if moved {
+        session.expires = expires;
+    }
+    moved
+}
+
+/// The timer of a session: ends it if it was not used, and forgets it a day after its end.
+pub(crate) fn expire<V: View>(tx: &mut Tx<'_, V>, id: SessionId) -> Step<(), V> {
+    let Some(session) = tx.session(id)? else { return Ok(()) };
+    match session.state {
+        SessionState::Active | SessionState::Locked if tx.now < session.expires => {
+            tx.put(Key::Timer(session.expires, Timer::SessionExpiry(id)), Row::Timer(()));
+            Ok(())
+        }
+        SessionState::Active | SessionState::Locked => expired(tx, session),
+        SessionState::Ended(at, _) => {
+            if tx.now >= at.plus_ms(ENDED_KEPT_MS) {
+                forget(tx, &session);
+            }
+            Ok(()) // Else the timer set at its end is still to come.
+        }
+    }
+}
+
+fn expired<V: View>(tx: &mut Tx<'_, V>, session: Session) -> Step<(), V> {
+    let entities = alloc::vec![Entity::Session(session.id), Entity::User(session.user)];
+    tx.record(Record {
+        at: tx.now,
+        origin: tx.origin,
+        agent: Agent::Cluster,
+        action: Recorded::EndSession,
+        entities,
+        result: End::Done,
+        commitment: None,
+    });
+    end(tx, session, SessionEnd::Expired)
+}
+
+fn forget<V: View>(tx: &mut Tx<'_, V>, session: &Session) {
+    tx.remove(Key::Session(session.id));
+    tx.remove(Key::UserSession(session.user, session.id));
+}
+
+/// Keeps at most as many ended sessions of a user as there may be open ones.
+fn forget_oldest<V: View>(tx: &mut Tx<'_, V>, user: UserId) -> Step<(), V> {
+    let mut ended: Vec<(Timestamp, Session)> = Vec::new();
+    for session in sessions(tx, user)? {
+        if let SessionState::Ended(at, _) = session.state {
+            ended.push((at, session));
+        }
+    }
+    if ended.len() > SESSIONS_PER_USER_MAX
+        && let Some((_, oldest)) = ended.iter().min_by_key(|(at, session)| (*at, session.id))
+    {
+        forget(tx, oldest);
+    }
+    Ok(())
+}
+
+fn sessions<V: View>(tx: &Tx<'_, V>, user: UserId) -> Step<Vec<Session>, V> {
+    let (from, to) = keys::user_sessions(user);
+    let mut sessions = Vec::new();
+    // One more than stays: `end` adds an ended one before it forgets the oldest.
+    for (key, _) in tx.scan(&from, &to, false, SESSION_ROWS_MAX.saturating_add(1))? {
+        if let Key::UserSession(_, id) = key
+            && let Some(session) = tx.session(id)?
+        {
+            sessions.push(session);
+        }
+    }
+    Ok(sessions)
+}
+
+/// The answer to a sign-in that was carried out before: a node that did not hear of it tries again.
+fn opened_before<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Option<Reply>, V> {
+    let Some(session) = tx.session(sign_in.session)? else { return Ok(None) };
+    if session.token != sign_in.token || session.user != sign_in.user {
+        return Err(Reject::Taken(0).into());
+    }
+    if session.state != SessionState::Active || session.expires <= tx.now {
+        return Err(Reject::NoSession.into());
+    }
+    let device = found::<_, V>(tx.device(session.device)?)?;
+    tx.repeat();
+    Ok(Some(signed_in(&session, &device)))
+}
+
+fn open<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
+    make_room(tx, sign_in.user)?;
+    let device = device(tx, sign_in)?;
+    let session = Session {
+        id: sign_in.session,
+        user: sign_in.user,
+        device: device.id,
+        token: sign_in.token,
+        state: SessionState::Active,
+        created: tx.now,
+        expires: tx.now.plus_ms(SESSION_IDLE_MS_MAX.min(SESSION_MS_MAX)),
+        attached: None,
+        idle_since: None,
+        last_seen: Timestamp(0),
+    };
+    let reply = signed_in(&session, &device);
+    tx.put(Key::Timer(session.expires, Timer::SessionExpiry(session.id)), Row::Timer(()));
+    tx.put(Key::UserSession(session.user, session.id), Row::UserSession(()));
+    tx.put(Key::Session(session.id), Row::Session(session));
+    Ok(reply)
+}
+
+fn signed_in(session: &Session, device: &Device) -> Reply {
+    Reply::SignedIn {
+        user: session.user,
+        session: session.id,
+        device: device.id,
+        expires: session.expires,
+        next_number: device.highest.saturating_add(1).max(device.settled),
+    }
+}
+
+/// Ends the session that was longest without a connection, if there are too many open ones.
+fn make_room<V: View>(tx: &mut Tx<'_, V>, user: UserId) -> Step<(), V> {
+    let mut open = sessions(tx, user)?;
+    open.retain(|session| !matches!(session.state, SessionState::Ended(..)));
+    if open.len() < SESSIONS_PER_USER_MAX {
+        return Ok(());
+    }
+    open.retain(|session| session.attached.is_none());
+    let oldest = open.into_iter().min_by_key(|session| (session.last_seen.max(session.created), session.id));
+    match oldest {
+        Some(session) => expired(tx, session),
+        None => Err(Reject::Limit(Field::Sessions).into()),
+    }
+}
+
+/// The device to sign in on: the user's own of this id, or a new one.
+fn device<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Device, V> {
+    let known = tx.device(sign_in.device)?;
+    if known.as_ref().is_some_and(|device| device.user != sign_in.user) {
+        return Err(Reject::Taken(0).into());
+    }
+    let index = Key::UserDevice(sign_in.user, sign_in.device);
+    if tx.get(&index)?.is_none() {
+        retire_oldest(tx, sign_in.user)?;
+        tx.put(index, Row::UserDevice(()));
+    }
+    let device = known.unwrap_or(Device {
+        id: sign_in.device,
+        user: sign_in.user,
+        settled: 1,
+        highest: 0,
+        last_write: Timestamp(0),
+        created: tx.now,
+    });
+    tx.put(Key::Device(device.id), Row::Device(device.clone()));
+    Ok(device)
+}
+
+/// Takes the device that was longest unused off a user who has too many, and drops its answers.
+///
+/// Its row stays: should it sign in again, it goes on above the numbers it has used, and none is carried out twice.
+fn retire_oldest<V: View>(tx: &mut Tx<'_, V>, user: UserId) -> Step<(), V> {
+    let (from, to) = keys::user_devices(user);
+    let mut devices = Vec::new();
+    for (key, _) in tx.scan(&from, &to, false, DEVICES_PER_USER_MAX)? {
+        if let Key::UserDevice(_, id) = key
+            && let Some(device) = tx.device(id)?
+        {
+            devices.push(device);
+        }
+    }
+    if devices.len() < DEVICES_PER_USER_MAX {
+        return Ok(());
+    }
+    for session in sessions(tx, user)? {
+        if !matches!(session.state, SessionState::Ended(..)) {
+            devices.retain(|device| device.id != session.device);
+        }
+    }
+    let oldest = devices.into_iter().min_by_key(|device| (device.last_write.max(device.created), device.id));
+    let Some(mut device) = oldest else { return Err(Reject::Limit(Field::Devices).into()) };
+    let settled = device.highest.saturating_add(1);
+    drop_answers(tx, &device, settled)?;
+    device.settled = settled;
+    tx.remove(Key::UserDevice(user, device.id));
+    tx.put(Key::Device(device.id), Row::Device(device));
+    Ok(())
+}
+
+fn check_hash(hash: &str) -> Result<(), Reject> {
+    let valid = !hash.is_empty() && hash.len() <= PASSWORD_HASH_BYTES_MAX;
+    if valid { Ok(()) } else { Err(Reject::Invalid(Field::Password)) }
+}

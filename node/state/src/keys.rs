@@ -1,0 +1,72 @@
+//! Ranges of keys: each names the first and the last key of what it covers.
+
+use types::row::Timer;
+use types::session::Attachment;
+use types::{ConversationId, DeviceId, EventNumber, Key, Principal, RoleId, SessionId, Timestamp, UserId};
+
+use alloc::string::String;
+
+const LOWEST: [u8; 16] = [0; 16];
+const HIGHEST: [u8; 16] = [u8::MAX; 16];
+const FIRST: Principal = Principal::User(UserId(LOWEST));
+const LAST: Principal = Principal::Role(RoleId(HIGHEST));
+
+/// First and last key of a range.
+pub type Range = (Key, Key);
+
+/// The sessions of a user.
+#[must_use]
+pub const fn user_sessions(user: UserId) -> Range {
+    (Key::UserSession(user, SessionId(LOWEST)), Key::UserSession(user, SessionId(HIGHEST)))
+}
+
+/// The devices of a user.
+#[must_use]
+pub const fn user_devices(user: UserId) -> Range {
+    (Key::UserDevice(user, DeviceId(LOWEST)), Key::UserDevice(user, DeviceId(HIGHEST)))
+}
+
+/// The sessions attached to a node in one epoch.
+#[must_use]
+pub const fn attached(to: Attachment) -> Range {
+    (Key::Attached(to, SessionId(LOWEST)), Key::Attached(to, SessionId(HIGHEST)))
+}
+
+/// All that take part in a conversation, or did.
+#[must_use]
+pub const fn participants(conversation: ConversationId) -> Range {
+    (Key::Participant(conversation, FIRST), Key::Participant(conversation, LAST))
+}
+
+/// The conversations of a principal, also those it has left.
+#[must_use]
+pub const fn participations(principal: Principal) -> Range {
+    (Key::Participation(principal, ConversationId(LOWEST)), Key::Participation(principal, ConversationId(HIGHEST)))
+}
+
+/// A device's answers with `from ≤ number ≤ to`.
+#[must_use]
+pub const fn answers(device: DeviceId, from: u64, to: u64) -> Range {
+    (Key::Answer(device, from), Key::Answer(device, to))
+}
+
+/// What is due at `now` or was before.
+#[must_use]
+pub const fn timers_due(now: Timestamp) -> Range {
+    (Key::Timer(Timestamp(0), Timer::SessionExpiry(SessionId(LOWEST))), Key::Timer(now, Timer::EventsExpiry))
+}
+
+/// Where events above `dropped` are.
+#[must_use]
+pub const fn events_after(dropped: EventNumber) -> Range {
+    (Key::EventScope(dropped.next()), Key::EventScope(EventNumber(u64::MAX)))
+}
+
+/// Sorts after every word: none may begin with it.
+pub(crate) const WORD_END: char = '\u{10FFFF}';
+
+/// The words of a user.
+#[must_use]
+pub fn user_words(user: UserId) -> Range {
+    (Key::UserWord(user, String::new()), Key::UserWord(user, String::from(WORD_END)))
+}

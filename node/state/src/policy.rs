@@ -1,0 +1,306 @@
+//! The one decision about access: alike on every node, for commands, reads and every event of a stream. Deny by default.
+
+use types::conversation::{ConversationKind, Part, Participant};
+use types::limits::CONVERSATIONS_PER_USER_MAX;
+use types::session::{Device, Session, SessionState};
+use types::user::{PermissionSet, Realm, User, UserState};
+use types::{
+    ConversationId, EventNumber, Key, Principal, Reject, Request, Row, Scope, Seq, SessionId, Timestamp, UserId,
+};
+
+use crate::keys;
+use crate::view::{Rows, View};
+use crate::visible::Visible;
+
+/// A signed-in user, as the state knows them at one position of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Actor {
+    /// Who.
+    pub user: User,
+    /// On which device.
+    pub device: Device,
+    /// In which session.
+    pub session: Session,
+}
+
+/// What someone wants to do or see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// End this session.
+    EndSession(SessionId),
+    /// Create users; with permission sets, or without any.
+    CreateUsers {
+        /// Whether any of them is given a permission set.
+        permissions: bool,
+    },
+    /// Change this user; its permission sets, or not.
+    UpdateUser {
+        /// Which.
+        user: UserId,
+        /// Whether permission sets change.
+        permissions: bool,
+    },
+    /// Deactivate this user.
+    DeactivateUser(UserId),
+    /// Set one's own password.
+    SetPassword,
+    /// Reset this user's password with a one-time code.
+    IssueEnrolment(UserId),
+    /// Create a conversation.
+    CreateConversation,
+    /// Change title, policy or state of a conversation.
+    UpdateConversation(ConversationId),
+    /// Add participants or change their part.
+    AddParticipants(ConversationId),
+    /// Remove a participant; oneself to leave.
+    RemoveParticipant(ConversationId, Principal),
+    /// Define a document of history policy.
+    DefinePolicy,
+    /// Post a message.
+    Post(ConversationId),
+    /// Confirm what was delivered and displayed.
+    Confirm(ConversationId),
+    /// Set one's status.
+    SetStatus,
+
+    /// Tell others that one is typing.
+    Type(ConversationId),
+    /// Know of a conversation. Whoever has left it sees it as of then (`visible`).
+    SeeConversation(ConversationId),
+    /// See who takes part.
+    SeeParticipants(ConversationId),
+    /// See a message.
+    SeeMessage(ConversationId, Seq),
+    /// See how far whose devices have come with a message.
+    SeeReceipts(ConversationId, Seq),
+    /// See an event.
+    SeeEvent(Scope, EventNumber),
+    /// See whether a user can be reached.
+    SeePresence(UserId),
+    /// See a user's name and unit.
+    SeeUser(UserId),
+    /// See what operators see of a user: external ids, permission sets.
+    SeeUserDetails(UserId),
+    /// List and search users; each of the list is a `SeeUser`.
+    ListUsers,
+    /// See a user's sessions.
+    ListSessions(UserId),
+    /// See the history policies.
+    SeePolicies,
+    /// See how the cluster is.
+    SeeClusterStatus,
+}
+
+/// Whether they may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Decision {
+    /// They may.
+    Yes,
+    /// They may not even know whether it exists: answered as what does not.
+    Hidden,
+    /// They may not, and may know that.
+    No,
+    /// They would, if their account were entitled to message.
+    NotEntitled,
+}
+
+impl Decision {
+    /// Whether they may.
+    #[must_use]
+    pub const fn is_yes(self) -> bool {
+        matches!(self, Self::Yes)
+    }
+
+    /// The decision as what an operation goes on with, or is refused with.
+    pub const fn check(self) -> Result<(), Reject> {
+        match self {
+            Self::Yes => Ok(()),
+            Self::Hidden => Err(Reject::NotFound),
+            Self::No => Err(Reject::NotPermitted),
+            Self::NotEntitled => Err(Reject::NotEntitled),
+        }
+    }
+
+    const fn yes_if(yes: bool, otherwise: Self) -> Self {
+        if yes { Self::Yes } else { otherwise }
+    }
+}
+
+/// The actor of a request: none if the session is unknown, not active or over, or its user is not active.
+pub fn actor<V: View>(view: &V, now: Timestamp, request: &Request) -> Result<Option<Actor>, V::Fault> {
+    actor_of(view, now, request.session)
+}
+
+/// The actor of a session, as [`actor`]; for reads and streams.
+pub fn actor_of<V: View>(view: &V, now: Timestamp, session: SessionId) -> Result<Option<Actor>, V::Fault> {
+    let Some(session) = view.session(session)? else { return Ok(None) };
+    if session.state != SessionState::Active || session.expires <= now {
+        return Ok(None);
+    }
+    let Some(user) = view.user(session.user)? else { return Ok(None) };
+    let Some(device) = view.device(session.device)? else { return Ok(None) };
+    let sound = user.state == UserState::Active && device.user == user.id;
+    Ok(sound.then_some(Actor { user, device, session }))
+}
+
+/// Decides whether a user may. The only decision about access there is.
+pub fn may<V: View>(view: &V, user: &User, action: Action) -> Result<Decision, V::Fault> {
+    if user.state != UserState::Active {
+        return Ok(Decision::Hidden);
+    }
+    Ok(match action {
+        Action::EndSession(id) => end_session(view, user, id)?,
+        Action::CreateUsers { permissions: true } => Decision::yes_if(admin(user), Decision::No),
+        Action::CreateUsers { permissions: false } => Decision::yes_if(directory(user), Decision::No),
+        Action::UpdateUser { permissions: true, .. } => Decision::yes_if(admin(user), Decision::No),
+        Action::UpdateUser { user: id, permissions: false } => account(view, user, id, directory(user))?,
+        // Nobody deactivates themselves, so that one active administrator always remains.
+        Action::DeactivateUser(id) if id == user.id => Decision::No,
+        Action::DeactivateUser(id) => account(view, user, id, directory(user))?,
+        Action::IssueEnrolment(id) => {
+            account(view, user, id, directory(user) || has(user, &[PermissionSet::Helpdesk]))?
+        }
+        Action::SetPassword | Action::SetStatus => Decision::Yes,
+        Action::DefinePolicy => Decision::yes_if(admin(user), Decision::No),
+        Action::CreateConversation => Decision::yes_if(user.may_message, Decision::NotEntitled),
+        Action::UpdateConversation(id) | Action::AddParticipants(id) => own(view, user, id)?,
+        Action::RemoveParticipant(id, principal) if principal == Principal::User(user.id) => leave(view, user, id)?,
+        Action::RemoveParticipant(id, _) => own(view, user, id)?,
+        Action::Post(id) | Action::Type(id) => write(view, user, id)?,
+        Action::Confirm(id) | Action::SeeParticipants(id) => take_part(view, user, id)?,
+        Action::SeeConversation(id) => Decision::yes_if(known(view, user, id)?.is_some(), Decision::Hidden),
+        Action::SeeMessage(id, seq) => Decision::yes_if(sees(view, user, id, seq)?, Decision::Hidden),
+        Action::SeeReceipts(id, seq) => {
+            let there = take_part(view, user, id)?.is_yes() && sees(view, user, id, seq)?;
+            Decision::yes_if(there, Decision::Hidden)
+        }
+        Action::SeeEvent(Scope::User(id), _) => Decision::yes_if(id == user.id, Decision::Hidden),
+        Action::SeeEvent(Scope::Conversation(id), number) => see_event(view, user, id, number)?,
+        Action::SeeUser(id) | Action::SeePresence(id) => see_user(view, user, id)?,
+        Action::SeeUserDetails(id) if id == user.id => Decision::Yes,
+        Action::SeeUserDetails(id) => {
+            let there = operator(user) && view.user(id)?.is_some();
+            Decision::yes_if(there, Decision::Hidden)
+        }
+        Action::ListUsers => Decision::yes_if(user.realm == Realm::Staff || operator(user), Decision::No),
+        Action::ListSessions(id) if id == user.id => Decision::Yes,
+        Action::ListSessions(id) => {
+            let permitted = has(user, &[PermissionSet::Admin, PermissionSet::Helpdesk]);
+            if permitted { Decision::yes_if(view.user(id)?.is_some(), Decision::Hidden) } else { Decision::No }
+        }
+        Action::SeePolicies => Decision::Yes,
+        Action::SeeClusterStatus => {
+            Decision::yes_if(has(user, &[PermissionSet::Admin, PermissionSet::Viewer]), Decision::No)
+        }
+    })
+}
+
+fn has(user: &User, any: &[PermissionSet]) -> bool {
+    user.permissions.iter().any(|set| any.contains(set))
+}
+
+fn admin(user: &User) -> bool {
+    has(user, &[PermissionSet::Admin])
+}
+
+fn directory(user: &User) -> bool {
+    has(user, &[PermissionSet::Admin, PermissionSet::Integrator])
+}
+
+/// Who looks after accounts sees them all.
+fn operator(user: &User) -> bool {
+    has(user, &[PermissionSet::Admin, PermissionSet::Integrator, PermissionSet::Helpdesk])
+}
+
+/// Acts on an account, if permitted; only an administrator on one that holds permission sets, or a reset password
+/// would be a way to them.
+fn account<V: View>(view: &V, user: &User, id: UserId, permitted: bool) -> Result<Decision, V::Fault> {
+    if !permitted {
+        return Ok(Decision::No); // Before the look-up: the answer must not tell whether the account exists.
+    }
+    let Some(other) = view.user(id)? else { return Ok(Decision::Hidden) };
+    Ok(Decision::yes_if(other.permissions.is_empty() || admin(user), Decision::No))
+}
+
+fn end_session<V: View>(view: &V, user: &User, id: SessionId) -> Result<Decision, V::Fault> {
+    let permitted = has(user, &[PermissionSet::Admin, PermissionSet::Helpdesk]);
+    let session = view.session(id)?;
+    Ok(Decision::yes_if(session.is_some_and(|session| permitted || session.user == user.id), Decision::Hidden))
+}
+
+/// The user's participation, of today or of before: what they may know the conversation by.
+fn known<V: View>(view: &V, user: &User, id: ConversationId) -> Result<Option<Participant>, V::Fault> {
+    view.participant(id, Principal::User(user.id))
+}
+
+fn sees<V: View>(view: &V, user: &User, id: ConversationId, seq: Seq) -> Result<bool, V::Fault> {
+    let Some(participant) = known(view, user, id)? else { return Ok(false) };
+    let Some(conversation) = view.conversation(id)? else { return Ok(false) };
+    Ok(Visible::new(&conversation, &participant).sees(seq))
+}
+
+fn see_event<V: View>(view: &V, user: &User, id: ConversationId, number: EventNumber) -> Result<Decision, V::Fault> {
+    let seen = known(view, user, id)?.is_some_and(|participant| {
+        participant
+            .intervals
+            .iter()
+            .any(|interval| interval.from_event <= number && interval.to_event.is_none_or(|to| number <= to))
+    });
+    Ok(Decision::yes_if(seen, Decision::Hidden))
+}
+
+fn take_part<V: View>(view: &V, user: &User, id: ConversationId) -> Result<Decision, V::Fault> {
+    Ok(match known(view, user, id)? {
+        None => Decision::Hidden,
+        Some(participant) => Decision::yes_if(participant.part.is_some(), Decision::No),
+    })
+}
+
+fn write<V: View>(view: &V, user: &User, id: ConversationId) -> Result<Decision, V::Fault> {
+    let Some(participant) = known(view, user, id)? else { return Ok(Decision::Hidden) };
+    Ok(match participant.part {
+        _ if !user.may_message => Decision::NotEntitled,
+        Some(Part::Writer | Part::Owner) => Decision::Yes,
+        Some(Part::Reader) | None => Decision::No,
+    })
+}
+
+fn own<V: View>(view: &V, user: &User, id: ConversationId) -> Result<Decision, V::Fault> {
+    let Some(participant) = known(view, user, id)? else { return Ok(Decision::Hidden) };
+    if !user.may_message {
+        return Ok(Decision::NotEntitled);
+    }
+    let several = view.conversation(id)?.is_some_and(|conversation| conversation.kind != ConversationKind::Direct);
+    Ok(Decision::yes_if(several && participant.part == Some(Part::Owner), Decision::No))
+}
+
+fn leave<V: View>(view: &V, user: &User, id: ConversationId) -> Result<Decision, V::Fault> {
+    let Some(participant) = known(view, user, id)? else { return Ok(Decision::Hidden) };
+    let several = view.conversation(id)?.is_some_and(|conversation| conversation.kind != ConversationKind::Direct);
+    Ok(Decision::yes_if(several && participant.part.is_some(), Decision::No))
+}
+
+/// Staff see everyone, as do those who look after accounts; others see whom they share a conversation with.
+fn see_user<V: View>(view: &V, user: &User, id: UserId) -> Result<Decision, V::Fault> {
+    if id == user.id {
+        return Ok(Decision::Yes);
+    }
+    if view.user(id)?.is_none() {
+        return Ok(Decision::Hidden);
+    }
+    let everyone = user.realm == Realm::Staff || operator(user);
+    Ok(Decision::yes_if(everyone || share_conversation(view, user, id)?, Decision::Hidden))
+}
+
+fn share_conversation<V: View>(view: &V, user: &User, other: UserId) -> Result<bool, V::Fault> {
+    let (from, to) = keys::participations(Principal::User(user.id));
+    for (key, row) in view.scan(&from, &to, false, CONVERSATIONS_PER_USER_MAX)? {
+        if let (Key::Participation(_, id), Row::Participation(true)) = (key, row)
+            && view.participant(id, Principal::User(other))?.is_some_and(|there| there.part.is_some())
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

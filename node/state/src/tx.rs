@@ -1,0 +1,224 @@
+//! One envelope's changes while they are made.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use types::message::Message;
+use types::record::Record;
+use types::reply::Answer;
+use types::row::{Heads, StoredEvent};
+use types::{Event, EventBody, EventNumber, Key, NodeId, Reject, Reply, Row, Scope, Timestamp, UserId};
+
+use crate::outcome::Outcome;
+use crate::view::{View, heads};
+
+/// Why a command went no further.
+#[derive(Debug)]
+pub(crate) enum Stop<F> {
+    /// It is refused: an answer.
+    Reject(Reject),
+    /// This node cannot read its own state: the end of it.
+    Fault(F),
+}
+
+impl<F> From<Reject> for Stop<F> {
+    fn from(reject: Reject) -> Self {
+        Self::Reject(reject)
+    }
+}
+
+/// What a step of a command over the view `V` gives.
+pub(crate) type Step<T, V> = Result<T, Stop<<V as View>::Fault>>;
+
+/// A view and the changes made to it so far. It reads its own writes.
+///
+/// Invariant: events are numbered on from `heads.event`, records from `heads.records`, both without gaps.
+pub(crate) struct Tx<'a, V: View> {
+    view: &'a V,
+    /// Cluster time of this command.
+    pub(crate) now: Timestamp,
+    /// The node that took the request.
+    pub(crate) origin: NodeId,
+    heads: Heads,
+    changes: BTreeMap<Key, Option<Row>>,
+    events: Vec<Event>,
+    records: Vec<Record>,
+    presence: BTreeSet<UserId>,
+    repeated: bool,
+}
+
+impl<'a, V: View> Tx<'a, V> {
+    /// Begins with the clock moved on to `at`, never back.
+    pub(crate) fn begin(view: &'a V, at: Timestamp, origin: NodeId) -> Result<Self, V::Fault> {
+        let mut heads = heads(view)?;
+        heads.clock = heads.clock.max(at); // A new leader's clock may be behind the old one's.
+        Ok(Self {
+            view,
+            now: heads.clock,
+            origin,
+            heads,
+            changes: BTreeMap::new(),
+            events: Vec::new(),
+            records: Vec::new(),
+            presence: BTreeSet::new(),
+            repeated: false,
+        })
+    }
+
+    /// Writes a row.
+    pub(crate) fn put(&mut self, key: Key, row: Row) {
+        debug_assert_eq!(key.table(), row.table(), "a row goes to its own table");
+        self.changes.insert(key, Some(row));
+    }
+
+    /// Removes a row.
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.changes.insert(key, None);
+    }
+
+    /// The newest event so far.
+    pub(crate) const fn cursor(&self) -> EventNumber {
+        self.heads.event
+    }
+
+    /// Tells subscribers of a change; gives its number.
+    pub(crate) fn event(&mut self, scope: Scope, body: EventBody) -> EventNumber {
+        self.push_event(scope, body, None)
+    }
+
+    /// Tells a conversation of a message that is stored in the same step.
+    pub(crate) fn posted(&mut self, scope: Scope, message: Arc<Message>) -> EventNumber {
+        self.push_event(scope, EventBody::Posted(message.seq), Some(message))
+    }
+
+    fn push_event(&mut self, scope: Scope, body: EventBody, message: Option<Arc<Message>>) -> EventNumber {
+        let number = self.heads.event.next();
+        self.heads.event = number;
+        let stored = StoredEvent { at: self.now, body };
+        match scope {
+            Scope::Conversation(id) => {
+                self.put(Key::ConversationEvent(id, number), Row::ConversationEvent(stored));
+            }
+            Scope::User(id) => self.put(Key::UserEvent(id, number), Row::UserEvent(stored)),
+        }
+        self.put(Key::EventScope(number), Row::EventScope((scope, self.now)));
+        self.events.push(Event { number, scope, at: self.now, body, message });
+        number
+    }
+
+    /// Notes that a user's presence may look different now.
+    pub(crate) fn signal(&mut self, user: UserId) {
+        self.presence.insert(user);
+    }
+
+    /// Appends to the audit log.
+    pub(crate) fn record(&mut self, record: Record) {
+        self.put(Key::Record(self.heads.records), Row::Record(record.clone()));
+        self.heads.records = self.heads.records.saturating_add(1);
+        self.records.push(record);
+    }
+
+    /// Events up to this one have been dropped.
+    pub(crate) fn set_events_dropped(&mut self, number: EventNumber) {
+        self.heads.events_dropped = number;
+    }
+
+    /// What the command asks for was done before: it leaves no second record.
+    pub(crate) fn repeat(&mut self) {
+        self.repeated = true;
+    }
+
+    /// Whether [`Tx::repeat`] was called.
+    pub(crate) const fn is_repeat(&self) -> bool {
+        self.repeated
+    }
+
+    /// Takes back everything but the clock: a refused command changes nothing.
+    pub(crate) fn roll_back(&mut self) -> Result<(), V::Fault> {
+        self.heads = Heads { clock: self.now, ..heads(self.view)? };
+        self.changes.clear();
+        self.events.clear();
+        self.records.clear();
+        self.presence.clear();
+        Ok(())
+    }
+
+    /// Everything that follows, with this answer.
+    pub(crate) fn finish(mut self, answer: Answer) -> Outcome {
+        self.changes.insert(Key::Heads(), Some(Row::Heads(self.heads)));
+        Outcome {
+            changes: self.changes,
+            answer,
+            events: self.events,
+            records: self.records,
+            presence: self.presence.into_iter().collect(),
+        }
+    }
+
+    /// An answer that reflects the state so far.
+    pub(crate) const fn answer(&self, result: Result<Reply, Reject>) -> Answer {
+        Answer { result, cursor: self.heads.event }
+    }
+}
+
+impl<V: View> View for Tx<'_, V> {
+    type Fault = Stop<V::Fault>;
+
+    fn get(&self, key: &Key) -> Result<Option<Row>, Self::Fault> {
+        if let Key::Heads() = key {
+            return Ok(Some(Row::Heads(self.heads)));
+        }
+        match self.changes.get(key) {
+            Some(change) => Ok(change.clone()),
+            None => self.view.get(key).map_err(Stop::Fault),
+        }
+    }
+
+    fn scan(&self, from: &Key, to: &Key, reverse: bool, limit: usize) -> Result<Vec<(Key, Row)>, Self::Fault> {
+        if from > to || limit == 0 {
+            return Ok(Vec::new());
+        }
+        let changed: Vec<(&Key, &Option<Row>)> = if reverse {
+            self.changes.range(from..=to).rev().collect()
+        } else {
+            self.changes.range(from..=to).collect()
+        };
+        // Each change can hide one row below, so that many more are needed to be sure of `limit`.
+        let below = self.view.scan(from, to, reverse, limit.saturating_add(changed.len())).map_err(Stop::Fault)?;
+        Ok(merge(below, &changed, reverse, limit))
+    }
+}
+
+fn merge(below: Vec<(Key, Row)>, above: &[(&Key, &Option<Row>)], reverse: bool, limit: usize) -> Vec<(Key, Row)> {
+    let mut rows = Vec::with_capacity(limit.min(below.len().saturating_add(above.len())));
+    let mut below = below.into_iter().peekable();
+    let mut above = above.iter().peekable();
+    while rows.len() < limit {
+        let from_above = match (below.peek(), above.peek()) {
+            (None, None) => break,
+            (Some(_), None) => false,
+            (None, Some(_)) => true,
+            (Some((low, _)), Some((high, _))) => {
+                if low == *high {
+                    below.next(); // Hidden by the change.
+                    continue;
+                }
+                (*high < low) != reverse
+            }
+        };
+        if from_above {
+            if let Some((key, Some(row))) = above.next() {
+                rows.push(((*key).clone(), row.clone()));
+            }
+        } else {
+            rows.extend(below.next());
+        }
+    }
+    rows
+}
+
+/// A row, or the answer for what is absent.
+pub(crate) fn found<T, V: View>(row: Option<T>) -> Step<T, V> {
+    row.ok_or(Stop::Reject(Reject::NotFound))
+}
