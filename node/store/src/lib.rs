@@ -1,9 +1,22 @@
-//! Engines, the Raft log, the replicated state, snapshots. RocksDB is this crate's secret.
+//! Engines, the Raft log, the replicated state, snapshots, the data directory. RocksDB is this crate's secret, and
+//! openraft is not known here.
+//!
+//! Two engines to a node: the log syncs every batch, the state never does, for the log is its write-ahead log
+//! (ADR 2026-11-22-storage). Invariant: `purged ≤ durable applied ≤ applied ≤ committed`; the caller purges.
 
-/// This node failing to read or write its own state. Whoever meets one stops the node: it must not disagree with the others.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// Placeholder until the engine is here.
-    #[error("engine")]
-    Engine,
-}
+pub mod engine;
+mod fault;
+mod files;
+mod identity;
+mod log;
+mod metrics;
+mod snapshot;
+mod state_store;
+
+pub use engine::{Disk, Engine, RocksDisk, RocksEngine};
+pub use fault::Fault;
+pub use files::free_bytes;
+pub use identity::{DataDir, DataDirError, Identity};
+pub use log::{Callback, LogEntry, LogId, LogStore, LogWriter, OpenError, Payload, Vote};
+pub use snapshot::{Incoming, Manifest, Position, ReceiveError, Receiver, Snapshot, SnapshotFile};
+pub use state_store::{Applied, Outputs, StateStore, StateView};

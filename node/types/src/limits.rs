@@ -124,6 +124,8 @@ pub const SNAPSHOT_LOG_BYTES: u64 = 256 * 1024 * 1024;
 pub const SNAPSHOT_MS: u64 = 30 * 60 * 1000;
 /// Chunk in which snapshot files travel.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
+/// Most files of one snapshot.
+pub const SNAPSHOT_FILES_MAX: usize = 32_768;
 
 /// Largest request a client may send.
 pub const CLIENT_REQUEST_BYTES_MAX: usize = 1024 * 1024;

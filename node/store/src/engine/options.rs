@@ -1,0 +1,114 @@
+//! RocksDB's settings. Reasons are given where a default would be wrong.
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, InfoLogger, LogLevel, Options,
+    WriteBufferManager,
+};
+
+use super::{Family, Kind};
+
+const MIB: usize = 1024 * 1024;
+/// Blocks of both engines.
+const CACHE_BYTES: usize = 128 * MIB;
+/// Memtables of the state; beyond it the largest family is flushed, and with it all.
+const STATE_MEMTABLES_BYTES: usize = 192 * MIB;
+const NEVER: usize = u64::MAX as usize >> 1;
+
+/// What engines of one process share.
+pub(super) struct Shared {
+    cache: Cache,
+    state_memtables: WriteBufferManager,
+}
+
+impl Shared {
+    pub fn new() -> Self {
+        Self {
+            cache: Cache::new_lru_cache(CACHE_BYTES),
+            state_memtables: WriteBufferManager::new_write_buffer_manager(STATE_MEMTABLES_BYTES, false),
+        }
+    }
+
+    /// Settings of the whole engine.
+    pub fn database(&self, kind: Kind) -> Options {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_paranoid_checks(true);
+        options.set_max_open_files(-1); // Tables stay open, so a view outlives the removal of its directory.
+        options.set_max_background_jobs(2);
+        options.set_bytes_per_sync(MIB as u64); // Spreads the write-back of compactions under the log's fsyncs.
+        options.set_wal_bytes_per_sync(0); // Otherwise a power cut can leave holes across logs.
+        options.set_recycle_log_file_num(0);
+        options.set_stats_dump_period_sec(0);
+        options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |level, text| match level {
+            LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "rocksdb", "{}", text.trim_end()),
+            _ => tracing::warn!(target: "rocksdb", "{}", text.trim_end()),
+        }));
+        match kind {
+            Kind::Log => {
+                // Every bad record has been judged before this (`wal_scan`): what is still bad was never acknowledged.
+                options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+                options.set_track_and_verify_wals_in_manifest(true);
+            }
+            Kind::State => {
+                options.set_atomic_flush(true); // Without a log it is what keeps the families of one moment.
+                options.set_write_buffer_manager(&self.state_memtables);
+            }
+        }
+        options
+    }
+
+    /// Every family of a kind with its settings.
+    pub fn families(&self, kind: Kind) -> Vec<ColumnFamilyDescriptor> {
+        let mut families: Vec<_> = kind
+            .families()
+            .iter()
+            .map(|family| ColumnFamilyDescriptor::new(family.name(), self.family(*family)))
+            .collect();
+        families.push(ColumnFamilyDescriptor::new("default", Options::default())); // RocksDB insists; it stays empty.
+        families
+    }
+
+    fn family(&self, family: Family) -> Options {
+        let mut options = Options::default();
+        let mut blocks = BlockBasedOptions::default();
+        blocks.set_block_cache(&self.cache);
+        blocks.set_format_version(6);
+        blocks.set_cache_index_and_filter_blocks(true);
+        blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        // A stalled write is a missed heartbeat or a late message. Backlogs raise an alarm instead (`Sizes`).
+        options.set_level_zero_slowdown_writes_trigger(i32::MAX / 2);
+        options.set_level_zero_stop_writes_trigger(i32::MAX / 2);
+        options.set_soft_pending_compaction_bytes_limit(NEVER);
+        options.set_hard_pending_compaction_bytes_limit(NEVER);
+        options.set_max_write_buffer_number(4);
+        match family {
+            Family::Entries => {
+                // Most entries are purged before they are flushed, or soon after: large memtables, no filters, and
+                // values apart, so that compactions do not copy payloads.
+                options.set_write_buffer_size(64 * MIB);
+                options.set_compression_type(DBCompressionType::Lz4);
+                options.set_enable_blob_files(true);
+                options.set_min_blob_size(4096);
+                options.set_enable_blob_gc(true);
+                options.set_blob_gc_age_cutoff(0.25);
+                options.set_blob_gc_force_threshold(0.5);
+                options.set_blob_compression_type(DBCompressionType::Lz4);
+            }
+            Family::LogMarks | Family::StateMarks => options.set_write_buffer_size(MIB),
+            Family::Rows | Family::Answers | Family::Messages | Family::Events | Family::Records => {
+                options.set_write_buffer_size(64 * MIB);
+                options.set_level_compaction_dynamic_level_bytes(true);
+                options.set_compression_type(DBCompressionType::Lz4);
+                options.set_bottommost_compression_type(DBCompressionType::Zstd);
+                if !matches!(family, Family::Events | Family::Records) {
+                    blocks.set_bloom_filter(10.0, false);
+                    options.set_memtable_whole_key_filtering(true);
+                    options.set_memtable_prefix_bloom_ratio(0.02);
+                }
+            }
+        }
+        options.set_block_based_table_factory(&blocks);
+        options
+    }
+}

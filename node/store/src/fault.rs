@@ -1,0 +1,72 @@
+//! Why this node cannot go on.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// This node failing to read or write its own state. Whoever meets one stops the node: it must not disagree with the
+/// others, and an fsync that failed once says nothing when it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The engine refused.
+    #[error("{doing} in the storage engine")]
+    Engine {
+        /// What we were doing.
+        doing: &'static str,
+        /// What it says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The file system refused.
+    #[error("{doing} {path}")]
+    Io {
+        /// What we were doing.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A stored row or a committed entry is not what `codec` writes.
+    #[error("decode what is stored")]
+    Decode(#[from] codec::Error),
+    /// Stored bytes of this crate are not what it writes.
+    #[error("{what} is damaged; replace this node, it will fetch everything from the others")]
+    Damaged {
+        /// Which bytes.
+        what: String,
+    },
+    /// A write-ahead log has a bad record and good ones after it: what was acknowledged is damaged, not torn.
+    #[error(
+        "the log in {path} is damaged at byte {at}, before data that was acknowledged; replace this node, it will fetch \
+         everything from the others"
+    )]
+    DamagedLog {
+        /// The file.
+        path: PathBuf,
+        /// Where the bad record begins.
+        at: u64,
+    },
+    /// An entry that must be there is not.
+    #[error("the log has no entry {index}; replace this node, it will fetch everything from the others")]
+    Hole {
+        /// Its index.
+        index: u64,
+    },
+    /// A key and its row are of different tables, or entries do not follow each other.
+    #[error("{0}")]
+    Order(&'static str),
+    /// An earlier fault stopped the log, or its writer has ended: nothing is accepted any more.
+    #[error("the log has stopped")]
+    Stopped,
+}
+
+impl Fault {
+    /// For `map_err` on file operations.
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { doing, path, source }
+    }
+
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into() }
+    }
+}

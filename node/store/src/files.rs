@@ -1,0 +1,121 @@
+//! Files and directories, so that they are still there after a power cut.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use crate::Fault;
+
+/// Bytes free for this process on the file system of `path`.
+pub fn free_bytes(path: &Path) -> Result<u64, Fault> {
+    let stat = rustix::fs::statvfs(path).map_err(|error| Fault::io("ask for free space at", path)(error.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Makes entries of a directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), Fault> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Fault::io("sync", dir))
+}
+
+/// Makes a directory if there is none, durably.
+pub(crate) fn make_dir(dir: &Path) -> Result<(), Fault> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir).map_err(Fault::io("create", dir))?;
+    sync_dir(dir.parent().unwrap_or(dir))
+}
+
+/// Gives a file this content: at any moment, and after a crash, it has the old content or the new.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<(), Fault> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    let mut file = File::create(&temporary).map_err(Fault::io("create", &temporary))?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(Fault::io("write", &temporary))?;
+    fs::rename(&temporary, path).map_err(Fault::io("put in place", path))?;
+    sync_dir(dir)
+}
+
+/// Moves a directory to a name that is free, durably.
+pub(crate) fn move_dir(from: &Path, to: &Path) -> Result<(), Fault> {
+    fs::rename(from, to).map_err(Fault::io("move", from))?;
+    for dir in [from.parent(), to.parent()].into_iter().flatten() {
+        sync_dir(dir)?;
+    }
+    Ok(())
+}
+
+/// Removes a directory and all in it, if it is there.
+pub(crate) fn remove_dir(dir: &Path) -> Result<(), Fault> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Fault::io("remove", dir)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Names in a directory, sorted; none if there is no such directory.
+pub(crate) fn names(dir: &Path) -> Result<Vec<String>, Fault> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Fault::io("list", dir)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(Fault::io("list", dir))?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Length and SHA-256 of a file.
+pub(crate) fn hash_file(path: &Path) -> Result<(u64, [u8; 32]), Fault> {
+    let mut file = File::open(path).map_err(Fault::io("open", path))?;
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 256 * 1024];
+    let mut length = 0;
+    loop {
+        let read = file.read(&mut chunk).map_err(Fault::io("read", path))?;
+        if read == 0 {
+            return Ok((length, hash.finalize().into()));
+        }
+        hash.update(&chunk[..read]);
+        length += read as u64;
+    }
+}
+
+/// A directory that is removed when nobody looks at it any more, once it is retired.
+#[derive(Debug)]
+pub(crate) struct DirGuard {
+    path: PathBuf,
+    retired: AtomicBool,
+}
+
+impl DirGuard {
+    pub const fn new(path: PathBuf) -> Self {
+        Self { path, retired: AtomicBool::new(false) }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for DirGuard {
+    fn drop(&mut self) {
+        if self.retired.load(Ordering::Acquire)
+            && let Err(fault) = remove_dir(&self.path)
+        {
+            tracing::warn!(%fault, "an old directory stays until the next start");
+        }
+    }
+}

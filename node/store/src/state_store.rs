@@ -1,0 +1,17 @@
+//! The replicated state of this node: what `state::apply` made of the log so far.
+
+mod apply;
+mod generation;
+mod marks;
+mod overlay;
+mod store;
+mod view;
+
+pub use apply::Outputs;
+pub use store::{Applied, StateStore};
+pub use view::StateView;
+
+pub(crate) use marks::read_applied;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! The state as the rest of the node sees it.
+
+use std::ops::{Bound, ControlFlow};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use prometheus::Registry;
+use sha2::{Digest, Sha256};
+use types::Table;
+use types::row::Heads;
+
+use super::apply::{Outputs, decide};
+use super::generation::{self, Generation};
+use super::marks::{APPLIED, read_applied};
+use super::view::StateView;
+use crate::engine::{Disk, Engine, Family};
+use crate::files::{move_dir, remove_dir};
+use crate::log::decode_log_id;
+use crate::metrics::StateMetrics;
+use crate::snapshot::{self, Incoming, Snapshot, Snapshots};
+use crate::{Fault, LogId, Payload};
+
+/// The last applied entry, and the membership with the entry it came by.
+pub type Applied = (Option<LogId>, Option<(Option<LogId>, Bytes)>);
+
+/// The replicated state of this node. All methods block on the disk but [`StateStore::view`] and [`StateStore::heads`].
+pub struct StateStore<E: Engine> {
+    disk: Arc<dyn Disk<E>>,
+    root: PathBuf,
+    /// Held by whoever changes the state; readers take [`StateStore::view`].
+    current: Mutex<Arc<Generation<E>>>,
+    published: RwLock<StateView>,
+    snapshots: Snapshots,
+    metrics: StateMetrics,
+}
+
+impl<E: Engine> StateStore<E> {
+    /// Opens the state in this directory, an empty one if there is none. What a crash left unfinished is removed.
+    pub fn open(disk: Arc<dyn Disk<E>>, root: &Path) -> Result<Self, Fault> {
+        let generation = Generation::open_current(disk.as_ref(), root)?;
+        let view = StateView::new(generation.engine.view(), generation.dir.clone())?;
+        read_applied(view.reader())?;
+        let snapshots = Snapshots::open(root)?;
+        Ok(Self {
+            disk,
+            root: root.to_path_buf(),
+            current: Mutex::new(Arc::new(generation)),
+            published: RwLock::new(view),
+            snapshots,
+            metrics: StateMetrics::default(),
+        })
+    }
+
+    /// The last applied entry and the membership, as of the last apply call.
+    pub fn applied(&self) -> Result<Applied, Fault> {
+        read_applied(self.view().reader())
+    }
+
+    /// Applies committed entries in order: each command sees those before it, and all that follows is written in one
+    /// batch with the applied mark. The outputs are one for each entry, and may be told once this returns.
+    ///
+    /// Errors: nothing was written, or nobody knows. The node stops; what is on disk is as of some earlier call.
+    pub fn apply(&self, entries: Vec<(LogId, Payload)>) -> Result<Vec<Outputs>, Fault> {
+        let began = Instant::now();
+        let current = self.lock_current();
+        let (batch, outputs) = decide(&self.view(), &entries)?;
+        if batch.is_empty() {
+            return Ok(outputs);
+        }
+        self.metrics.apply_entries.observe(entries.len() as f64);
+        self.metrics.apply_bytes.observe(batch.bytes() as f64);
+        current.engine.write(batch, false)?;
+        self.publish(&current)?;
+        self.metrics.apply_seconds.observe(began.elapsed().as_secs_f64());
+        Ok(outputs)
+    }
+
+    /// The state as of the last apply call, or the last snapshot installed.
+    #[must_use]
+    pub fn view(&self) -> StateView {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Clock and newest event as of the last apply call.
+    #[must_use]
+    pub fn heads(&self) -> Heads {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).heads()
+    }
+
+    /// The last entry whose effects a power cut now would leave. The log may be purged up to here, never further.
+    pub fn durable_applied(&self) -> Result<Option<LogId>, Fault> {
+        match self.current().engine.get_durable(Family::StateMarks, APPLIED)? {
+            Some(bytes) => decode_log_id(&bytes, "the applied mark"),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes everything applied durable.
+    pub fn flush(&self) -> Result<(), Fault> {
+        let _timer = self.metrics.flush_seconds.start_timer();
+        self.current().engine.flush()
+    }
+
+    /// SHA-256 over all rows in key order. Reads everything: for tests and tools.
+    pub fn digest(&self) -> Result<[u8; 32], Fault> {
+        let view = self.view();
+        let mut hash = Sha256::new();
+        for table in Table::ALL {
+            let (from, to) = ([*table as u8], [*table as u8 + 1]);
+            let keys = (Bound::Included(from.as_slice()), Bound::Excluded(to.as_slice()));
+            view.reader().range(Family::of(*table), keys, false, &mut |key, value| {
+                for part in [key, value] {
+                    hash.update((part.len() as u64).to_be_bytes());
+                    hash.update(part);
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(hash.finalize().into())
+    }
+
+    /// Makes a snapshot of everything applied. Apply calls go on meanwhile. The one before is removed once nobody
+    /// reads it.
+    pub fn build_snapshot(&self) -> Result<Snapshot, Fault> {
+        let _timer = self.metrics.snapshot_seconds.start_timer();
+        let current = self.current();
+        let snapshot = self.snapshots.build(self.disk.as_ref(), |dir| current.engine.checkpoint(dir))?;
+        self.metrics.snapshot_bytes.set(i64::try_from(snapshot.manifest().bytes()).unwrap_or(i64::MAX));
+        Ok(snapshot)
+    }
+
+    /// The newest snapshot, if there is one.
+    #[must_use]
+    pub fn current_snapshot(&self) -> Option<Snapshot> {
+        self.snapshots.current()
+    }
+
+    /// Where a snapshot from another node is received; see [`crate::Receiver::begin`].
+    #[must_use]
+    pub fn incoming_dir(&self) -> PathBuf {
+        snapshot::incoming_dir(&self.root)
+    }
+
+    /// Replaces the whole state by a snapshot that was received: a crash leaves the old one or the new one. Views
+    /// handed out before go on showing the old one.
+    ///
+    /// Errors: [`Fault::Damaged`] if it does not hold what its manifest says; the old state is still there.
+    pub fn install(&self, incoming: Incoming) -> Result<(), Fault> {
+        let mut current = self.lock_current();
+        let number = current.number + 1;
+        remove_dir(&generation::dir(&self.root, number))?; // An attempt that failed may have left it.
+        move_dir(&incoming.database(), &generation::dir(&self.root, number))?;
+        let generation = Generation::open(self.disk.as_ref(), &self.root, number)?;
+        let view = generation.engine.view();
+        let (applied, membership) = read_applied(view.as_ref())?;
+        let manifest = incoming.manifest();
+        if applied != manifest.applied || membership != manifest.membership {
+            generation.dir.retire();
+            return Err(Fault::damaged("the snapshot that was received"));
+        }
+        drop(view);
+        generation::point_to(&self.root, number)?;
+        let old = std::mem::replace(&mut *current, Arc::new(generation));
+        self.publish(&current)?;
+        old.dir.retire();
+        incoming.remove()
+    }
+
+    /// Whether the engine's background work is well; asked every second or so. A fault stops the node.
+    pub fn healthy(&self) -> Result<(), Fault> {
+        self.current().engine.healthy()
+    }
+
+    /// Registers the state's metrics; the sizes are as of the last [`StateStore::measure`].
+    pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        self.metrics.register(registry)
+    }
+
+    /// Brings the sizes among the metrics up to date.
+    pub fn measure(&self) {
+        self.metrics.sizes.set(self.current().engine.sizes());
+    }
+
+    fn publish(&self, generation: &Generation<E>) -> Result<(), Fault> {
+        let view = StateView::new(generation.engine.view(), generation.dir.clone())?;
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = view;
+        Ok(())
+    }
+
+    fn current(&self) -> Arc<Generation<E>> {
+        self.lock_current().clone()
+    }
+
+    fn lock_current(&self) -> MutexGuard<'_, Arc<Generation<E>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
