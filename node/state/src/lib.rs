@@ -2,6 +2,8 @@
 //! nothing, serializes nothing, and returns values.
 #![no_std]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod apply;
 mod commands;
@@ -12,6 +14,8 @@ pub mod outcome;
 pub mod policy;
 pub mod presence;
 pub mod records;
+#[cfg(test)]
+mod tests;
 mod tx;
 pub mod view;
 pub mod visible;

@@ -1,0 +1,114 @@
+//! What holds in every state that commands can reach.
+
+use alloc::collections::BTreeMap;
+
+use types::limits::{CONVERSATIONS_PER_USER_MAX, INTERVALS_MAX, REQUEST_WINDOW, SESSIONS_PER_USER_MAX};
+use types::session::SessionState;
+use types::{EventNumber, Key, Row, Scope, Seq};
+
+use crate::model::Model;
+use crate::view::{Rows, heads};
+
+/// Panics with the first that does not hold.
+pub(super) fn check(model: &Model) {
+    let Ok(heads) = heads(model);
+    let mut events = heads.events_dropped.0;
+    let mut records = 0;
+    let mut active: BTreeMap<_, u32> = BTreeMap::new();
+    let mut present: BTreeMap<_, u32> = BTreeMap::new();
+    let mut open: BTreeMap<_, usize> = BTreeMap::new();
+    for (key, row) in &model.rows {
+        assert_eq!(key.table(), row.table());
+        match (key, row) {
+            (Key::EventScope(number), Row::EventScope((scope, at))) => {
+                events += 1;
+                assert_eq!(number.0, events, "events are dense");
+                let stored = match scope {
+                    Scope::Conversation(id) => Key::ConversationEvent(*id, *number),
+                    Scope::User(id) => Key::UserEvent(*id, *number),
+                };
+                assert!(model.rows.contains_key(&stored));
+                assert!(*at <= heads.clock);
+            }
+            (Key::ConversationEvent(_, number) | Key::UserEvent(_, number), _) => {
+                assert!(model.rows.contains_key(&Key::EventScope(*number)), "no event without its place");
+            }
+            (Key::Record(number), _) => {
+                assert_eq!(*number, records, "records are dense");
+                records += 1;
+            }
+            (Key::Answer(id, number), _) => {
+                let Ok(Some(device)) = model.device(*id) else { panic!("an answer without its device") };
+                assert!(device.settled <= *number && *number < device.settled.saturating_add(REQUEST_WINDOW));
+                assert!(*number <= device.highest);
+            }
+            (Key::Session(id), Row::Session(session)) => {
+                assert!(model.rows.contains_key(&Key::UserSession(session.user, *id)));
+                if let Some(attachment) = session.attached {
+                    assert_eq!(session.state, SessionState::Active, "only an open session is attached");
+                    assert!(model.rows.contains_key(&Key::Attached(attachment, *id)));
+                }
+                if !matches!(session.state, SessionState::Ended(..)) {
+                    *open.entry(session.user).or_default() += 1;
+                }
+            }
+            (Key::UserSession(_, id), _) => assert!(matches!(model.session(*id), Ok(Some(_)))),
+            (Key::Attached(attachment, id), _) => {
+                let Ok(Some(session)) = model.session(*id) else { panic!("attached, but forgotten") };
+                assert_eq!(session.attached, Some(*attachment));
+            }
+            (Key::Conversation(id), Row::Conversation(conversation)) => {
+                let last = conversation.last_seq;
+                let messages = model.rows.range(Key::Message(*id, Seq(0))..=Key::Message(*id, Seq(u64::MAX)));
+                let seqs: std::vec::Vec<_> = messages.map(|(key, _)| key.clone()).collect();
+                let expected: std::vec::Vec<_> = (1..=last.0).map(|seq| Key::Message(*id, Seq(seq))).collect();
+                assert_eq!(seqs, expected, "messages are dense");
+                present.entry(*id).or_insert(0);
+            }
+            (Key::Participant(id, principal), Row::Participant(participant)) => {
+                let Ok(Some(conversation)) = model.conversation(*id) else { panic!("no conversation") };
+                assert!(participant.displayed <= conversation.last_seq);
+                assert!(participant.intervals.len() <= INTERVALS_MAX);
+                let (mut covered, mut told) = (Seq(0), EventNumber(0));
+                for (index, interval) in participant.intervals.iter().enumerate() {
+                    assert!(interval.from > covered && interval.from_event > told, "ascending and disjoint");
+                    let last = index + 1 == participant.intervals.len();
+                    assert_eq!(interval.to.is_none(), last && participant.part.is_some(), "one is open while present");
+                    assert_eq!(interval.to.is_none(), interval.to_event.is_none());
+                    if let (Some(to), Some(to_event)) = (interval.to, interval.to_event) {
+                        assert!(interval.from <= to.next() && interval.from_event <= to_event);
+                        covered = covered.max(to);
+                        told = to_event;
+                    }
+                }
+                let takes_part = participant.part.is_some();
+                let index = model.rows.get(&Key::Participation(*principal, *id));
+                assert_eq!(index, Some(&Row::Participation(takes_part)));
+                if takes_part {
+                    *active.entry(*principal).or_default() += 1;
+                    *present.entry(*id).or_default() += 1;
+                }
+            }
+            (Key::Receipt(id, ..), Row::Receipt(receipt)) => {
+                let Ok(Some(conversation)) = model.conversation(*id) else { panic!("no conversation") };
+                assert!(receipt.displayed <= receipt.delivered && receipt.delivered <= conversation.last_seq);
+            }
+            (Key::UserWord(id, word), _) => assert!(model.rows.contains_key(&Key::Word(word.clone(), *id))),
+            (Key::Word(word, id), _) => assert!(model.rows.contains_key(&Key::UserWord(*id, word.clone()))),
+            _ => {}
+        }
+    }
+    assert_eq!(events, heads.event.0);
+    assert_eq!(records, heads.records);
+    for (id, count) in present {
+        let Ok(Some(conversation)) = model.conversation(id) else { panic!("no conversation") };
+        assert_eq!(conversation.participants, count, "participants are counted");
+    }
+    for (key, row) in &model.rows {
+        if let (Key::ParticipationCount(principal), Row::ParticipationCount(count)) = (key, row) {
+            assert_eq!(active.get(principal).copied().unwrap_or(0), *count, "participations are counted");
+            assert!(*count as usize <= CONVERSATIONS_PER_USER_MAX);
+        }
+    }
+    assert!(open.values().all(|&count| count <= SESSIONS_PER_USER_MAX));
+}
