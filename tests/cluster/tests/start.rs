@@ -1,0 +1,82 @@
+//! What a daemon refuses to start with, in words that say what to do.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use cluster::{Cluster, Options, Result, run_daemon};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Starts a daemon that must refuse; answers what it says.
+fn refused(command: &str, config: &Path) -> Result<String> {
+    let output = run_daemon(&[command, "--config", &config.to_string_lossy()], SOON)?;
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.success() {
+        return Err(format!("tricordd {command} went well with {}", config.display()).into());
+    }
+    if said.contains("panicked") {
+        return Err(format!("tricordd {command} panicked: {said}").into());
+    }
+    Ok(said)
+}
+
+/// A copy of a node's configuration beside the original, with one text replaced.
+fn changed(config: &Path, name: &str, from: &str, to: &str) -> Result<std::path::PathBuf> {
+    let text = fs::read_to_string(config)?;
+    if !text.contains(from) {
+        return Err(format!("the configuration does not say {from:?}:\n{text}").into());
+    }
+    let path = config.with_file_name(name);
+    fs::write(&path, text.replacen(from, to, 1))?;
+    Ok(path)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_refuses_what_is_not_its_own() -> Result<()> {
+    let mut cluster = Cluster::found(Options::default()).await?;
+    let [a, b] = [0, 1].map(|node| cluster.node(node).config().to_owned());
+
+    let unknown = a.with_file_name("unknown-key.toml");
+    fs::write(&unknown, format!("{}\n[log]\nlevle = \"info\"\n", fs::read_to_string(&a)?))?;
+    for command in ["check", "run"] {
+        let said = refused(command, &unknown)?;
+        assert!(said.contains("levle"), "{said}");
+    }
+
+    // The data directory of another node, of another cluster, in use, and of a newer format.
+    let data = |config: &Path| -> Result<String> {
+        let text = fs::read_to_string(config)?;
+        let table: toml::Table = text.parse()?;
+        let data = table.get("node").and_then(|node| node.get("data")).and_then(toml::Value::as_str);
+        Ok(config.with_file_name(data.ok_or("no node.data")?).to_string_lossy().into_owned())
+    };
+    let (data_a, data_b) = (data(&a)?, data(&b)?);
+    let said = refused("run", &a)?;
+    assert!(said.contains("in use") || said.contains("already"), "a second daemon on the same data: {said}");
+
+    cluster.node(1).stop(SOON)?;
+    let own = toml::Value::String(
+        fs::read_to_string(&b)?.parse::<toml::Table>()?["node"]["data"].as_str().unwrap_or_default().into(),
+    );
+    cluster.node(0).stop(SOON)?;
+    let foreign = changed(&b, "foreign-data.toml", &own.to_string(), &toml::Value::String(data_a.clone()).to_string())?;
+    let said = refused("run", &foreign)?;
+    assert!(said.contains("slot") || said.contains("node a"), "the data of another node: {said}");
+    assert!(Path::new(&data_b).is_dir());
+
+    // A port in use.
+    cluster.node(0).start()?;
+    let listen = |config: &Path| -> Result<String> {
+        let table: toml::Table = fs::read_to_string(config)?.parse()?;
+        Ok(table["client"]["listen"].as_str().unwrap_or_default().to_owned())
+    };
+    let (port_a, port_b) = (listen(&a)?, listen(&b)?);
+    let taken = changed(&b, "port-in-use.toml", &format!("listen = \"{port_b}\""), &format!("listen = \"{port_a}\""))?;
+    let said = refused("run", &taken)?;
+    assert!(said.contains(&port_a) && said.contains("in use"), "a port in use: {said}");
+
+    cluster.node(1).start()?;
+    cluster.wait_until_well().await?;
+    cluster.check_logs(&[])
+}
