@@ -1,0 +1,164 @@
+//! Signing in and out.
+
+use std::time::Duration;
+
+use proto::v1;
+use proto::v1::directory_service_client::DirectoryServiceClient;
+use proto::v1::session_service_client::SessionServiceClient;
+
+use crate::args::Global;
+use crate::client::{Call, Client};
+use crate::error::{Error, Result};
+use crate::output::{say, show_pairs};
+use crate::profile::Profile;
+use crate::rows::{self, id_of};
+use crate::session::Session;
+use crate::when::rfc3339;
+use crate::{prompt, rpc};
+
+/// `login`
+pub async fn login(global: &Global, login: &str) -> Result<()> {
+    let (profile, client, device) = anonymous(global, login)?;
+    let password = prompt::secret(&format!("Password of {login}"))?;
+    let credentials = sign_in(&client, login, &password, &device).await?;
+    keep(global, &profile, &client, credentials)
+}
+
+/// `enrol`
+pub async fn enrol(global: &Global, login: &str) -> Result<()> {
+    let (profile, client, device) = anonymous(global, login)?;
+    let code = prompt::secret("One-time code")?.trim().to_owned();
+    let password = prompt::new_password()?;
+    let request = v1::EnrolRequest { login: login.into(), code, password: password.clone(), device: device.clone() };
+    let call = Call::write(format!("enrol {login}")).slow();
+    let credentials = match client.call(&call, |_| request.clone(), rpc!(SessionServiceClient.enrol)).await {
+        Ok(answer) => answer.credentials.unwrap_or_default(),
+        // The code may have been used by an attempt whose answer was lost: then the new password works.
+        Err(error @ Error::Unconfirmed { .. }) => {
+            sign_in(&client, login, &password, &device).await.map_err(|_| error)?
+        }
+        Err(error) if error.code() == "BAD_CODE" => {
+            sign_in(&client, login, &password, &device).await.map_err(|_| error)?
+        }
+        Err(error) => return Err(error),
+    };
+    keep(global, &profile, &client, credentials)
+}
+
+/// `logout`
+pub async fn logout(global: &Global) -> Result<()> {
+    let session = Session::open(global)?;
+    let body = |id| v1::SignOutRequest { request_id: Some(id) };
+    let ended = session.write(Call::write("sign out"), body, rpc!(SessionServiceClient.sign_out)).await;
+    match ended {
+        Ok(_) => {}
+        Err(error) if error.code() == "NO_SESSION" => {}
+        Err(error) => return Err(error),
+    }
+    session.store.update(|state| {
+        state.token.clear();
+        state.session.clear();
+        Ok(())
+    })?;
+    say("Signed out.");
+    Ok(())
+}
+
+/// `whoami`
+pub async fn whoami(global: &Global) -> Result<()> {
+    let session = Session::open(global)?;
+    let body = |read| v1::GetSelfRequest { read: Some(read) };
+    let answer = session.read("ask who is signed in", body, rpc!(SessionServiceClient.get_self)).await?;
+    let (user, own) = (answer.user.unwrap_or_default(), answer.session.unwrap_or_default());
+    crate::output::note_stale(answer.info.as_ref());
+    let row = rows::User::from(&user);
+    let document = serde_json::json!({
+        "user": row, "session": id_of(&own.name), "device": own.device, "node": session.client.current(),
+        "session_expires": rfc3339(own.expire_time.as_ref()),
+    });
+    let pairs = [
+        ("user", format!("@{}", user.login)),
+        ("name", rows::with_unit(&user)),
+        ("kind", format!("{}, {}", row.kind, row.realm)),
+        ("permissions", row.permissions.join(", ")),
+        ("messaging", if row.messaging { "yes".into() } else { "not entitled".into() }),
+        ("id", row.id.clone()),
+        ("session", id_of(&own.name).to_owned()),
+        ("expires", crate::when::minute(own.expire_time.as_ref())),
+        ("device", own.device.clone()),
+        ("node", session.client.current().to_owned()),
+    ];
+    show_pairs(global.output, &document, &pairs)
+}
+
+/// `password`
+pub async fn password(global: &Global) -> Result<()> {
+    let session = Session::open(global)?;
+    let old_password = prompt::secret("Present password")?;
+    let new_password = prompt::new_password()?;
+    let body = |id| v1::SetPasswordRequest {
+        old_password: old_password.clone(),
+        new_password: new_password.clone(),
+        request_id: Some(id),
+    };
+    let call = Call::write("change the password").slow().secret();
+    session.write(call, body, rpc!(DirectoryServiceClient.set_password)).await?;
+    say("Changed. Your other sessions have ended.");
+    Ok(())
+}
+
+fn anonymous(global: &Global, login: &str) -> Result<(Profile, Client, String)> {
+    types::text::check_login(login).map_err(|error| Error::Usage(format!("the login {login:?}: {error}")))?;
+    let profile = Profile::open(global)?;
+    let client = Client::new(&profile.nodes, profile.ca.as_deref(), Duration::from_secs(global.deadline.max(15)))?;
+    let device = profile.store().read()?.device;
+    Ok((profile, client, device))
+}
+
+async fn sign_in(client: &Client, login: &str, password: &str, device: &str) -> Result<v1::Credentials> {
+    let request = v1::SignInRequest { login: login.into(), password: password.into(), device: device.into() };
+    let call = Call::read(format!("sign in as {login}")).slow();
+    let answer = client.call(&call, |_| request.clone(), rpc!(SessionServiceClient.sign_in)).await?;
+    Ok(answer.credentials.unwrap_or_default())
+}
+
+fn keep(global: &Global, profile: &Profile, client: &Client, credentials: v1::Credentials) -> Result<()> {
+    let user = credentials.user.unwrap_or_default();
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt)
+        .map_err(|error| Error::Pki { doing: "draw randomness".into(), why: error.to_string() })?;
+    profile.remember()?;
+    profile.store().update(|state| {
+        if state.device != credentials.device {
+            // Another device: its numbering is its own, and what was pending on the old one cannot be asked again.
+            state.pending.clear();
+            state.next_number = 0;
+            state.salt = crate::text::hex(&salt);
+        }
+        if state.user != user.name {
+            state.cursor.clear();
+        }
+        state.version = 1;
+        state.login.clone_from(&user.login);
+        state.user.clone_from(&user.name);
+        state.session = credentials.session;
+        state.token = credentials.token;
+        state.device = credentials.device;
+        state.next_number = state.next_number.max(credentials.next_number).max(1);
+        state.node = client.current().to_owned();
+        Ok(())
+    })?;
+    profile.store().saw(&credentials.cursor)?;
+    let document =
+        serde_json::json!({"user": rows::User::from(&user), "profile": profile.name, "node": client.current()});
+    if global.output == crate::args::Format::Json {
+        return crate::output::json(&document);
+    }
+    say(&format!(
+        "Signed in as {} (@{}) on {}.",
+        crate::text::line(&rows::with_unit(&user)),
+        user.login,
+        client.current()
+    ));
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! `cluster …`
+
+use proto::v1;
+use proto::v1::cluster_service_client::ClusterServiceClient;
+use serde::Serialize;
+
+use crate::args::{ClusterCommand, Format, Global};
+use crate::client::Call;
+use crate::error::{Error, Result};
+use crate::output::{print, say, table};
+use crate::pki::found;
+use crate::rpc;
+use crate::session::Session;
+use crate::when::{minute, rfc3339};
+
+/// Exit status when a node is missing or behind.
+const DEGRADED: u8 = 3;
+/// Exit status when no message is accepted.
+const NOT_ACCEPTING: u8 = 4;
+
+/// Does it; the exit status.
+pub async fn run(global: &Global, command: ClusterCommand) -> Result<u8> {
+    match command {
+        ClusterCommand::Init(init) => found::run(global, &init).map(|()| 0),
+        ClusterCommand::Status => status(&Session::open(global)?, global).await,
+    }
+}
+
+#[derive(Serialize)]
+struct NodeRow {
+    slot: String,
+    node: String,
+    reachable: bool,
+    role: &'static str,
+    applied_index: u64,
+    lag: u64,
+    streams: u32,
+    version: String,
+    client_address: String,
+    last_seen: Option<String>,
+}
+
+async fn status(session: &Session, global: &Global) -> Result<u8> {
+    let call = Call::read("ask how the cluster is");
+    let body = |_| v1::GetClusterStatusRequest {};
+    let answer = match session.client.call(&call, body, rpc!(ClusterServiceClient.get_cluster_status)).await {
+        Ok(answer) => answer,
+        Err(Error::NoAnswer { tried, .. }) => return nobody(session, global, &tried),
+        Err(error) => return Err(error),
+    };
+    let exit = match answer.health() {
+        v1::ClusterHealth::Ok => 0,
+        v1::ClusterHealth::Degraded => DEGRADED,
+        v1::ClusterHealth::NotAccepting | v1::ClusterHealth::Unspecified => NOT_ACCEPTING,
+    };
+    if global.output == Format::Json {
+        crate::output::json(&document(&answer))?;
+        return Ok(exit);
+    }
+    print(&crate::text::line(&answer.summary))?;
+    print("")?;
+    print(&nodes(&answer.nodes))?;
+    let stale = answer
+        .stale_age
+        .map_or_else(String::new, |age| format!("; people read as of {} ago", crate::when::roughly(age.seconds)));
+    say(&format!(
+        "{}, asked {}, cluster time {}{stale}.",
+        crate::text::line(&answer.display_name),
+        crate::text::line(&answer.answered_by),
+        minute(answer.cluster_time.as_ref())
+    ));
+    Ok(exit)
+}
+
+/// What to say when not a single node answers.
+fn nobody(session: &Session, global: &Global, tried: &str) -> Result<u8> {
+    let summary = "NOT ACCEPTING MESSAGES. No node answers from here.";
+    if global.output == Format::Json {
+        let document = serde_json::json!({"health": "not_accepting", "summary": summary, "nodes": [], "tried": tried});
+        crate::output::json(&document)?;
+        return Ok(NOT_ACCEPTING);
+    }
+    print(summary)?;
+    say(&format!("Asked {}: {}.", session.client.addresses().join(", "), crate::text::line(tried)));
+    say("Next: 1. Can this machine reach the server rooms at all (ping, cable, VPN)?");
+    say("      2. On any two of the three machines: systemctl status tricordd; start it if it is down.");
+    say("      3. With two running, ask again. Nothing that was acknowledged is lost.");
+    Ok(NOT_ACCEPTING)
+}
+
+fn role(node: &v1::NodeStatus) -> &'static str {
+    match node.role() {
+        v1::NodeRole::Unspecified => "unknown",
+        v1::NodeRole::Leader => "leader",
+        v1::NodeRole::Follower => "follower",
+        v1::NodeRole::Candidate => "candidate",
+        v1::NodeRole::Learner => "learner",
+    }
+}
+
+fn nodes(nodes: &[v1::NodeStatus]) -> String {
+    let cells = nodes
+        .iter()
+        .map(|node| {
+            let state = if node.reachable {
+                role(node).to_owned()
+            } else if let Some(seen) = &node.last_seen_time {
+                format!("no answer since {}", minute(Some(seen)))
+            } else {
+                "no answer".into()
+            };
+            let behind = if node.lag == 0 { String::new() } else { crate::text::thousands(node.lag) };
+            vec![
+                format!("{} ({})", node.slot, node.node),
+                state,
+                crate::text::thousands(node.applied_index),
+                behind,
+                node.streams.to_string(),
+                node.version.clone(),
+                node.client_address.clone(),
+            ]
+        })
+        .collect();
+    table(&["node", "state", "applied", "behind", "streams", "version", "clients at"], cells)
+}
+
+fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Value {
+    let nodes: Vec<NodeRow> = answer
+        .nodes
+        .iter()
+        .map(|node| NodeRow {
+            slot: node.slot.clone(),
+            node: node.node.clone(),
+            reachable: node.reachable,
+            role: role(node),
+            applied_index: node.applied_index,
+            lag: node.lag,
+            streams: node.streams,
+            version: node.version.clone(),
+            client_address: node.client_address.clone(),
+            last_seen: rfc3339(node.last_seen_time.as_ref()),
+        })
+        .collect();
+    let health = match answer.health() {
+        v1::ClusterHealth::Unspecified => "unknown",
+        v1::ClusterHealth::Ok => "ok",
+        v1::ClusterHealth::Degraded => "degraded",
+        v1::ClusterHealth::NotAccepting => "not_accepting",
+    };
+    serde_json::json!({
+        "health": health, "summary": answer.summary, "name": answer.display_name, "cluster": answer.cluster,
+        "answered_by": answer.answered_by, "term": answer.term, "feature_level": answer.feature_level,
+        "cluster_time": rfc3339(answer.cluster_time.as_ref()), "stale_since": rfc3339(answer.stale_since_time.as_ref()),
+        "stale_age_s": answer.stale_age.map(|age| age.seconds), "nodes": nodes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_nodes_fits_80_columns_with_the_longest_values() {
+        let node = v1::NodeStatus {
+            slot: "b".into(),
+            node: "b12".into(),
+            applied_index: 123_456_789_012,
+            lag: 98_765_432,
+            version: "0.10.0-alpha.37".into(),
+            client_address: "tricord-b.serverroom-2.hospital.example.org:7401".into(),
+            last_seen_time: Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 }),
+            streams: 20_000,
+            ..Default::default()
+        };
+        let text = nodes(&[node.clone(), node]);
+        assert!(text.lines().all(|line| crate::text::width(line) <= 80), "{text}");
+        assert!(text.contains("no answer since") || text.contains("no answer"), "{text}");
+    }
+}

@@ -1,0 +1,83 @@
+//! `session …`: signed-in periods.
+
+use proto::v1;
+use proto::v1::session_service_client::SessionServiceClient;
+use serde::Serialize;
+
+use crate::args::{Global, SessionCommand};
+use crate::client::Call;
+use crate::error::Result;
+use crate::output::{note_stale, say, show};
+use crate::rows::id_of;
+use crate::session::Session;
+use crate::when::{minute, rfc3339};
+use crate::{address, rpc};
+
+#[derive(Serialize)]
+struct Row {
+    id: String,
+    name: String,
+    device: String,
+    created: Option<String>,
+    expires: Option<String>,
+    connected: bool,
+    current: bool,
+}
+
+/// Does it.
+pub async fn run(session: &Session, global: &Global, command: SessionCommand) -> Result<()> {
+    match command {
+        SessionCommand::List { user } => list(session, global, user).await,
+        SessionCommand::End { session: which } => end(session, &which).await,
+    }
+}
+
+async fn list(session: &Session, global: &Global, user: Option<String>) -> Result<()> {
+    let parent = match user {
+        Some(user) => address::user(session, &user).await?.name,
+        None => String::new(),
+    };
+    let body = |read| v1::ListSessionsRequest { parent: parent.clone(), read: Some(read) };
+    let answer = session.read("list sessions", body, rpc!(SessionServiceClient.list_sessions)).await?;
+    note_stale(answer.info.as_ref());
+    let rows: Vec<Row> = answer
+        .sessions
+        .iter()
+        .map(|session| Row {
+            id: id_of(&session.name).into(),
+            name: session.name.clone(),
+            device: session.device.clone(),
+            created: rfc3339(session.create_time.as_ref()),
+            expires: rfc3339(session.expire_time.as_ref()),
+            connected: session.connected,
+            current: session.current,
+        })
+        .collect();
+    let cells = answer
+        .sessions
+        .iter()
+        .map(|session| {
+            let state = match (session.current, session.connected) {
+                (true, _) => "this one",
+                (_, true) => "connected",
+                _ => "",
+            };
+            vec![
+                id_of(&session.name).into(),
+                minute(session.create_time.as_ref()),
+                minute(session.expire_time.as_ref()),
+                state.into(),
+            ]
+        })
+        .collect();
+    show(global.output, &serde_json::json!({"sessions": rows}), &["session", "since", "expires", ""], cells)
+}
+
+async fn end(session: &Session, which: &str) -> Result<()> {
+    let name = if which.contains('/') { which.to_owned() } else { format!("{}/sessions/{which}", session.state.user) };
+    let body = |id| v1::EndSessionRequest { name: name.clone(), request_id: Some(id) };
+    let call = Call::write(format!("end the session {which}"));
+    session.write(call, body, rpc!(SessionServiceClient.end_session)).await?;
+    say("Ended.");
+    Ok(())
+}
