@@ -52,6 +52,13 @@ async fn list(client: &Client, node: usize, conversation: &str, read: ReadOption
     }
 }
 
+async fn all_nodes_hold(client: &Client, conversation: &str, sent: &[(u64, String)]) -> Result<()> {
+    for (node, slot) in SLOTS.iter().enumerate() {
+        assert_eq!(list(client, node, conversation, linearizable()).await?, sent, "at {slot}");
+    }
+    Ok(())
+}
+
 fn linearizable() -> ReadOptions {
     ReadOptions { linearizable: true, ..ReadOptions::default() }
 }
@@ -137,9 +144,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_leader_under_load() -> 
     assert!(longest < GAP_MAX, "no acknowledgement for {longest:?}");
     cluster.wait_until_well().await?;
     let sent: Vec<(u64, String)> = sent.into_iter().collect();
-    for node in 0..3 {
-        assert_eq!(list(&people[0], node, &conversation, linearizable()).await?, sent, "at {}", SLOTS[node]);
-    }
+    all_nodes_hold(&people[0], &conversation, &sent).await?;
     observer.wait_for(sent.len(), Duration::from_secs(30)).await?;
     let streamed: Vec<(u64, String)> =
         observer.seen(&conversation).into_iter().map(|seen| (seen.seq, seen.text)).collect();
@@ -163,9 +168,7 @@ async fn a_power_cut_of_all_three_loses_nothing() -> Result<()> {
         cluster.node(node).start()?;
     }
     cluster.wait_until_well().await?;
-    for node in 0..3 {
-        assert_eq!(list(&people[0], node, &conversation, linearizable()).await?, sent, "at {}", SLOTS[node]);
-    }
+    all_nodes_hold(&people[0], &conversation, &sent).await?;
     assert_eq!(send(&people[1], &conversation, "after the cut").await?.seq, 51);
     cluster.check_logs(NO_ERRORS)
 }
@@ -229,8 +232,7 @@ async fn a_node_that_hangs_does_not_hold_the_others_back() -> Result<()> {
     assert!(began.elapsed() < GAP_MAX * 2, "20 messages took {:?}", began.elapsed());
     cluster.node(leader).resume()?;
     cluster.wait_until_well().await?;
-    for node in 0..3 {
-        assert_eq!(list(&people[1], node, &conversation, linearizable()).await?.len(), 20, "at {}", SLOTS[node]);
-    }
+    let sent: Vec<(u64, String)> = (0..20).map(|index| (index + 1, format!("while one hangs: {index}"))).collect();
+    all_nodes_hold(&people[1], &conversation, &sent).await?;
     cluster.check_logs(NO_ERRORS)
 }

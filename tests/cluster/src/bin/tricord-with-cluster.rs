@@ -1,0 +1,45 @@
+//! Runs a command beside a cluster of its own: for clients in other languages (tests/interop).
+
+use std::process::{Command, ExitCode, ExitStatus};
+
+use clap::Parser;
+use cluster::{Cluster, Options, Person, Result, enrol_all};
+
+/// Founds three nodes, creates the users ito and weber, runs the command, and takes all away again. The command finds in its
+/// environment TRICORD_NODES (host:port, three, with commas), TRICORD_CA (a file), and for each user a password in
+/// TRICORD_PASSWORD_ITO and TRICORD_PASSWORD_WEBER.
+#[derive(Parser)]
+struct Arguments {
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("with-cluster: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<ExitStatus> {
+    let cluster = Cluster::found(Options::default()).await?;
+    let people = [Person::new("ito", "Dr Ito"), Person::new("weber", "A. Weber")];
+    enrol_all(cluster.links(), cluster.admin(), &people, || {}).await?;
+    let nodes = [0, 1, 2].map(|node| cluster.links().address(node).to_owned()).join(",");
+    let [program, rest @ ..] = arguments.command.as_slice() else { return Err("no command".into()) };
+    let status = Command::new(program)
+        .args(rest)
+        .env("TRICORD_NODES", nodes)
+        .env("TRICORD_CA", cluster.dir().join("ca.crt"))
+        .env("TRICORD_PASSWORD_ITO", people[0].password())
+        .env("TRICORD_PASSWORD_WEBER", people[1].password())
+        .status()?;
+    cluster.check_logs(&[])?;
+    Ok(status)
+}
