@@ -185,9 +185,17 @@ fn keep_answer<V: View>(
     Ok(())
 }
 
+/// Most answers dropped one by one, without a scan: a device that settles as it goes drops one with each write.
+const DROPPED_SINGLY_MAX: u64 = 16;
+
 /// Drops a device's answers below `settled`: at most a window of them, for none is ever kept beyond it.
 pub(crate) fn drop_answers<V: View>(tx: &mut Tx<'_, V>, device: &Device, settled: u64) -> Step<(), V> {
-    let (from, to) = keys::answers(device.id, device.settled, settled.saturating_sub(1));
+    let end = settled.min(device.highest.saturating_add(1));
+    if end.saturating_sub(device.settled) <= DROPPED_SINGLY_MAX {
+        (device.settled..end).for_each(|number| tx.remove(Key::Answer(device.id, number)));
+        return Ok(());
+    }
+    let (from, to) = keys::answers(device.id, device.settled, end.saturating_sub(1));
     let window = usize::try_from(REQUEST_WINDOW).unwrap_or(usize::MAX);
     for (key, _) in tx.scan(&from, &to, false, window)? {
         tx.remove(key);

@@ -1,6 +1,18 @@
 //! The state machine and the one access policy: pure. [`apply`] is a function of (view, time, envelope) alone; it logs
 //! nothing, serializes nothing, and returns values.
 #![no_std]
+// A panic here would come on all three nodes, and again after every restart.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::float_arithmetic,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;

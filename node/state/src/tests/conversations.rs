@@ -226,3 +226,36 @@ fn receipts_only_grow_and_never_beyond_what_there_is() {
     assert!(confirm(&mut world, 77, 1, 2, 2).events.is_empty());
     invariants::check(&world.model);
 }
+
+#[test]
+fn partners_see_whom_they_share_a_conversation_with() {
+    let mut world = World::new(2);
+    let partner = NewUser { realm: Realm::Partner, ..new_user(5) };
+    world.by(0, Command::CreateUsers(vec![partner])).expect("creates");
+    world.node(enrol(5, 5)).answer.result.expect("enrols");
+    let sees = |world: &World, n: u8| {
+        let Ok(Some(partner)) = world.model.user(user(5)) else { panic!("no partner") };
+        let Ok(decision) = may(&world.model, &partner, Action::SeeUser(user(n)));
+        decision.is_yes()
+    };
+    assert!(!sees(&world, 1) && !sees(&world, 99));
+    assert_eq!(world.by(5, create(1, ConversationKind::Direct, &[1])), Err(Reject::NotFound));
+    world.group(1, 1, &[5]);
+    assert!(sees(&world, 1) && !sees(&world, 2));
+    world.by(1, remove(1, 5)).expect("removes");
+    assert!(!sees(&world, 1));
+}
+
+#[test]
+fn a_large_conversation_tells_of_receipts_only_the_user_themselves() {
+    let mut world = World::new(1);
+    let others: Vec<u8> = (2..40).collect();
+    world.by(0, Command::CreateUsers(others.iter().map(|&n| new_user(n)).collect())).expect("creates");
+    world.node(enrol(2, 2)).answer.result.expect("enrols");
+    world.group(1, 1, &others);
+    posted(world.by(1, post(1)));
+    let outcome = confirm(&mut world, 2, 1, 1, 1);
+    assert_eq!(outcome.events.len(), 1);
+    assert_eq!(outcome.events[0].scope, Scope::User(user(2)));
+    invariants::check(&world.model);
+}

@@ -118,3 +118,21 @@ fn the_clock_never_goes_back() {
     let Ok(Reply::Posted { at, .. }) = world.by(1, post(1)) else { panic!("not posted") };
     assert_eq!(at, Timestamp(1_000_000));
 }
+
+#[test]
+fn what_people_do_leaves_a_record_and_what_nodes_do_by_themselves_does_not() {
+    use types::record::{Action, Agent, Entity, Result as End};
+    let mut world = group();
+    let outcome = world.outcome_by(1, post(1));
+    let [record] = outcome.records.as_slice() else { panic!("one record") };
+    assert_eq!((record.action, record.result), (Action::Post, End::Done));
+    assert_eq!(record.entities, [Entity::Messages(conversation(1), Seq(1), Seq(1))]);
+    assert!(matches!(record.agent, Agent::User { user: who, .. } if who == user(1)));
+    assert!(record.commitment.is_some());
+    let refused = world.outcome_by(0, post(1));
+    let [record] = refused.records.as_slice() else { panic!("one record") };
+    assert_eq!(record.result, End::Refused(crate::records::reject_number(&Reject::NotFound)));
+    assert_eq!(record.entities, [Entity::Conversation(conversation(1))]);
+    assert!(world.node(Command::Tick).records.is_empty());
+    assert!(world.node(Command::RenewLease(Lease { epoch: 1 })).records.is_empty());
+}

@@ -2,10 +2,11 @@ use super::*;
 use types::command::SetStatus;
 use types::limits::{EVENTS_KEPT_MS, GRACE_MS, TIMERS_PER_TICK_MAX};
 use types::presence::{Availability, Presence};
-use types::{EventNumber, Key};
+use types::session::Session;
+use types::{EventNumber, Key, Row};
 
 use crate::presence::of;
-use crate::view::heads;
+use crate::view::{Rows, heads};
 
 fn presence(world: &World, n: u8) -> Presence {
     let Ok(presence) = of(&world.model, Timestamp(world.now), user(n));
@@ -115,4 +116,31 @@ fn old_events_are_dropped_in_slices() {
     let Ok(last) = heads(&world.model);
     assert!(last.events_dropped >= before.event);
     invariants::check(&world.model);
+}
+
+#[test]
+fn sessions_of_a_dead_node_go_offline_in_slices() {
+    let mut world = World::new(1);
+    world.attach(1);
+    let Ok(Some(one)) = world.model.session(session(1)) else { panic!("no session") };
+    let extra = 2 * TIMERS_PER_TICK_MAX as u32;
+    let here = one.attached.expect("attached");
+    for n in 0..extra {
+        let mut id = [200; 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        let (id, user) = (SessionId(id), UserId(id));
+        world.model.rows.insert(Key::Session(id), Row::Session(Session { id, user, ..one.clone() }));
+        world.model.rows.insert(Key::UserSession(user, id), Row::UserSession(()));
+        world.model.rows.insert(Key::Attached(here, id), Row::Attached(()));
+    }
+    world.node(Command::ExpireLease(NODE, Lease { epoch: 1 }));
+    world.now += GRACE_MS;
+    let mut offline = 0;
+    for _ in 0..4 {
+        let told = world.node(Command::Tick).presence.len();
+        assert!(told <= TIMERS_PER_TICK_MAX);
+        offline += told;
+    }
+    assert_eq!(offline, extra as usize + 1, "each once");
+    assert!(!world.model.rows.keys().any(|key| matches!(key, Key::Attached(..))));
 }
