@@ -13,8 +13,8 @@ use crate::view::{Rows, View};
 
 /// Makes or renews the lease of the node that asks.
 ///
-/// A lease that was given up on revives with its epoch while its sessions are in grace, and they with it. After that
-/// they have been detached: the node must begin a new epoch and say anew who is connected to it.
+/// A lease that was given up on revives with its epoch, and with it the sessions still attached under it. Those that
+/// were detached meanwhile are for the node to report again.
 pub(crate) fn renew<V: View>(tx: &mut Tx<'_, V>, lease: Lease) -> Step<Reply, V> {
     let node = tx.origin;
     if let Some(stored) = tx.node_lease(node)? {
@@ -25,12 +25,7 @@ pub(crate) fn renew<V: View>(tx: &mut Tx<'_, V>, lease: Lease) -> Step<Reply, V>
         match stored.expired {
             None if lease.epoch == stored.epoch => return Ok(Reply::Done),
             None => begin_grace(tx, attachment)?,
-            Some(expired) if lease.epoch == stored.epoch => {
-                if tx.now >= expired.plus_ms(GRACE_MS) {
-                    return Err(Reject::LeaseOver.into());
-                }
-                signal(tx, attachment)?;
-            }
+            Some(_) if lease.epoch == stored.epoch => signal(tx, attachment)?,
             Some(_) => {} // In grace already, with its timer.
         }
     }

@@ -61,8 +61,12 @@ fn the_sessions_of_a_dead_node_are_in_grace_and_then_offline() {
     assert_eq!(presence(&world, 1), Presence::Offline(Some(Timestamp(died))));
     assert_eq!(world.node(Command::Tick).presence, [user(1)]);
     assert_eq!(presence(&world, 1), Presence::Offline(Some(Timestamp(died))));
-    assert_eq!(renew(&mut world, NODE, 1), Err(Reject::LeaseOver), "it must begin a new epoch");
+    assert_eq!(renew(&mut world, NODE, 1), Ok(Reply::Done));
+    assert!(matches!(presence(&world, 1), Presence::Offline(_)), "until the node says that it is connected");
+    world.attach(1);
+    assert_eq!(presence(&world, 1), Presence::Available);
     assert_eq!(renew(&mut world, NODE, 2), Ok(Reply::Done));
+    assert_eq!(presence(&world, 1), Presence::Reconnecting);
     invariants::check(&world.model);
 }
 
