@@ -37,8 +37,7 @@ async fn a_daemon_refuses_what_is_not_its_own() -> Result<()> {
     let mut cluster = Cluster::found(Options::default()).await?;
     let [a, b] = [0, 1].map(|node| cluster.node(node).config().to_owned());
 
-    let unknown = a.with_file_name("unknown-key.toml");
-    fs::write(&unknown, format!("{}\n[log]\nlevle = \"info\"\n", fs::read_to_string(&a)?))?;
+    let unknown = changed(&a, "unknown-key.toml", "level = ", "levle = ")?;
     for command in ["check", "run"] {
         let said = refused(command, &unknown)?;
         assert!(said.contains("levle"), "{said}");
