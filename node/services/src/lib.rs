@@ -1,1 +1,167 @@
-//! Placeholder.
+//! Client gRPC: authenticate, ask, seal, tell.
+//!
+//! [`Services`] is all of `tricord.v1` over a [`raft::Handle`]; the server mounts [`Services::routes`] on its own port.
+//! Access is decided by `state::policy` alone, here for reads and for each event of a stream; for commands in `apply`.
+
+mod call;
+mod codes;
+mod confirmations;
+mod connections;
+mod convert;
+mod cursor;
+mod errors;
+mod fetch;
+mod health;
+mod hub;
+mod limiter;
+mod metrics;
+mod names;
+mod pages;
+mod passwords;
+mod queue;
+mod reads;
+mod replay;
+mod routing;
+mod rpc;
+mod telling;
+mod typing;
+mod validation;
+mod words;
+mod writes;
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use proto::v1::cluster_service_server::ClusterServiceServer;
+use proto::v1::conversation_service_server::ConversationServiceServer;
+use proto::v1::directory_service_server::DirectoryServiceServer;
+use proto::v1::message_service_server::MessageServiceServer;
+use proto::v1::presence_service_server::PresenceServiceServer;
+use proto::v1::session_service_server::SessionServiceServer;
+use proto::v1::sync_service_server::SyncServiceServer;
+use raft::{Applied, Handle, Typing};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use types::limits::CLIENT_REQUEST_BYTES_MAX;
+use types::row::Cluster;
+
+pub use health::{Health, summary};
+pub use metrics::Metrics;
+pub use passwords::{CostError, PasswordCost};
+
+/// What the services need to know beside the handle.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// This node's lease epoch: new, and higher, at each of its starts.
+    pub epoch: u64,
+    /// What a password hash costs.
+    pub password_cost: PasswordCost,
+}
+
+/// All services of `tricord.v1` on one node. Cheap to clone.
+pub struct Services<H: Handle> {
+    inner: Arc<Inner<H>>,
+}
+
+impl<H: Handle> Clone for Services<H> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+struct Inner<H: Handle> {
+    handle: H,
+    config: Config,
+    metrics: Metrics,
+    cluster: OnceLock<Cluster>,
+    passwords: passwords::Passwords,
+    rates: limiter::CallRates,
+    sign_ins: limiter::SignInFailures,
+    confirmations: confirmations::Confirmations,
+    connections: connections::ConnectionChanges,
+    hub: hub::Hub,
+    typing: typing::Pace,
+    faults: watch::Sender<bool>,
+    stopping: CancellationToken,
+}
+
+impl<H: Handle> Services<H> {
+    /// Starts the services over a running node. `applied` gives each batch applied here, in order and without gaps;
+    /// `typing` what other nodes say of who is typing. Must be called within a Tokio runtime.
+    ///
+    /// Errors: [`CostError`] when the cost of passwords is not one that Argon2 takes.
+    pub fn start(
+        handle: H,
+        config: Config,
+        metrics: Metrics,
+        applied: mpsc::Receiver<Applied>,
+        typing: mpsc::Receiver<Typing>,
+    ) -> Result<Self, CostError> {
+        let position = handle.heads().borrow().event;
+        let inner = Inner {
+            handle,
+            config,
+            metrics,
+            cluster: OnceLock::new(),
+            passwords: passwords::Passwords::new(config.password_cost)?,
+            rates: limiter::CallRates::default(),
+            sign_ins: limiter::SignInFailures::default(),
+            confirmations: confirmations::Confirmations::default(),
+            connections: connections::ConnectionChanges::default(),
+            hub: hub::Hub::new(position),
+            typing: typing::Pace::default(),
+            faults: watch::Sender::new(false),
+            stopping: CancellationToken::new(),
+        };
+        let services = Self { inner: Arc::new(inner) };
+        services.run(hub::run(services.clone(), applied, typing));
+        services.run(confirmations::run(services.clone()));
+        services.run(connections::run(services.clone()));
+        Ok(services)
+    }
+
+    fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.inner.stopping.clone();
+        tokio::spawn(async move { stopping.run_until_cancelled(task).await });
+    }
+
+    /// The seven services, with the sizes of requests limited, to be mounted beside health and reflection.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        let max = CLIENT_REQUEST_BYTES_MAX;
+        Routes::new(SessionServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(DirectoryServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(ConversationServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(MessageServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(PresenceServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(SyncServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(ClusterServiceServer::new(self.clone()).max_decoding_message_size(max))
+    }
+
+    /// Sync streams open on this node.
+    #[must_use]
+    pub fn streams(&self) -> u32 {
+        u32::try_from(self.inner.hub.streams()).unwrap_or(u32::MAX)
+    }
+
+    /// Waits until this node turned out unable to read its own state. Whoever waits stops the process.
+    pub async fn faulted(&self) {
+        let mut faults = self.inner.faults.subscribe();
+        let _ = faults.wait_for(|&faulted| faulted).await;
+    }
+
+    /// Ends all streams so that clients go on elsewhere, and tells the cluster that their sessions have gone, if that can
+    /// be done within `time`.
+    pub async fn shut_down(&self, time: Duration) {
+        self.inner.stopping.cancel();
+        self.inner.hub.end_all(queue::End::ShuttingDown);
+        let deadline = Instant::now() + time;
+        let farewell = async {
+            let confirmed = confirmations::flush(self).await;
+            let parted = connections::part(self, deadline).await;
+            tracing::info!(confirmed, parted, "the services have stopped");
+        };
+        let _ = tokio::time::timeout_at(deadline.into(), farewell).await;
+    }
+}

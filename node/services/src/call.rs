@@ -1,0 +1,182 @@
+//! What every call goes through: who calls, until when, how often, and how it ended.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use raft::Handle;
+use state::policy;
+use state::view::Rows;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Request, Response, Status};
+use types::limits::{CALL_MS_DEFAULT, CALL_MS_MAX};
+use types::{DeviceId, Reject, SessionId, UserId};
+
+use crate::Services;
+use crate::codes;
+use crate::errors::Error;
+
+/// A call nobody has signed in for yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visitor {
+    /// Where it comes from, as far as known.
+    pub(crate) address: Option<IpAddr>,
+    /// It is answered by then.
+    pub(crate) deadline: Instant,
+}
+
+/// A call in a session. Names who calls; what they may do is asked of the policy over the view that is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) session: SessionId,
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
+    /// It is answered by then.
+    pub(crate) deadline: Instant,
+}
+
+impl<H: Handle> Services<H> {
+    /// Runs a call that needs no session.
+    pub(crate) async fn visit<T, R, F>(
+        &self,
+        method: &'static str,
+        request: Request<T>,
+        work: impl FnOnce(Visitor, T) -> F,
+    ) -> Result<Response<R>, Status>
+    where
+        F: Future<Output = Result<R, Error>>,
+    {
+        let started = Instant::now();
+        let deadline = started + time_allowed(request.metadata());
+        let visitor = Visitor { address: request.remote_addr().map(|address| address.ip()), deadline };
+        let result = within(deadline, work(visitor, request.into_inner())).await;
+        self.finish(method, started, result)
+    }
+
+    /// Runs a call in a session.
+    pub(crate) async fn call<T, R, F>(
+        &self,
+        method: &'static str,
+        request: Request<T>,
+        work: impl FnOnce(Call, T) -> F,
+    ) -> Result<Response<R>, Status>
+    where
+        F: Future<Output = Result<R, Error>>,
+    {
+        let started = Instant::now();
+        let deadline = started + time_allowed(request.metadata());
+        let token = bearer(request.metadata());
+        let body = request.into_inner();
+        let run = async {
+            let call = self.authenticate(token, deadline).await?;
+            self.inner.rates.take(call.session, Instant::now())?;
+            work(call, body).await
+        };
+        let result = within(deadline, run).await;
+        self.finish(method, started, result)
+    }
+
+    fn finish<R>(
+        &self,
+        method: &'static str,
+        started: Instant,
+        result: Result<R, Error>,
+    ) -> Result<Response<R>, Status> {
+        let code = result.as_ref().map_or_else(|error| error.told().code, |_| Code::Ok);
+        self.inner.metrics.called(method, code, started.elapsed());
+        result.map(Response::new).map_err(|error| self.status(&error))
+    }
+
+    /// The status of an error; a fault of the state is also reported to whoever stops the node.
+    pub(crate) fn status(&self, error: &Error) -> Status {
+        if let Error::Fault(fault) = error {
+            tracing::error!(%fault, "this node cannot read its own state");
+            self.inner.faults.send_replace(true);
+        }
+        error.status()
+    }
+
+    /// Finds the session of a token.
+    ///
+    /// Errors: `NO_SESSION` for no token, a forged one, a session that is unknown or over. A session that another node
+    /// has only just opened is waited for.
+    pub(crate) async fn authenticate(&self, token: Option<String>, deadline: Instant) -> Result<Call, Error> {
+        let parsed = token.as_deref().and_then(codes::parse_token);
+        let (session, hash) = parsed.ok_or(Reject::NoSession)?;
+        let view = self.inner.handle.view();
+        let mut row = view.session(session)?;
+        if row.is_none() {
+            drop(view);
+            // Forged, or opened on another node a moment ago: only the leader's word tells.
+            self.inner.handle.read_barrier(deadline.min(Instant::now() + Duration::from_secs(1))).await?;
+            row = self.inner.handle.view().session(session)?;
+        }
+        let row = row.ok_or(Reject::NoSession)?;
+        if !codes::same(&row.token, &hash) {
+            return Err(Reject::NoSession.into());
+        }
+        let view = self.inner.handle.view();
+        let now = state::view::heads(&view)?.clock;
+        let actor = policy::actor_of(&view, now, session)?.ok_or(Reject::NoSession)?;
+        Ok(Call { session, user: actor.user.id, device: actor.device.id, deadline })
+    }
+}
+
+async fn within<R>(deadline: Instant, work: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
+    tokio::time::timeout_at(deadline.into(), work).await.unwrap_or(Err(Error::Deadline))
+}
+
+/// The token of `authorization: Bearer <token>`.
+pub(crate) fn bearer(metadata: &MetadataMap) -> Option<String> {
+    let value = metadata.get("authorization")?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// How long a call may take: what the client says, a little less so that the answer still arrives, and never too long.
+pub(crate) fn time_allowed(metadata: &MetadataMap) -> Duration {
+    let asked = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse_timeout);
+    match asked {
+        None => Duration::from_millis(CALL_MS_DEFAULT),
+        Some(asked) => {
+            let margin = (asked / 10).min(Duration::from_millis(50));
+            asked.saturating_sub(margin).min(Duration::from_millis(CALL_MS_MAX))
+        }
+    }
+}
+
+/// Parses gRPC's timeout: up to eight digits and a unit.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if number.is_empty() || number.len() > 8 {
+        return None;
+    }
+    let number: u64 = number.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3_600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_understood_and_bounded() {
+        let allowed = |timeout: &str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("grpc-timeout", timeout.parse().expect("ASCII"));
+            time_allowed(&metadata)
+        };
+        assert_eq!(allowed("500m"), Duration::from_millis(450));
+        assert_eq!(allowed("99H"), Duration::from_millis(CALL_MS_MAX));
+        assert_eq!(allowed("nonsense"), Duration::from_millis(CALL_MS_DEFAULT));
+        assert_eq!(time_allowed(&MetadataMap::new()), Duration::from_millis(CALL_MS_DEFAULT));
+    }
+}

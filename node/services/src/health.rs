@@ -1,0 +1,162 @@
+//! How the cluster is, in one plain line.
+
+use std::time::Duration;
+
+use proto::v1::ClusterHealth;
+use raft::{ClusterStatus, NodeStatus, Role};
+use types::{Slot, Timestamp};
+
+/// A node that lacks more log entries than this is behind: a reader would notice.
+const BEHIND_ENTRIES: u64 = 1_000;
+
+/// Whether the cluster serves, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether it serves.
+    pub health: ClusterHealth,
+    /// For people: how it is, and what to do next.
+    pub summary: String,
+}
+
+/// How the cluster is as the node asked sees it. `answered_by` is that node, `stale` for how long it has had no word from
+/// a leader, `clock` cluster time as it knows it.
+#[must_use]
+pub fn summary(status: &ClusterStatus, answered_by: Slot, stale: Option<Duration>, clock: Timestamp) -> Health {
+    if status.leader.is_none() || stale.is_some() {
+        return not_accepting(status, answered_by, stale, clock);
+    }
+    let silent: Vec<Slot> = slots(status, |node| !node.reachable);
+    let head = status.nodes.iter().map(|node| node.last_log).max().unwrap_or(0);
+    let behind: Vec<&NodeStatus> = status
+        .nodes
+        .iter()
+        .filter(|node| node.reachable && (lag(node, head) > BEHIND_ENTRIES || node.role == Role::Learner))
+        .collect();
+    if silent.is_empty() && behind.is_empty() {
+        let summary = "OK. All three nodes are well; any one may be stopped now.".into();
+        return Health { health: ClusterHealth::Ok, summary };
+    }
+    let well: Vec<Slot> =
+        slots(status, |node| !silent.contains(&node.slot) && behind.iter().all(|one| one.slot != node.slot));
+    let mut causes: Vec<String> = Vec::new();
+    if !silent.is_empty() {
+        causes.push(format!("{} {} not answer", join(&silent, "and"), if silent.len() == 1 { "does" } else { "do" }));
+    }
+    causes.extend(behind.iter().map(|node| catching_up(node, head)));
+    let keep = if well.is_empty() { "any node".into() } else { join(&well, "or") };
+    let summary = format!("ATTENTION. Serving, but do not stop {keep}: {}.", causes.join("; "));
+    Health { health: ClusterHealth::Degraded, summary }
+}
+
+/// Log entries a node has yet to apply.
+pub(crate) fn lag(node: &NodeStatus, head: u64) -> u64 {
+    head.saturating_sub(node.applied)
+}
+
+fn catching_up(node: &NodeStatus, head: u64) -> String {
+    let percent = node.applied.saturating_mul(100).checked_div(head).unwrap_or(100).min(99);
+    format!("{} is catching up ({percent} %)", node.slot)
+}
+
+fn not_accepting(status: &ClusterStatus, by: Slot, stale: Option<Duration>, clock: Timestamp) -> Health {
+    let answering = slots(status, |node| node.reachable || node.slot == by);
+    let silent = slots(status, |node| !node.reachable && node.slot != by);
+    let who = match answering.len() {
+        1 => format!("Only {by} answers"),
+        _ if silent.is_empty() => "All nodes answer, but none leads".into(),
+        _ => format!("{} answer, but none leads", join(&answering, "and")),
+    };
+    let next = match (silent.is_empty(), answering.len()) {
+        (false, _) => format!("Next: start {}.", join(&silent, "or")),
+        (true, _) => "Next: wait a few seconds; if this stays, look at the network between the nodes.".into(),
+    };
+    let people = if stale.is_some() { format!("; people read as of {}", hour_minute(clock)) } else { String::new() };
+    let summary = format!("NOT ACCEPTING MESSAGES. {who}{people}. {next}");
+    Health { health: ClusterHealth::NotAccepting, summary }
+}
+
+fn slots(status: &ClusterStatus, which: impl Fn(&NodeStatus) -> bool) -> Vec<Slot> {
+    status.nodes.iter().filter(|node| which(node)).map(|node| node.slot).collect()
+}
+
+fn join(slots: &[Slot], word: &str) -> String {
+    let letters: Vec<&str> = slots.iter().map(|slot| slot.letter()).collect();
+    match letters.as_slice() {
+        [] => String::new(),
+        [one] => (*one).into(),
+        [first @ .., last] => format!("{} {word} {last}", first.join(", ")),
+    }
+}
+
+/// The time of day, in UTC: the hospital's own zone is not known here.
+fn hour_minute(at: Timestamp) -> String {
+    let minutes = at.0 / 60_000;
+    format!("{:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{Incarnation, NodeId};
+
+    fn node(slot: Slot, role: Role, reachable: bool, applied: u64) -> NodeStatus {
+        NodeStatus {
+            slot,
+            node: NodeId::new(slot, Incarnation(1)),
+            reachable,
+            role,
+            applied,
+            last_log: applied,
+            version: String::new(),
+            client_address: String::new(),
+            last_seen: None,
+            streams: 0,
+        }
+    }
+
+    fn status(leader: Option<Slot>, nodes: [(bool, u64); 3]) -> ClusterStatus {
+        let nodes = [0, 1, 2].map(|at| {
+            let (slot, (reachable, applied)) = (Slot::ALL[at], nodes[at]);
+            let role = if leader == Some(slot) { Role::Leader } else { Role::Follower };
+            node(slot, role, reachable, applied)
+        });
+        ClusterStatus { term: 7, leader: leader.map(|slot| NodeId::new(slot, Incarnation(1))), nodes }
+    }
+
+    fn line(status: &ClusterStatus, stale: Option<Duration>) -> String {
+        summary(status, Slot::A, stale, Timestamp((2 * 60 + 46) * 60_000)).summary
+    }
+
+    #[test]
+    fn all_well() {
+        let status = status(Some(Slot::B), [(true, 9_000), (true, 9_010), (true, 8_990)]);
+        assert_eq!(line(&status, None), "OK. All three nodes are well; any one may be stopped now.");
+    }
+
+    #[test]
+    fn one_silent() {
+        let status = status(Some(Slot::A), [(true, 9_000), (false, 0), (true, 9_000)]);
+        assert_eq!(line(&status, None), "ATTENTION. Serving, but do not stop a or c: b does not answer.");
+    }
+
+    #[test]
+    fn one_behind() {
+        let status = status(Some(Slot::A), [(true, 10_000), (true, 8_100), (true, 10_000)]);
+        assert_eq!(line(&status, None), "ATTENTION. Serving, but do not stop a or c: b is catching up (81 %).");
+    }
+
+    #[test]
+    fn no_majority() {
+        let status = status(None, [(true, 9_000), (false, 0), (false, 0)]);
+        let expected = "NOT ACCEPTING MESSAGES. Only a answers; people read as of 02:46 UTC. Next: start b or c.";
+        assert_eq!(line(&status, Some(Duration::from_secs(5))), expected);
+    }
+
+    #[test]
+    fn between_two_leaders() {
+        let status = status(None, [(true, 9_000), (true, 9_000), (true, 9_000)]);
+        assert!(
+            line(&status, None).starts_with("NOT ACCEPTING MESSAGES. All nodes answer, but none leads. Next: wait")
+        );
+    }
+}

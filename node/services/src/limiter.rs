@@ -1,0 +1,168 @@
+//! Rates: calls of a session, and sign-ins that fail.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use types::SessionId;
+use types::limits::{CALLS_BURST_MAX, CALLS_PER_SECOND_MAX};
+
+use crate::errors::Error;
+
+/// Most sessions whose rate one node keeps in mind.
+const SESSIONS_MAX: usize = 65_536;
+/// Most logins and most addresses whose failures one node keeps in mind.
+const FAILURES_MAX: usize = 65_536;
+/// Failed sign-ins of one login in a row before it has to wait.
+const LOGIN_FAILURES_MAX: f64 = 10.0;
+/// Failed sign-ins from one address before it has to wait: a ward may share one.
+const ADDRESS_FAILURES_MAX: f64 = 100.0;
+/// One failure is forgotten in this time.
+const FAILURE_FORGOTTEN: Duration = Duration::from_secs(6);
+
+/// What a poisoned lock protects is still sound here: each change is a single assignment.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Bucket {
+    left: f64,
+    at: Instant,
+    first: Instant,
+}
+
+/// Token buckets, one a session; and since when a session has been in use on this node.
+#[derive(Default)]
+pub(crate) struct CallRates {
+    buckets: Mutex<HashMap<SessionId, Bucket>>,
+}
+
+impl CallRates {
+    /// Takes one call out of the session's bucket.
+    ///
+    /// Errors: [`Error::RateLimited`] with the time until there is one again.
+    pub(crate) fn take(&self, session: SessionId, now: Instant) -> Result<(), Error> {
+        let mut buckets = lock(&self.buckets);
+        if buckets.len() >= SESSIONS_MAX && !buckets.contains_key(&session) {
+            // A bucket that has filled up again says nothing any more.
+            buckets.retain(|_, bucket| now.duration_since(bucket.at) < Duration::from_secs(60));
+            if buckets.len() >= SESSIONS_MAX {
+                return Err(Error::Overloaded("too many sessions at once"));
+            }
+        }
+        let full = f64::from(CALLS_BURST_MAX);
+        let bucket = buckets.entry(session).or_insert(Bucket { left: full, at: now, first: now });
+        let gained = now.duration_since(bucket.at).as_secs_f64() * f64::from(CALLS_PER_SECOND_MAX);
+        bucket.left = (bucket.left + gained).min(full);
+        bucket.at = now;
+        if bucket.left < 1.0 {
+            let wait = (1.0 - bucket.left) / f64::from(CALLS_PER_SECOND_MAX);
+            return Err(Error::RateLimited(Duration::from_secs_f64(wait).max(Duration::from_millis(1))));
+        }
+        bucket.left -= 1.0;
+        Ok(())
+    }
+
+    /// Whether this session was in use on this node before `moment`.
+    pub(crate) fn used_before(&self, session: SessionId, moment: Instant) -> bool {
+        lock(&self.buckets).get(&session).is_some_and(|bucket| bucket.first < moment)
+    }
+}
+
+/// Failed sign-ins, counted for each login and each address on this node; they fade with time.
+#[derive(Default)]
+pub(crate) struct SignInFailures {
+    logins: Mutex<HashMap<String, (f64, Instant)>>,
+    addresses: Mutex<HashMap<IpAddr, (f64, Instant)>>,
+}
+
+impl SignInFailures {
+    /// Whether another try may be made now.
+    ///
+    /// Errors: [`Error::SignInsLimited`] with the time to wait.
+    pub(crate) fn admit(&self, login: &str, address: Option<IpAddr>, now: Instant) -> Result<(), Error> {
+        check(&lock(&self.logins), login, LOGIN_FAILURES_MAX, now)?;
+        match address {
+            Some(address) => check(&lock(&self.addresses), &address, ADDRESS_FAILURES_MAX, now),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes a failure.
+    pub(crate) fn failed(&self, login: &str, address: Option<IpAddr>, now: Instant) {
+        note(&mut lock(&self.logins), login.to_owned(), now);
+        if let Some(address) = address {
+            note(&mut lock(&self.addresses), address, now);
+        }
+    }
+
+    /// Forgets the failures of a login that signed in.
+    pub(crate) fn succeeded(&self, login: &str) {
+        lock(&self.logins).remove(login);
+    }
+}
+
+fn faded(&(count, at): &(f64, Instant), now: Instant) -> f64 {
+    (count - now.duration_since(at).as_secs_f64() / FAILURE_FORGOTTEN.as_secs_f64()).max(0.0)
+}
+
+fn check<K, Q>(table: &HashMap<K, (f64, Instant)>, key: &Q, max: f64, now: Instant) -> Result<(), Error>
+where
+    K: Eq + Hash + std::borrow::Borrow<Q>,
+    Q: Eq + Hash + ?Sized,
+{
+    let count = table.get(key).map_or(0.0, |entry| faded(entry, now));
+    if count < max {
+        return Ok(());
+    }
+    Err(Error::SignInsLimited(FAILURE_FORGOTTEN.mul_f64(count - max + 1.0)))
+}
+
+fn note<K: Eq + Hash>(table: &mut HashMap<K, (f64, Instant)>, key: K, now: Instant) {
+    if table.len() >= FAILURES_MAX {
+        table.retain(|_, entry| faded(entry, now) > 0.0);
+        if table.len() >= FAILURES_MAX {
+            table.clear(); // A flood of names: better to forget than to hold memory or lock everybody out.
+        }
+    }
+    let entry = table.entry(key).or_insert((0.0, now));
+    *entry = (faded(entry, now) + 1.0, now);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_has_a_burst_and_then_its_rate() {
+        let (rates, start, session) = (CallRates::default(), Instant::now(), SessionId([1; 16]));
+        for _ in 0..CALLS_BURST_MAX {
+            assert!(rates.take(session, start).is_ok());
+        }
+        assert!(matches!(rates.take(session, start), Err(Error::RateLimited(_))));
+        assert!(rates.take(SessionId([2; 16]), start).is_ok(), "others are not slowed down");
+        let later = start + Duration::from_secs(1);
+        for _ in 0..CALLS_PER_SECOND_MAX {
+            assert!(rates.take(session, later).is_ok());
+        }
+        assert!(rates.take(session, later).is_err());
+        assert!(rates.used_before(session, later));
+        assert!(!rates.used_before(session, start));
+    }
+
+    #[test]
+    fn failures_of_a_login_make_it_wait_and_fade() {
+        let (failures, start) = (SignInFailures::default(), Instant::now());
+        for _ in 0..10 {
+            assert!(failures.admit("ito", None, start).is_ok());
+            failures.failed("ito", None, start);
+        }
+        assert!(matches!(failures.admit("ito", None, start), Err(Error::SignInsLimited(_))));
+        assert!(failures.admit("mori", None, start).is_ok());
+        assert!(failures.admit("ito", None, start + Duration::from_secs(7)).is_ok());
+        failures.succeeded("ito");
+        assert!(failures.admit("ito", None, start).is_ok());
+    }
+}

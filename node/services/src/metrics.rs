@@ -1,0 +1,119 @@
+//! What the services count. Labels come from closed sets, never from requests.
+
+use std::time::Duration;
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use tonic::Code;
+
+const LATENCY_BUCKETS: &[f64] =
+    &[0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0, 10.0];
+
+/// The metrics of one node's services.
+#[derive(Clone)]
+pub struct Metrics {
+    pub(crate) calls: IntCounterVec,
+    pub(crate) latency: HistogramVec,
+    pub(crate) sends: IntCounterVec,
+    pub(crate) deliveries: IntCounter,
+    pub(crate) streams: IntGauge,
+    pub(crate) sessions: IntGauge,
+    pub(crate) slow_readers: IntCounter,
+    pub(crate) confirmations_waiting: IntGauge,
+    pub(crate) connections_waiting: IntGauge,
+    pub(crate) typing_dropped: IntCounter,
+}
+
+impl Metrics {
+    /// Registers them.
+    ///
+    /// Errors: when the registry has one of these names already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let metric = IntCounter::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let metric = IntGauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let opts = HistogramOpts::new("tricord_client_call_seconds", "Time to answer a call of a client, by method")
+            .buckets(LATENCY_BUCKETS.to_vec());
+        let latency = HistogramVec::new(opts, &["method"])?;
+        registry.register(Box::new(latency.clone()))?;
+        Ok(Self {
+            calls: counters("tricord_client_calls_total", "Calls of clients, by method and code", &["method", "code"])?,
+            latency,
+            sends: counters("tricord_client_sends_total", "Messages clients sent, by how it ended", &["result"])?,
+            deliveries: counter("tricord_client_deliveries_total", "Events written to sync streams")?,
+            streams: gauge("tricord_client_streams_count", "Sync streams open on this node")?,
+            sessions: gauge("tricord_client_sessions_count", "Sessions with a sync stream open on this node")?,
+            slow_readers: counter("tricord_client_slow_readers_total", "Sync streams cut off for reading too slowly")?,
+            confirmations_waiting: gauge(
+                "tricord_client_confirmations_waiting_count",
+                "Confirmations waiting to be folded into a command",
+            )?,
+            connections_waiting: gauge(
+                "tricord_client_connections_waiting_count",
+                "Changes of connected sessions waiting to be put to the cluster",
+            )?,
+            typing_dropped: counter("tricord_client_typing_dropped_total", "Typing notices dropped under load")?,
+        })
+    }
+
+    pub(crate) fn called(&self, method: &'static str, code: Code, took: Duration) {
+        self.calls.with_label_values(&[method, code_label(code)]).inc();
+        self.latency.with_label_values(&[method]).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn sent(&self, ok: bool) {
+        self.sends.with_label_values(&[if ok { "sent" } else { "failed" }]).inc();
+    }
+}
+
+const fn code_label(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "ok",
+        Code::Cancelled => "cancelled",
+        Code::Unknown => "unknown",
+        Code::InvalidArgument => "invalid_argument",
+        Code::DeadlineExceeded => "deadline_exceeded",
+        Code::NotFound => "not_found",
+        Code::AlreadyExists => "already_exists",
+        Code::PermissionDenied => "permission_denied",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::FailedPrecondition => "failed_precondition",
+        Code::Aborted => "aborted",
+        Code::OutOfRange => "out_of_range",
+        Code::Unimplemented => "unimplemented",
+        Code::Internal => "internal",
+        Code::Unavailable => "unavailable",
+        Code::DataLoss => "data_loss",
+        Code::Unauthenticated => "unauthenticated",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_have_help_and_unit() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).expect("unique names");
+        metrics.called("SendMessage", Code::Ok, Duration::from_millis(3));
+        metrics.sent(true);
+        for family in registry.gather() {
+            assert!(!family.help().is_empty(), "{}", family.name());
+            let units = ["_total", "_seconds", "_count"];
+            assert!(units.iter().any(|unit| family.name().ends_with(unit)), "{}", family.name());
+        }
+        assert!(Metrics::register(&registry).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! How fresh a read is, and over what it is made.
+
+use std::time::{Duration, Instant};
+
+use proto::v1::{ReadInfo, ReadOptions};
+use raft::Handle;
+use state::policy::{self, Action, Decision};
+use state::view::Rows;
+use types::limits::{READ_WAIT_MS_MAX, STALE_READS_MS_MAX};
+use types::row::Cluster;
+use types::user::User;
+use types::{EventNumber, Reject, Timestamp};
+
+use crate::call::Call;
+use crate::errors::Error;
+use crate::{Services, convert, cursor};
+
+/// A view fresh enough for a call, with who reads it as that view knows them.
+pub(crate) struct Read<V> {
+    pub(crate) view: V,
+    pub(crate) user: User,
+    /// Cluster time of the view.
+    pub(crate) now: Timestamp,
+    /// For the answer.
+    pub(crate) info: ReadInfo,
+}
+
+impl<V: state::View<Fault = store::Fault>> Read<V> {
+    /// Asks the policy.
+    pub(crate) fn may(&self, action: Action) -> Result<Decision, Error> {
+        Ok(policy::may(&self.view, &self.user, action)?)
+    }
+
+    /// Asks the policy, and fails if it says no.
+    pub(crate) fn check(&self, action: Action) -> Result<(), Error> {
+        Ok(self.may(action)?.check()?)
+    }
+}
+
+impl<H: Handle> Services<H> {
+    /// Waits until this node is as fresh as the caller asks, and takes a view.
+    ///
+    /// Errors: `BEHIND`, `NO_MAJORITY`, `STALE_LIMIT`, those of a cursor, and `NO_SESSION` if it ended meanwhile.
+    pub(crate) async fn read(&self, call: &Call, options: Option<ReadOptions>) -> Result<Read<H::View>, Error> {
+        let options = options.unwrap_or_default();
+        let cluster = self.cluster()?;
+        let age = self.inner.handle.stale_age();
+        if age.is_some_and(|age| age > Duration::from_millis(STALE_READS_MS_MAX)) {
+            return Err(Error::StaleLimit);
+        }
+        let mut behind = false;
+        if let Some(number) = cursor::decode(cluster.lineage, &options.at_least)? {
+            behind = !self.reach(number, call.deadline).await;
+        }
+        if behind && !options.allow_stale {
+            return Err(if age.is_some() { Error::NoMajority } else { Error::Behind });
+        }
+        if options.linearizable {
+            match self.inner.handle.read_barrier(call.deadline).await {
+                Ok(()) => {}
+                Err(_) if options.allow_stale => behind = true,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let view = self.inner.handle.view();
+        let heads = state::view::heads(&view)?;
+        let age = self.inner.handle.stale_age();
+        let actor = policy::actor_of(&view, heads.clock, call.session)?.ok_or(Reject::NoSession)?;
+        let info = ReadInfo {
+            cursor: cursor::encode(cluster.lineage, heads.event),
+            stale: behind || age.is_some(),
+            age: age.map(convert::duration),
+        };
+        Ok(Read { view, user: actor.user, now: heads.clock, info })
+    }
+
+    /// Runs what may read many rows on a thread where it holds nobody up.
+    pub(crate) async fn scan<T: Send + 'static>(
+        &self,
+        read: Read<H::View>,
+        work: impl FnOnce(&Read<H::View>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<(T, ReadInfo), Error> {
+        let done = tokio::task::spawn_blocking(move || work(&read).map(|result| (result, read.info)));
+        done.await.map_err(|_| Error::Internal("a read was not finished"))?
+    }
+
+    /// Waits, bounded, until this event is applied here; says whether it is.
+    pub(crate) async fn reach(&self, number: EventNumber, deadline: Instant) -> bool {
+        let mut heads = self.inner.handle.heads();
+        let until = deadline.min(Instant::now() + Duration::from_millis(READ_WAIT_MS_MAX));
+        let wait = heads.wait_for(|heads| heads.event >= number);
+        matches!(tokio::time::timeout_at(until.into(), wait).await, Ok(Ok(_)))
+    }
+
+    /// Waits until what a command did can be seen here.
+    ///
+    /// Errors: `OUTCOME_UNKNOWN` at the deadline: it was done, but not here yet, and trying again tells.
+    pub(crate) async fn seen<T>(
+        &self,
+        deadline: Instant,
+        look: impl Fn(&H::View) -> Result<Option<T>, store::Fault>,
+    ) -> Result<T, Error> {
+        let mut heads = self.inner.handle.heads();
+        loop {
+            heads.borrow_and_update(); // Before the view: what comes after it wakes us again.
+            if let Some(found) = look(&self.inner.handle.view())? {
+                return Ok(found);
+            }
+            match tokio::time::timeout_at(deadline.into(), heads.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Error::ShuttingDown),
+                Err(_) => return Err(raft::ProposeError::OutcomeUnknown.into()),
+            }
+        }
+    }
+
+    /// The cluster: fixed once it is founded.
+    pub(crate) fn cluster(&self) -> Result<Cluster, Error> {
+        if let Some(cluster) = self.inner.cluster.get() {
+            return Ok(cluster.clone());
+        }
+        let cluster = self.inner.handle.view().cluster()?.ok_or(Error::NotFounded)?;
+        Ok(self.inner.cluster.get_or_init(|| cluster).clone())
+    }
+
+    /// The cursor of an event, for an answer.
+    pub(crate) fn cursor(&self, number: EventNumber) -> Result<Vec<u8>, Error> {
+        Ok(cursor::encode(self.cluster()?.lineage, number))
+    }
+}

@@ -1,0 +1,11 @@
+//! One module for each service of `tricord.v1`.
+
+pub(crate) mod cluster;
+pub(crate) mod conversation;
+pub(crate) mod directory;
+pub(crate) mod message;
+pub(crate) mod message_stream;
+pub(crate) mod presence;
+pub(crate) mod receipt;
+pub(crate) mod session;
+pub(crate) mod sync;

@@ -1,0 +1,71 @@
+//! How the three nodes are.
+
+use proto::v1::cluster_service_server::ClusterService;
+use proto::v1::*;
+use raft::{Handle, NodeStatus as Seen, Role};
+use state::policy::Action;
+use state::view::heads;
+use tonic::{Request, Response, Status};
+use types::{Slot, Timestamp};
+
+use crate::call::Call;
+use crate::errors::Error;
+use crate::{Services, convert, health};
+
+#[tonic::async_trait]
+impl<H: Handle> ClusterService for Services<H> {
+    async fn get_cluster_status(
+        &self,
+        request: Request<GetClusterStatusRequest>,
+    ) -> Result<Response<GetClusterStatusResponse>, Status> {
+        self.call("GetClusterStatus", request, |call, _| status(self, call)).await
+    }
+}
+
+async fn status<H: Handle>(services: &Services<H>, call: Call) -> Result<GetClusterStatusResponse, Error> {
+    let fresh = ReadOptions { allow_stale: true, ..ReadOptions::default() };
+    let read = services.read(&call, Some(fresh)).await?;
+    read.check(Action::SeeClusterStatus)?;
+    let (cluster, handle) = (services.cluster()?, &services.inner.handle);
+    let (status, stale) = (handle.status(), handle.stale_age());
+    let clock = heads(&read.view)?.clock;
+    let here = handle.node().slot().unwrap_or(Slot::A);
+    let health = health::summary(&status, here, stale, clock);
+    let head = status.nodes.iter().map(|node| node.last_log).max().unwrap_or(0);
+    let since = stale.map(|_| Timestamp(clock.0)).filter(|at| at.0 > 0);
+    Ok(GetClusterStatusResponse {
+        health: health.health.into(),
+        summary: health.summary,
+        display_name: cluster.name,
+        cluster: cluster.id.to_string(),
+        nodes: status.nodes.iter().map(|node| seen(node, head)).collect(),
+        answered_by: here.to_string(),
+        term: status.term,
+        stale_since_time: since.map(convert::time),
+        stale_age: stale.map(convert::duration),
+        cluster_time: Some(convert::time(clock)),
+        feature_level: cluster.feature_level,
+    })
+}
+
+fn seen(node: &Seen, head: u64) -> NodeStatus {
+    let role = match node.role {
+        Role::Unknown => NodeRole::Unspecified,
+        Role::Leader => NodeRole::Leader,
+        Role::Follower => NodeRole::Follower,
+        Role::Candidate => NodeRole::Candidate,
+        Role::Learner => NodeRole::Learner,
+    };
+    NodeStatus {
+        slot: node.slot.to_string(),
+        node: node.node.to_string(),
+        reachable: node.reachable,
+        role: role.into(),
+        applied_index: node.applied,
+        lag: health::lag(node, head),
+        version: node.version.clone(),
+        client_address: node.client_address.clone(),
+        last_seen_time: node.last_seen.map(convert::time),
+        streams: node.streams,
+    }
+}

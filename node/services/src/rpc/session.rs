@@ -1,0 +1,238 @@
+//! Signing in and out.
+
+use std::time::Instant;
+
+use proto::v1::session_service_server::SessionService;
+use proto::v1::*;
+use raft::Handle;
+use state::keys;
+use state::policy::Action;
+use state::presence::Reach;
+use state::view::{Rows, View};
+use tonic::{Request, Response, Status};
+use types::command::{Enrol, SignIn};
+use types::limits::SESSIONS_PER_USER_MAX;
+use types::session::SessionState;
+use types::user::{Credential, UserState};
+use types::{Command, DeviceId, Key, Reject, Reply, SessionId, UserId};
+
+use crate::call::{Call, Visitor};
+use crate::errors::Error;
+use crate::passwords::{self, Verdict};
+use crate::writes::{Done, numbered, unexpected};
+use crate::{Services, codes, convert, names};
+
+/// Rows read for one list of sessions: those open, and as many that have ended and are not forgotten yet.
+const SESSION_ROWS_MAX: usize = 8 * SESSIONS_PER_USER_MAX;
+
+#[tonic::async_trait]
+impl<H: Handle> SessionService for Services<H> {
+    async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
+        self.visit("SignIn", request, |visitor, body| sign_in(self, visitor, body)).await
+    }
+
+    async fn enrol(&self, request: Request<EnrolRequest>) -> Result<Response<EnrolResponse>, Status> {
+        self.visit("Enrol", request, |visitor, body| enrol(self, visitor, body)).await
+    }
+
+    async fn sign_out(&self, request: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
+        self.call("SignOut", request, |call, body| sign_out(self, call, body)).await
+    }
+
+    async fn get_self(&self, request: Request<GetSelfRequest>) -> Result<Response<GetSelfResponse>, Status> {
+        self.call("GetSelf", request, |call, body| get_self(self, call, body)).await
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        self.call("ListSessions", request, |call, body| list_sessions(self, call, body)).await
+    }
+
+    async fn end_session(&self, request: Request<EndSessionRequest>) -> Result<Response<EndSessionResponse>, Status> {
+        self.call("EndSession", request, |call, body| end_session(self, call, body)).await
+    }
+}
+
+async fn sign_in<H: Handle>(
+    services: &Services<H>,
+    visitor: Visitor,
+    body: SignInRequest,
+) -> Result<SignInResponse, Error> {
+    types::text::check_login(&body.login).map_err(|error| Error::invalid("login", error.to_string()))?;
+    passwords::check_length("password", &body.password)?;
+    let inner = &services.inner;
+    inner.sign_ins.admit(&body.login, visitor.address, Instant::now())?;
+    // The newest password counts, not the one this node happens to know.
+    inner.handle.read_barrier(visitor.deadline).await?;
+    let known = known(&services.inner.handle.view(), &body.login)?;
+    let hash = known.as_ref().and_then(|(_, credential)| credential.password.clone());
+    let verdict = inner.passwords.verify(body.password, hash).await?;
+    let (Some((user, credential)), Verdict::Right { rehashed }) = (known, verdict) else {
+        inner.sign_ins.failed(&body.login, visitor.address, Instant::now());
+        return Err(Error::BadCredentials);
+    };
+    let (token, sign_in) = opening(services, user, &body.device, credential.version, rehashed)?;
+    let done = services.put_own(Command::SignIn(sign_in), visitor.deadline).await?;
+    inner.sign_ins.succeeded(&body.login);
+    let credentials = credentials(services, token, done, visitor.deadline).await?;
+    Ok(SignInResponse { credentials: Some(credentials) })
+}
+
+async fn enrol<H: Handle>(
+    services: &Services<H>,
+    visitor: Visitor,
+    body: EnrolRequest,
+) -> Result<EnrolResponse, Error> {
+    types::text::check_login(&body.login).map_err(|error| Error::invalid("login", error.to_string()))?;
+    passwords::check_new("password", &body.password)?;
+    let inner = &services.inner;
+    inner.sign_ins.admit(&body.login, visitor.address, Instant::now())?;
+    inner.handle.read_barrier(visitor.deadline).await?;
+    let code = codes::parse_enrolment(&body.code);
+    let known = known(&services.inner.handle.view(), &body.login)?;
+    let fits = match (&known, &code) {
+        (Some((_, credential)), Some(code)) => {
+            credential.enrolment.as_ref().is_some_and(|(expected, _)| codes::same(expected, code))
+        }
+        _ => false,
+    };
+    let (Some((user, _)), Some(code), true) = (known, code, fits) else {
+        inner.sign_ins.failed(&body.login, visitor.address, Instant::now());
+        return Err(Reject::BadCode.into());
+    };
+    let password = inner.passwords.hash(body.password).await?;
+    let (token, sign_in) = opening(services, user, &body.device, 0, None)?;
+    let command = Command::Enrol(Enrol { code, password, sign_in });
+    let done = services.put_own(command, visitor.deadline).await?;
+    inner.sign_ins.succeeded(&body.login);
+    let credentials = credentials(services, token, done, visitor.deadline).await?;
+    Ok(EnrolResponse { credentials: Some(credentials) })
+}
+
+/// The active user of a login, and what proves them.
+fn known<V: View<Fault = store::Fault>>(view: &V, login: &str) -> Result<Option<(UserId, Credential)>, Error> {
+    let Some(id) = view.login(login)? else { return Ok(None) };
+    let active = view.user(id)?.is_some_and(|user| user.state == UserState::Active);
+    let credential = view.credential(id)?.filter(|_| active);
+    Ok(credential.map(|credential| (id, credential)))
+}
+
+/// A session to open: on the device named if it is this user's, else on a new one.
+fn opening<H: Handle>(
+    services: &Services<H>,
+    user: UserId,
+    device: &str,
+    credential_version: u64,
+    rehashed: Option<String>,
+) -> Result<(String, SignIn), Error> {
+    let view = services.inner.handle.view();
+    let named = match names::device(device) {
+        Some(id) => view.device(id)?.filter(|device| device.user == user).map(|device| device.id),
+        None => None,
+    };
+    let device = match named {
+        Some(id) => id,
+        None => DeviceId(codes::random_id()?),
+    };
+    let session = SessionId(codes::random_id()?);
+    let (token, hash) = codes::token(session)?;
+    Ok((token, SignIn { user, session, token: hash, device, credential_version, rehashed }))
+}
+
+async fn credentials<H: Handle>(
+    services: &Services<H>,
+    token: String,
+    done: Done,
+    deadline: Instant,
+) -> Result<Credentials, Error> {
+    let Reply::SignedIn { user, session, device, expires, next_number } = done.reply else {
+        return Err(unexpected());
+    };
+    // The next call comes to this node, most likely: it must know the session by then.
+    let row = services
+        .seen(deadline, |view| Ok(if view.session(session)?.is_some() { view.user(user)? } else { None }))
+        .await?;
+    Ok(Credentials {
+        token,
+        session: names::of_session(user, session),
+        device: device.to_string(),
+        next_number,
+        expire_time: Some(convert::time(expires)),
+        user: Some(convert::user(&row, true)),
+        cursor: services.cursor(done.event)?,
+    })
+}
+
+async fn sign_out<H: Handle>(
+    services: &Services<H>,
+    call: Call,
+    body: SignOutRequest,
+) -> Result<SignOutResponse, Error> {
+    let id = numbered(body.request_id)?;
+    let content = SignOutRequest { request_id: None };
+    services.put(&call, "SignOut", id, &content, Command::EndSession(call.session)).await?;
+    Ok(SignOutResponse {})
+}
+
+async fn get_self<H: Handle>(
+    services: &Services<H>,
+    call: Call,
+    body: GetSelfRequest,
+) -> Result<GetSelfResponse, Error> {
+    let read = services.read(&call, body.read).await?;
+    let session = read.view.session(call.session)?.ok_or(Reject::NoSession)?;
+    let connected = connected(&read.view, read.now, &session)?;
+    Ok(GetSelfResponse {
+        user: Some(convert::user(&read.user, true)),
+        session: Some(convert::session(&session, connected, call.session)),
+        info: Some(read.info),
+    })
+}
+
+async fn list_sessions<H: Handle>(
+    services: &Services<H>,
+    call: Call,
+    body: ListSessionsRequest,
+) -> Result<ListSessionsResponse, Error> {
+    let of = names::optional_user("parent", &body.parent)?.unwrap_or(call.user);
+    let read = services.read(&call, body.read).await?;
+    read.check(Action::ListSessions(of))?;
+    let (from, to) = keys::user_sessions(of);
+    let mut sessions = Vec::new();
+    for (key, _) in read.view.scan(&from, &to, false, SESSION_ROWS_MAX)? {
+        let Key::UserSession(_, id) = key else { continue };
+        let Some(session) = read.view.session(id)? else { continue };
+        if !matches!(session.state, SessionState::Ended(..)) && session.expires > read.now {
+            let connected = connected(&read.view, read.now, &session)?;
+            sessions.push(convert::session(&session, connected, call.session));
+        }
+    }
+    Ok(ListSessionsResponse { sessions, info: Some(read.info) })
+}
+
+fn connected<V: View<Fault = store::Fault>>(
+    view: &V,
+    now: types::Timestamp,
+    session: &types::session::Session,
+) -> Result<bool, Error> {
+    Ok(matches!(state::presence::reach(view, now, session)?, Reach::Active | Reach::Idle(_)))
+}
+
+async fn end_session<H: Handle>(
+    services: &Services<H>,
+    call: Call,
+    body: EndSessionRequest,
+) -> Result<EndSessionResponse, Error> {
+    let id = numbered(body.request_id)?;
+    let (user, session) = names::session("name", &body.name)?;
+    // A name that puts someone's session under another user is not the name of anything.
+    let owner = services.inner.handle.view().session(session)?.map(|session| session.user);
+    if owner.is_some_and(|owner| owner != user) {
+        return Err(Reject::NotFound.into());
+    }
+    let content = EndSessionRequest { request_id: None, ..body };
+    let done = services.put(&call, "EndSession", id, &content, Command::EndSession(session)).await?;
+    Ok(EndSessionResponse { cursor: services.cursor(done.event)? })
+}

@@ -1,0 +1,309 @@
+//! One stream with everything that changes for a user: first what was missed, then live, without gap or repeat.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{Stream, stream};
+use proto::v1::sync_response::Item;
+use proto::v1::sync_service_server::SyncService;
+use proto::v1::*;
+use raft::Handle;
+use state::policy;
+use tonic::{Request, Response, Status};
+use types::limits::{PRESENCE_INTERVAL_MS, PRESENCE_WATCH_MAX, STREAM_PROGRESS_MS};
+use types::presence::Connection;
+use types::row::Cluster;
+use types::{Event, EventNumber, Reject, UserId};
+
+use crate::call::Call;
+use crate::errors::Error;
+use crate::queue::{End, Queue};
+use crate::reads::Read;
+use crate::routing::StreamId;
+use crate::rpc::presence;
+use crate::telling::{self, Told};
+use crate::{Services, convert, cursor, names, replay, validation};
+
+/// The items of one stream.
+pub(crate) type Items = Pin<Box<dyn Stream<Item = Result<SyncResponse, Status>> + Send>>;
+
+/// Missed events read at a time.
+const PAGE: usize = 256;
+
+#[tonic::async_trait]
+impl<H: Handle> SyncService for Services<H> {
+    type SyncStream = Items;
+
+    async fn sync(&self, request: Request<SyncRequest>) -> Result<Response<Items>, Status> {
+        self.call("Sync", request, |call, body| open(self, call, body)).await
+    }
+}
+
+async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) -> Result<Items, Error> {
+    validation::count("watch_presence", body.watch_presence.len(), 0, PRESENCE_WATCH_MAX)?;
+    let watched = body.watch_presence.iter().enumerate();
+    let watched = watched.map(|(at, name)| names::user(&format!("watch_presence[{at}]"), name));
+    let mut watched: Vec<UserId> = watched.collect::<Result<_, _>>()?;
+    watched.sort();
+    watched.dedup();
+    let cluster = services.cluster()?;
+    let from = cursor::decode(cluster.lineage, &body.cursor)?;
+    if let Some(number) = from
+        && !services.reach(number, call.deadline).await
+    {
+        return Err(if services.inner.handle.stale_age().is_some() { Error::NoMajority } else { Error::Behind });
+    }
+    if body.with_messages {
+        services.content_allowed(call.session)?;
+    }
+    let read = services.read(&call, Some(ReadOptions { allow_stale: true, ..ReadOptions::default() })).await?;
+    let heads = state::view::heads(&read.view)?;
+    let after = from.unwrap_or(heads.event);
+    if after < heads.events_dropped {
+        return Err(Error::CursorExpired);
+    }
+    let queue = Arc::new(Queue::default());
+    let id = services.inner.hub.enter(call.user, call.session, Arc::clone(&queue), watched.clone())?;
+    let place = Place { services: services.clone(), call, id };
+    services.inner.connections.note(call.session, Connection::Active);
+    // Watched from before they are read, so that no change falls between.
+    let first: VecDeque<SyncResponse> = presence::all(&read, &watched)?.into_iter().map(presence_item).collect();
+    let now = Instant::now();
+    let reader = Reader {
+        place,
+        cluster,
+        queue,
+        with_messages: body.with_messages,
+        stage: Stage::CatchUp(after),
+        ready: first,
+        over: false,
+        spoke: now,
+        presence_told: now,
+    };
+    let items = stream::unfold(reader, |mut reader| async move { reader.next().await.map(|item| (item, reader)) });
+    Ok(Box::pin(items))
+}
+
+/// A stream's place in the hub; leaving it behind says that it has closed.
+struct Place<H: Handle> {
+    services: Services<H>,
+    call: Call,
+    id: StreamId,
+}
+
+impl<H: Handle> Drop for Place<H> {
+    fn drop(&mut self) {
+        if self.services.inner.hub.leave(self.id) {
+            self.services.inner.connections.note(self.call.session, Connection::Gone);
+        }
+    }
+}
+
+/// How far a stream has come.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// It reads what was missed after this event from the state; nothing is queued, so it may take its time.
+    CatchUp(EventNumber),
+    /// Its queue fills; it reads the last that was missed, up to where the queue begins.
+    Close { after: EventNumber, to: EventNumber },
+    /// It takes from its queue what comes after this event.
+    Live(EventNumber),
+}
+
+/// One stream, driven by its reader: nothing is read or computed until the one before has been taken.
+struct Reader<H: Handle> {
+    place: Place<H>,
+    cluster: Cluster,
+    queue: Arc<Queue>,
+    with_messages: bool,
+    stage: Stage,
+    ready: VecDeque<SyncResponse>,
+    over: bool,
+    /// When something was last ready: idle streams get a progress mark.
+    spoke: Instant,
+    presence_told: Instant,
+}
+
+impl<H: Handle> Reader<H> {
+    async fn next(&mut self) -> Option<Result<SyncResponse, Status>> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                self.spoke = Instant::now();
+                return Some(Ok(item));
+            }
+            if self.over {
+                return None;
+            }
+            if let Err(error) = self.fill().await {
+                self.over = true;
+                return Some(Err(self.place.services.status(&error)));
+            }
+        }
+    }
+
+    /// Makes something ready, or waits for it.
+    async fn fill(&mut self) -> Result<(), Error> {
+        match self.queue.ended() {
+            Some(End::SlowReader) => return Err(Error::SlowReader),
+            Some(End::ShuttingDown) => return Err(Error::ShuttingDown),
+            None => {}
+        }
+        match self.stage {
+            Stage::CatchUp(after) => self.catch_up(after).await,
+            Stage::Close { after, to } => self.close(after, to).await,
+            Stage::Live(after) => self.live(after).await,
+        }
+    }
+
+    async fn catch_up(&mut self, after: EventNumber) -> Result<(), Error> {
+        let through = self.missed(after, None).await?;
+        let newest = self.place.services.inner.handle.heads().borrow().event;
+        self.stage = Stage::CatchUp(through);
+        // Close to the newest: what is left fits the queue while it is read.
+        if newest.0.saturating_sub(through.0) < PAGE as u64 {
+            let to = self.attach().await?;
+            self.stage = Stage::Close { after: through, to };
+        }
+        Ok(())
+    }
+
+    /// Lets the queue fill; gives the event from which on it is complete.
+    async fn attach(&mut self) -> Result<EventNumber, Error> {
+        let (services, id, user) = (&self.place.services, self.place.id, self.place.call.user);
+        services.inner.hub.listen(id);
+        let view = services.inner.handle.view(); // After listening began: what it does not have is noted.
+        let found = tokio::task::spawn_blocking(move || {
+            let at = state::view::heads(&view)?.event;
+            Ok::<_, Error>((at, replay::conversations(&view, user)?))
+        });
+        let (at, conversations) = found.await.map_err(|_| Error::Internal("a read was not finished"))??;
+        Ok(services.inner.hub.attach(id, conversations, at))
+    }
+
+    async fn close(&mut self, after: EventNumber, to: EventNumber) -> Result<(), Error> {
+        let through = if after < to { self.missed(after, Some(to)).await? } else { after };
+        if through < to {
+            self.stage = Stage::Close { after: through, to };
+            return Ok(());
+        }
+        let at = after.max(to);
+        self.stage = Stage::Live(at);
+        self.ready.push_back(self.progress(at));
+        Ok(())
+    }
+
+    /// Makes a page of what was missed ready; gives the event up to which that goes.
+    async fn missed(&mut self, after: EventNumber, to: Option<EventNumber>) -> Result<EventNumber, Error> {
+        let telling = self.telling();
+        let view = self.place.services.inner.handle.view();
+        let user = self.place.call.user;
+        let read = tokio::task::spawn_blocking(move || {
+            let page = replay::page(&view, user, after, to, PAGE)?;
+            let told = telling.tell(&view, &page.events)?;
+            Ok::<_, Error>((told, page.through))
+        });
+        let (told, through) = read.await.map_err(|_| Error::Internal("a read was not finished"))??;
+        self.take(told);
+        Ok(through)
+    }
+
+    async fn live(&mut self, after: EventNumber) -> Result<(), Error> {
+        let taken = self.queue.take();
+        let events: Vec<Event> = taken.events.into_iter().filter(|event| event.number > after).collect();
+        if !events.is_empty() || !taken.typing.is_empty() {
+            let last = events.last().map_or(after, |event| event.number);
+            let view = self.place.services.inner.handle.view();
+            let telling = self.telling();
+            self.ready.extend(telling.typing(&view, &taken.typing)?);
+            self.take(telling.tell(&view, &events)?);
+            self.stage = Stage::Live(last);
+            return Ok(());
+        }
+        if self.queue.has_presence() && self.presence_due() <= Instant::now() {
+            return self.tell_presence();
+        }
+        if taken.end.is_none() {
+            self.wait(after).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for whatever comes first: something queued, presence that may be told again, or time for a progress mark.
+    async fn wait(&mut self, after: EventNumber) -> Result<(), Error> {
+        let mark = self.spoke + Duration::from_millis(STREAM_PROGRESS_MS);
+        let presence = if self.queue.has_presence() { self.presence_due().min(mark) } else { mark };
+        tokio::select! {
+            () = self.queue.woken() => {}
+            () = tokio::time::sleep_until(presence.into()) => {}
+        }
+        if Instant::now() < mark {
+            return Ok(());
+        }
+        self.session_holds()?;
+        if let Some(position) = self.place.services.inner.hub.idle_position(&self.queue) {
+            let at = position.max(after);
+            self.stage = Stage::Live(at);
+            self.ready.push_back(self.progress(at));
+        }
+        Ok(())
+    }
+
+    /// Ends the stream of a session that is over, should its event have been missed; and of one that is stale too long.
+    fn session_holds(&self) -> Result<(), Error> {
+        let services = &self.place.services;
+        let limit = Duration::from_millis(types::limits::STALE_READS_MS_MAX);
+        if services.inner.handle.stale_age().is_some_and(|age| age > limit) {
+            return Err(Error::StaleLimit);
+        }
+        let view = services.inner.handle.view();
+        let now = state::view::heads(&view)?.clock;
+        policy::actor_of(&view, now, self.place.call.session)?.ok_or(Reject::NoSession)?;
+        Ok(())
+    }
+
+    fn presence_due(&self) -> Instant {
+        self.presence_told + Duration::from_millis(PRESENCE_INTERVAL_MS)
+    }
+
+    fn tell_presence(&mut self) -> Result<(), Error> {
+        self.presence_told = Instant::now();
+        let users = self.queue.take_presence();
+        let view = self.place.services.inner.handle.view();
+        let now = state::view::heads(&view)?.clock;
+        let actor = policy::actor_of(&view, now, self.place.call.session)?.ok_or(Reject::NoSession)?;
+        let read = Read { view, user: actor.user, now, info: ReadInfo::default() };
+        self.ready.extend(presence::all(&read, &users)?.into_iter().map(presence_item));
+        Ok(())
+    }
+
+    fn telling(&self) -> telling::Telling {
+        telling::Telling {
+            user: self.place.call.user,
+            session: self.place.call.session,
+            lineage: self.cluster.lineage,
+            with_messages: self.with_messages,
+        }
+    }
+
+    fn take(&mut self, told: Told) {
+        self.place.services.inner.metrics.deliveries.inc_by(told.items.len() as u64);
+        self.ready.extend(told.items);
+        self.over |= told.over;
+    }
+
+    fn progress(&self, at: EventNumber) -> SyncResponse {
+        let stale = self.place.services.inner.handle.stale_age().map(convert::duration);
+        SyncResponse {
+            cursor: cursor::encode(self.cluster.lineage, at),
+            time: None,
+            item: Some(Item::Progress(Progress { live: true, stale })),
+        }
+    }
+}
+
+fn presence_item(presence: Presence) -> SyncResponse {
+    let item = Item::PresenceChanged(PresenceChanged { presence: Some(presence) });
+    SyncResponse { cursor: Vec::new(), time: None, item: Some(item) }
+}

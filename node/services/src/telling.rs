@@ -1,0 +1,149 @@
+//! Events as a stream tells them: each checked with the policy, messages opened where asked for.
+
+use proto::v1::sync_response::Item;
+use proto::v1::*;
+use raft::Typing as Notice;
+use state::policy::{self, Action};
+use state::view::{Rows, View};
+use types::session::Receipt as StoredReceipt;
+use types::user::User as StoredUser;
+use types::{ConversationId, DeviceId, Event, EventBody, Lineage, Principal, Scope, Seq, SessionId, UserId};
+
+use crate::errors::Error;
+use crate::{convert, cursor, fetch, names};
+
+/// To whom a stream tells, and what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Telling {
+    pub(crate) user: UserId,
+    pub(crate) session: SessionId,
+    pub(crate) lineage: Lineage,
+    pub(crate) with_messages: bool,
+}
+
+/// What is to be told.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) items: Vec<SyncResponse>,
+    /// The stream's own session has ended: nothing comes after.
+    pub(crate) over: bool,
+}
+
+impl Telling {
+    /// Events that the user may see, in their order.
+    pub(crate) fn tell<V: View<Fault = store::Fault>>(&self, view: &V, events: &[Event]) -> Result<Told, Error> {
+        let mut told = Told::default();
+        let Some(user) = view.user(self.user)? else { return Ok(told) };
+        for event in events {
+            let over = event.body == EventBody::SessionEnded(self.session);
+            // That one's own session has ended may be known even where the account has ended with it.
+            let own_end = over && event.scope == Scope::User(self.user);
+            if own_end || policy::may(view, &user, Action::SeeEvent(event.scope, event.number))?.is_yes() {
+                told.items.push(SyncResponse {
+                    cursor: cursor::encode(self.lineage, event.number),
+                    time: Some(convert::time(event.at)),
+                    item: Some(self.item(view, &user, event)?),
+                });
+            }
+            if own_end {
+                told.over = true;
+                break;
+            }
+        }
+        Ok(told)
+    }
+
+    /// Typing notices of conversations the user takes part in.
+    pub(crate) fn typing<V: View<Fault = store::Fault>>(
+        &self,
+        view: &V,
+        notices: &[Notice],
+    ) -> Result<Vec<SyncResponse>, Error> {
+        let mut items = Vec::new();
+        let Some(user) = view.user(self.user)? else { return Ok(items) };
+        for notice in notices {
+            if policy::may(view, &user, Action::SeeParticipants(notice.conversation))?.is_yes() {
+                let conversation = names::of_conversation(notice.conversation);
+                let item = Item::Typing(Typing { conversation, user: names::of_user(notice.user) });
+                items.push(SyncResponse { cursor: Vec::new(), time: None, item: Some(item) });
+            }
+        }
+        Ok(items)
+    }
+
+    fn item<V: View<Fault = store::Fault>>(&self, view: &V, user: &StoredUser, event: &Event) -> Result<Item, Error> {
+        let conversation = match event.scope {
+            Scope::Conversation(id) => names::of_conversation(id),
+            Scope::User(_) => String::new(),
+        };
+        Ok(match (event.body, event.scope) {
+            (EventBody::Posted(seq), scope) => {
+                let message = match scope {
+                    Scope::Conversation(id) if self.with_messages => Some(self.message(view, user, id, seq, event)?),
+                    _ => None,
+                };
+                Item::MessagePosted(MessagePosted { conversation, seq: seq.0, message })
+            }
+            (EventBody::Confirmed { principal, device, conversation, delivered, displayed }, _) => {
+                let receipt = receipt(view, event, conversation, (principal, device), (delivered, displayed))?;
+                let conversation = names::of_conversation(conversation);
+                Item::ReceiptChanged(ReceiptChanged { conversation, receipt: Some(receipt) })
+            }
+            (EventBody::Added(principal), _) => {
+                Item::ParticipantAdded(ParticipantAdded { conversation, user: convert::principal(principal) })
+            }
+            (EventBody::Removed(principal), _) => {
+                Item::ParticipantRemoved(ParticipantRemoved { conversation, user: convert::principal(principal) })
+            }
+            (EventBody::ConversationChanged, _) => Item::ConversationChanged(ConversationChanged { conversation }),
+            (EventBody::Joined(id), _) => {
+                Item::ConversationJoined(ConversationJoined { conversation: names::of_conversation(id) })
+            }
+            (EventBody::Left(id), _) => {
+                Item::ConversationLeft(ConversationLeft { conversation: names::of_conversation(id) })
+            }
+            (EventBody::SessionEnded(session), _) => {
+                Item::SessionEnded(SessionEnded { session: names::of_session(self.user, session) })
+            }
+            (EventBody::UserChanged, _) => Item::SelfChanged(SelfChanged {}),
+        })
+    }
+
+    fn message<V: View<Fault = store::Fault>>(
+        &self,
+        view: &V,
+        user: &StoredUser,
+        conversation: ConversationId,
+        seq: Seq,
+        event: &Event,
+    ) -> Result<Message, Error> {
+        if let Some(message) = &event.message {
+            return fetch::open(view, user, conversation, message);
+        }
+        let message = view.message(conversation, seq)?.ok_or(Error::Internal("a message is missing"))?;
+        fetch::open(view, user, conversation, &message)
+    }
+}
+
+/// How far a device had come, with the times of its row as far as they belong to it.
+fn receipt<V: View<Fault = store::Fault>>(
+    view: &V,
+    event: &Event,
+    conversation: ConversationId,
+    (principal, device): (Principal, DeviceId),
+    (delivered, displayed): (Seq, Seq),
+) -> Result<Receipt, Error> {
+    let row = view.receipt(conversation, principal, device)?.unwrap_or_default();
+    let time = |mark: Seq, now: Seq, at| if mark == now || mark == Seq(0) { at } else { event.at };
+    let then = StoredReceipt {
+        delivered,
+        delivered_at: time(delivered, row.delivered, row.delivered_at),
+        displayed,
+        displayed_at: if displayed == Seq(0) {
+            types::Timestamp(0)
+        } else {
+            time(displayed, row.displayed, row.displayed_at)
+        },
+    };
+    Ok(convert::receipt(principal, device, &then))
+}

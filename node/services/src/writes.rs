@@ -1,0 +1,90 @@
+//! How a request becomes a command, and what comes of it.
+
+use std::time::Instant;
+
+use prost::Message;
+use proto::v1::RequestId;
+use raft::Handle;
+use types::{Author, Command, Envelope, EventNumber, Reply, Request};
+
+use crate::Services;
+use crate::call::Call;
+use crate::errors::Error;
+
+/// A numbered request, checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Numbered {
+    pub(crate) number: u64,
+    pub(crate) settled: u64,
+}
+
+/// Checks a request's number.
+pub(crate) fn numbered(id: Option<RequestId>) -> Result<Numbered, Error> {
+    let Some(id) = id else {
+        return Err(Error::invalid("request_id", "is missing: number each write on this device, from 1"));
+    };
+    if id.number == 0 {
+        return Err(Error::invalid("request_id.number", "must be 1 or more"));
+    }
+    if id.settled > id.number {
+        return Err(Error::invalid("request_id.settled", "may not be above request_id.number"));
+    }
+    Ok(Numbered { number: id.number, settled: id.settled })
+}
+
+/// What was done, and the newest event then.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    pub(crate) reply: Reply,
+    pub(crate) event: EventNumber,
+}
+
+impl<H: Handle> Services<H> {
+    /// The envelope of a session's command. `content` is the request without its number, and without what the node
+    /// mints or seals: by it a reused number is found out.
+    pub(crate) fn envelope<M: Message>(
+        &self,
+        call: &Call,
+        method: &str,
+        id: Numbered,
+        content: &M,
+        command: Command,
+    ) -> Result<Envelope, Error> {
+        let mut bytes = Vec::with_capacity(method.len() + 1 + content.encoded_len());
+        bytes.extend_from_slice(method.as_bytes());
+        bytes.push(0);
+        content.encode_raw(&mut bytes);
+        let content = seal::request_hash(&self.cluster()?.request_key, &bytes);
+        let request = Request { session: call.session, number: id.number, settled: id.settled, content };
+        Ok(Envelope { origin: self.inner.handle.node(), author: Author::Session(request), command })
+    }
+
+    /// Puts a session's command and waits for what comes of it.
+    pub(crate) async fn put<M: Message>(
+        &self,
+        call: &Call,
+        method: &str,
+        id: Numbered,
+        content: &M,
+        command: Command,
+    ) -> Result<Done, Error> {
+        let envelope = self.envelope(call, method, id, content, command)?;
+        self.propose(envelope, call.deadline).await
+    }
+
+    /// Puts a command of this node itself.
+    pub(crate) async fn put_own(&self, command: Command, deadline: Instant) -> Result<Done, Error> {
+        let envelope = Envelope { origin: self.inner.handle.node(), author: Author::Node, command };
+        self.propose(envelope, deadline).await
+    }
+
+    pub(crate) async fn propose(&self, envelope: Envelope, deadline: Instant) -> Result<Done, Error> {
+        let answer = self.inner.handle.propose(envelope, deadline).await?;
+        Ok(Done { reply: answer.result?, event: answer.cursor })
+    }
+}
+
+/// A reply that does not belong to its command: a defect, said rather than hidden.
+pub(crate) fn unexpected() -> Error {
+    Error::Internal("the reply does not belong to the command")
+}
