@@ -42,6 +42,11 @@ pub trait Handle: Clone + Send + Sync + 'static {
 
     /// Tells the other nodes that someone is typing. Dropped when they are busy.
     fn send_typing(&self, typing: Typing);
+
+    /// Says how many sync streams are open here, for the status the others see.
+    fn set_streams(&self, count: u32) {
+        let _ = count;
+    }
 }
 
 /// One batch as it was applied here, for the hub of the services. Sent in order, without gaps, after the commit.

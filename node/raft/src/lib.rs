@@ -1,7 +1,35 @@
 //! Consensus: openraft over `store`, the peers, the apply loop. openraft is this crate's secret.
 
+mod clock;
+#[cfg(test)]
+mod conformance;
+mod contact;
+mod duties;
+mod forward;
+mod founding;
+mod gossip;
 pub mod handle;
+mod kinds;
+mod leadership;
+mod leases;
+mod log;
+mod machine;
+mod metrics;
+mod node;
+mod peer;
+mod propose;
+mod read;
+mod settings;
+mod snapshots;
+mod stored;
+mod wire;
+mod worker;
 
-pub use handle::{
-    Applied, BarrierError, ClusterStatus, Handle, NodeStatus, ProposeError, Role, Typing,
-};
+pub use clock::{SystemClock, Time};
+pub use founding::Founding;
+pub use handle::{Applied, BarrierError, ClusterStatus, Handle, NodeStatus, ProposeError, Role, Typing};
+pub use kinds::NodeInfo;
+pub use node::{Config, Node, OnFatal, StartError};
+pub use peer::directory::Identity;
+pub use peer::tls::{Certified, PeerTls, TlsError};
+pub use snapshots::SnapshotLimits;

@@ -1,0 +1,154 @@
+//! Commands on a node that does not lead: forwarded to the leader over one stream, answered out of order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream;
+use proto::peer::{self, ForwardFailure, forward_response};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tonic::Streaming;
+use types::limits::{FORWARDS_IN_FLIGHT_MAX, PEER_CONNECT_MS_MAX};
+use types::reply::Answer;
+use types::{Envelope, NodeId};
+
+use crate::peer::connect::Client;
+use crate::peer::directory::{Directory, Lane};
+use crate::propose::Refusal;
+
+/// Where commands for another node as leader are put.
+pub(crate) struct Forwarder {
+    directory: Arc<Directory>,
+    lines: std::sync::Mutex<HashMap<NodeId, mpsc::Sender<Forward>>>,
+}
+
+struct Forward {
+    envelope: Vec<u8>,
+    deadline: Instant,
+    answer: oneshot::Sender<Result<Answer, Refusal>>,
+}
+
+impl Forwarder {
+    pub(crate) fn new(directory: Arc<Directory>) -> Self {
+        Self { directory, lines: std::sync::Mutex::default() }
+    }
+
+    /// Puts a command to `leader` and waits for the answer until `deadline`.
+    ///
+    /// Errors: [`Refusal::NotLeader`] when it was not sent, [`Refusal::OutcomeUnknown`] when it was and nothing came.
+    pub(crate) async fn put(&self, leader: NodeId, envelope: &Envelope, deadline: Instant) -> Result<Answer, Refusal> {
+        let line = self.line(leader).ok_or(Refusal::NotLeader)?;
+        let (answer, answered) = oneshot::channel();
+        let forward = Forward { envelope: codec::encode_envelope(envelope), deadline, answer };
+        line.try_send(forward).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Refusal::NotLeader,
+        })?;
+        match tokio::time::timeout_at(deadline.into(), answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(Refusal::OutcomeUnknown),
+        }
+    }
+
+    fn line(&self, leader: NodeId) -> Option<mpsc::Sender<Forward>> {
+        let mut lines = self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(line) = lines.get(&leader).filter(|line| !line.is_closed()) {
+            return Some(line.clone());
+        }
+        let client = self.directory.client(&self.directory.get(leader)?, Lane::Data)?;
+        let (sender, queue) = mpsc::channel(FORWARDS_IN_FLIGHT_MAX);
+        tokio::spawn(run(client, queue));
+        lines.insert(leader, sender.clone());
+        Some(sender)
+    }
+}
+
+/// One line to one node: ends with the stream, and with it all that waited; the next command makes a new one.
+async fn run(mut client: Client, mut queue: mpsc::Receiver<Forward>) {
+    let (requests, sent) = mpsc::channel::<peer::ForwardRequest>(1);
+    let requests_stream = stream::unfold(sent, |mut sent| async move { sent.recv().await.map(|next| (next, sent)) });
+    let connecting = timeout(Duration::from_millis(PEER_CONNECT_MS_MAX), client.forward(requests_stream));
+    let Ok(Ok(response)) = connecting.await else {
+        queue.close();
+        while let Some(forward) = queue.recv().await {
+            drop(forward.answer.send(Err(Refusal::NotLeader))); // Nothing was sent.
+        }
+        return;
+    };
+    Line { requests, answers: response.into_inner(), waiting: HashMap::new(), next_id: 1 }.serve(&mut queue).await;
+    queue.close();
+    while let Some(forward) = queue.recv().await {
+        drop(forward.answer.send(Err(Refusal::NotLeader)));
+    }
+}
+
+struct Line {
+    requests: mpsc::Sender<peer::ForwardRequest>,
+    answers: Streaming<peer::ForwardResponse>,
+    /// Sent and not answered; dropped with the line, which tells its callers that the outcome is unknown.
+    waiting: HashMap<u64, oneshot::Sender<Result<Answer, Refusal>>>,
+    next_id: u64,
+}
+
+impl Line {
+    async fn serve(mut self, queue: &mut mpsc::Receiver<Forward>) {
+        loop {
+            let free = self.waiting.len() < FORWARDS_IN_FLIGHT_MAX;
+            tokio::select! {
+                answer = self.answers.message() => match answer {
+                    Ok(Some(response)) => self.answered(response),
+                    Ok(None) | Err(_) => return,
+                },
+                place = self.requests.clone().reserve_owned(), if free => {
+                    let Ok(place) = place else { return };
+                    tokio::select! {
+                        answer = self.answers.message() => match answer {
+                            Ok(Some(response)) => self.answered(response),
+                            Ok(None) | Err(_) => return,
+                        },
+                        next = queue.recv() => match next {
+                            Some(forward) => self.send(forward, place),
+                            None => return,
+                        },
+                    }
+                }
+            }
+            if self.waiting.len() >= FORWARDS_IN_FLIGHT_MAX {
+                self.waiting.retain(|_, answer| !answer.is_closed());
+            }
+        }
+    }
+
+    fn send(&mut self, forward: Forward, place: mpsc::OwnedPermit<peer::ForwardRequest>) {
+        let patience = forward.deadline.saturating_duration_since(Instant::now());
+        if patience.is_zero() || forward.answer.is_closed() {
+            return drop(forward.answer.send(Err(Refusal::NotLeader)));
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.waiting.insert(id, forward.answer);
+        let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+        place.send(peer::ForwardRequest { id, envelope: forward.envelope.into(), patience_ms });
+    }
+
+    fn answered(&mut self, response: peer::ForwardResponse) {
+        let Some(waiting) = self.waiting.remove(&response.id) else { return };
+        drop(waiting.send(result_of(response.result)));
+    }
+}
+
+fn result_of(result: Option<forward_response::Result>) -> Result<Answer, Refusal> {
+    match result {
+        Some(forward_response::Result::Answer(bytes)) => {
+            codec::decode_answer(&bytes).map_err(|_| Refusal::OutcomeUnknown)
+        }
+        Some(forward_response::Result::Failure(failure)) => Err(match ForwardFailure::try_from(failure) {
+            Ok(ForwardFailure::NotLeader) => Refusal::NotLeader,
+            Ok(ForwardFailure::Overloaded) => Refusal::Overloaded,
+            Ok(ForwardFailure::Refused) => Refusal::Refused,
+            Ok(ForwardFailure::OutcomeUnknown | ForwardFailure::Unspecified) | Err(_) => Refusal::OutcomeUnknown,
+        }),
+        None => Err(Refusal::OutcomeUnknown),
+    }
+}

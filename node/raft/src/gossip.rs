@@ -1,0 +1,125 @@
+//! What nodes tell each other twice a second: how they are, and what their clocks show. Typing goes the same way.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto::peer;
+use store::Engine;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use types::limits::{GOSSIP_MS, NODE_REPORT_TEXT_BYTES_MAX, TYPING_WAITING_MAX};
+use types::{NodeId, Slot, Timestamp};
+
+use crate::clock::ClusterClock;
+use crate::handle::{Role, Typing};
+use crate::kinds::NodeInfo;
+use crate::node::Shared;
+use crate::peer::directory::Lane;
+
+/// What the peers last told of themselves.
+pub(crate) struct Reports {
+    clock: Arc<ClusterClock>,
+    heard: Mutex<BTreeMap<Slot, Report>>,
+}
+
+/// What one peer told.
+#[derive(Clone)]
+pub(crate) struct Report {
+    pub(crate) node: NodeId,
+    pub(crate) told: peer::NodeReport,
+    /// By our monotonic clock.
+    pub(crate) heard: Duration,
+    /// By cluster time.
+    pub(crate) at: Timestamp,
+}
+
+impl Reports {
+    pub(crate) fn new(clock: Arc<ClusterClock>) -> Self {
+        Self { clock, heard: Mutex::default() }
+    }
+
+    pub(crate) fn heard(&self, node: NodeId, mut told: peer::NodeReport, at: Timestamp) {
+        let Some(slot) = node.slot() else { return };
+        cut(&mut told.version);
+        cut(&mut told.client_address);
+        let report = Report { node, told, heard: self.clock.monotonic(), at };
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(slot, report);
+    }
+
+    pub(crate) fn of(&self, slot: Slot) -> Option<Report> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(&slot).cloned()
+    }
+}
+
+fn cut(text: &mut String) {
+    text.truncate(text.floor_char_boundary(NODE_REPORT_TEXT_BYTES_MAX));
+}
+
+pub(crate) const fn role_number(role: Role) -> u32 {
+    match role {
+        Role::Unknown => 0,
+        Role::Leader => 1,
+        Role::Follower => 2,
+        Role::Candidate => 3,
+        Role::Learner => 4,
+    }
+}
+
+pub(crate) const fn role_of(number: u32) -> Role {
+    match number {
+        1 => Role::Leader,
+        2 => Role::Follower,
+        3 => Role::Candidate,
+        4 => Role::Learner,
+        _ => Role::Unknown,
+    }
+}
+
+/// Asks every peer twice a second.
+pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>) {
+    let mut ticks = interval(Duration::from_millis(GOSSIP_MS));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let calls = shared.directory.peers().into_iter().map(|info| ask(&shared, info));
+        futures::future::join_all(calls).await;
+        shared.measure();
+    }
+}
+
+async fn ask<E: Engine>(shared: &Shared<E>, info: NodeInfo) {
+    let (Some(slot), Some(mut client)) = (info.slot(), shared.directory.client(&info, Lane::Control)) else { return };
+    let request = peer::GossipRequest { report: Some(shared.own_report()) };
+    let asked = shared.clock.monotonic();
+    let Ok(Ok(response)) = timeout(Duration::from_millis(GOSSIP_MS), client.gossip(request)).await else { return };
+    let response = response.into_inner();
+    shared.clock.sample(slot, asked, response.clock_ms);
+    if let Some(report) = response.report {
+        shared.reports.heard(info.node, report, shared.clock.read().now);
+    }
+}
+
+/// Tells the peers who is typing, all that waits in one call. What a peer does not take at once is dropped.
+pub(crate) async fn tell_typing<E: Engine>(shared: Arc<Shared<E>>, mut waiting: mpsc::Receiver<Typing>) {
+    let mut typing = Vec::new();
+    while waiting.recv_many(&mut typing, TYPING_WAITING_MAX).await > 0 {
+        let notices: Vec<_> = typing
+            .drain(..)
+            .map(|one| peer::TypingNotice {
+                conversation: Bytes::copy_from_slice(&one.conversation.0),
+                user: Bytes::copy_from_slice(&one.user.0),
+            })
+            .collect();
+        let calls = shared.directory.peers().into_iter().map(|info| {
+            let client = shared.directory.client(&info, Lane::Control);
+            let request = peer::TellTypingRequest { notices: notices.clone() };
+            async move {
+                let mut client = client?;
+                timeout(Duration::from_millis(GOSSIP_MS), client.tell_typing(request)).await.ok()?.ok()
+            }
+        });
+        futures::future::join_all(calls).await;
+    }
+}

@@ -1,0 +1,97 @@
+//! Who leads, as openraft says it, for everything else in this crate; and what has to happen when that changes.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::Fatal;
+use openraft::{Instant, ServerState};
+use store::Engine;
+use tokio::sync::watch;
+use types::NodeId;
+
+use crate::handle::Role;
+use crate::node::Shared;
+
+/// Who leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Leadership {
+    pub(crate) term: u64,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) own: Role,
+}
+
+impl Default for Leadership {
+    fn default() -> Self {
+        Self { term: 0, leader: None, own: Role::Unknown }
+    }
+}
+
+/// Follows openraft until it ends. An end that nobody asked for is this node's end.
+pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, leadership: watch::Sender<Leadership>) {
+    let mut metrics = shared.raft.metrics();
+    loop {
+        let now = metrics.borrow_watched().clone();
+        if let Err(fatal) = &now.running_state {
+            return end(&shared, Some(fatal));
+        }
+        shared.directory.update(now.membership_config.membership());
+        if let Some(acked) = &now.last_quorum_acked {
+            let age = acked.elapsed();
+            shared.contact.heard_at(shared.clock.monotonic().saturating_sub(age));
+        }
+        shared.measure_core(now.last_log_index, now.current_term);
+        let next = Leadership { term: now.current_term, leader: now.current_leader.map(NodeId), own: role(now.state) };
+        let before = *leadership.borrow();
+        if next != before {
+            changed(&shared, before, next);
+            leadership.send_replace(next);
+        }
+        tokio::select! {
+            () = shared.stop.cancelled() => return,
+            more = metrics.changed() => if more.is_err() {
+                let state = metrics.borrow_watched().running_state.clone();
+                return end(&shared, state.as_ref().err());
+            },
+        }
+    }
+}
+
+fn changed<E: Engine>(shared: &Shared<E>, before: Leadership, next: Leadership) {
+    tracing::info!(term = next.term, leader = ?next.leader.map(|node| node.to_string()), role = ?next.own, "raft changed");
+    if next.own == Role::Leader && (before.own != Role::Leader || before.term != next.term) {
+        shared.leases.elected();
+        shared.metrics.elections.inc();
+    }
+    if next.leader.is_some() && next.leader != before.leader {
+        shared.metrics.leader_changes.inc();
+    }
+    shared.metrics.role.set(i64::from(crate::gossip::role_number(next.own)));
+}
+
+fn end<E: Engine>(shared: &Shared<E>, fatal: Option<&Fatal<crate::kinds::TypeConfig>>) {
+    if shared.stop.is_cancelled() {
+        return;
+    }
+    match fatal {
+        Some(Fatal::Stopped) => {}
+        Some(fatal) => (shared.on_fatal)(&format!("consensus failed: {fatal}")),
+        None => (shared.on_fatal)("consensus ended"),
+    }
+}
+
+const fn role(state: ServerState) -> Role {
+    match state {
+        ServerState::Leader => Role::Leader,
+        ServerState::Follower => Role::Follower,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Learner => Role::Learner,
+        ServerState::Shutdown => Role::Unknown,
+    }
+}
+
+/// A short wait that differs between callers, so that they do not come back all at once.
+pub(crate) fn jitter() -> Duration {
+    Duration::from_millis(10 + RandomState::new().hash_one(0) % 30)
+}

@@ -1,0 +1,94 @@
+//! What consensus measures.
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use types::Slot;
+
+/// Metrics of consensus. Clones are the same metrics.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    pub(crate) role: IntGauge,
+    pub(crate) term: IntGauge,
+    pub(crate) applied: IntGauge,
+    pub(crate) last_log: IntGauge,
+    pub(crate) lag: IntGaugeVec,
+    pub(crate) elections: IntCounter,
+    pub(crate) leader_changes: IntCounter,
+    pub(crate) proposals_waiting: IntGauge,
+    pub(crate) batch_envelopes: Histogram,
+    pub(crate) proposal_seconds: Histogram,
+    pub(crate) clock_alone: IntGauge,
+    pub(crate) typing_dropped: IntCounter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let lag = Opts::new("tricord_raft_lag_entries", "Entries a peer's log is behind this node's, as last heard");
+        Self {
+            role: gauge("tricord_raft_role_number", "0 unknown, 1 leader, 2 follower, 3 candidate, 4 learner"),
+            term: gauge("tricord_raft_term_number", "The term"),
+            applied: gauge("tricord_raft_applied_index", "The last log index applied here"),
+            last_log: gauge("tricord_raft_last_log_index", "The last index in the log here"),
+            lag: IntGaugeVec::new(lag, &["slot"]).expect("a valid name and label"),
+            elections: counter("tricord_raft_elections_total", "Times this node became leader"),
+            leader_changes: counter("tricord_raft_leader_changes_total", "Times another leader was seen"),
+            proposals_waiting: gauge("tricord_raft_proposals_waiting_count", "Commands waiting for the next entry"),
+            batch_envelopes: histogram(
+                "tricord_raft_batch_envelopes_count",
+                "Commands in one entry",
+                prometheus::exponential_buckets(1.0, 2.0, 11),
+            ),
+            proposal_seconds: histogram(
+                "tricord_raft_proposal_seconds",
+                "Time from an entry's proposal to its answers",
+                prometheus::exponential_buckets(100e-6, 2.0, 16),
+            ),
+            clock_alone: gauge("tricord_raft_clock_alone_flag", "1: no two clocks agree, time goes on by itself"),
+            typing_dropped: counter("tricord_raft_typing_dropped_total", "Typing notices dropped, a peer being busy"),
+        }
+    }
+}
+
+impl Metrics {
+    /// Errors: a name is taken, because a node was started with this registry before.
+    pub(crate) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        for slot in Slot::ALL {
+            self.lag.with_label_values(&[slot.letter()]).set(0);
+        }
+        for one in [&self.role, &self.term, &self.applied, &self.last_log, &self.proposals_waiting, &self.clock_alone] {
+            registry.register(Box::new(one.clone()))?;
+        }
+        for one in [&self.elections, &self.leader_changes, &self.typing_dropped] {
+            registry.register(Box::new(one.clone()))?;
+        }
+        for one in [&self.batch_envelopes, &self.proposal_seconds] {
+            registry.register(Box::new(one.clone()))?;
+        }
+        registry.register(Box::new(self.lag.clone()))
+    }
+}
+
+fn gauge(name: &str, help: &str) -> IntGauge {
+    IntGauge::new(name, help).expect("a valid name")
+}
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    IntCounter::new(name, help).expect("a valid name")
+}
+
+fn histogram(name: &str, help: &str, buckets: prometheus::Result<Vec<f64>>) -> Histogram {
+    let options = HistogramOpts::new(name, help).buckets(buckets.expect("valid buckets"));
+    Histogram::with_opts(options).expect("a valid name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_metric_has_a_name_of_its_own_and_help() {
+        let registry = Registry::new();
+        Metrics::default().register(&registry).expect("names are unique");
+        assert!(registry.gather().iter().all(|family| !family.help().is_empty()));
+        assert!(Metrics::default().register(&registry).is_err(), "two nodes cannot share a registry");
+    }
+}

@@ -1,0 +1,528 @@
+//! A running node.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use openraft::async_runtime::watch::WatchReceiver;
+use prometheus::Registry;
+use proto::peer;
+use proto::peer::peer_service_server::PeerServiceServer;
+use store::{Engine, LogStore, LogWriter, StateStore, StateView};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tonic::transport::Server;
+use types::limits::{
+    ENVELOPE_BYTES_MAX, HANDOVER_MS_MAX, PEER_HANDSHAKES_MAX, PEER_MESSAGE_BYTES_MAX, TYPING_WAITING_MAX,
+};
+use types::reply::Answer;
+use types::row::Heads;
+use types::{Envelope, NodeId, Slot};
+
+use crate::clock::{ClusterClock, Time};
+use crate::contact::Contact;
+use crate::forward::Forwarder;
+use crate::founding::Founding;
+use crate::gossip::{self, Reports};
+use crate::handle::{Applied, BarrierError, ClusterStatus, Handle, NodeStatus, ProposeError, Role, Typing};
+use crate::kinds::NodeInfo;
+use crate::leadership::{self, Leadership, jitter};
+use crate::leases::Leases;
+use crate::log::Log;
+use crate::machine::{Core, Machine, Tell};
+use crate::metrics::Metrics;
+use crate::peer::connect::WINDOW_BYTES;
+use crate::peer::directory::{Directory, Identity};
+use crate::peer::network::Network;
+use crate::peer::service::Service;
+use crate::peer::tls::PeerTls;
+use crate::peer::transfer::Arrivals;
+use crate::peer::{accept, directory};
+use crate::propose::{self, Batcher, Proposer, Refusal};
+use crate::read::{self, Barrier};
+use crate::settings::openraft_config;
+use crate::snapshots::{self, SnapshotLimits};
+use crate::worker::Worker;
+use crate::{duties, founding};
+
+/// What happens when this node must not go on. The server ends the process; a test looks on.
+pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What a node is started with.
+pub struct Config<E: Engine> {
+    /// Who it is.
+    pub identity: Identity,
+    /// Higher at each start of this data directory; the epoch of its lease.
+    pub boot_seq: u64,
+    /// All three nodes as configured, this one among them; the log's membership counts once there is one.
+    pub peers: Vec<NodeInfo>,
+    /// The bound peer port.
+    pub listener: TcpListener,
+    /// Certificates for it.
+    pub tls: PeerTls,
+    /// Given while the cluster is to be founded; does no harm afterwards.
+    pub founding: Option<Founding>,
+    /// The log and its writer.
+    pub log: (LogStore<E>, LogWriter<E>),
+    /// The state.
+    pub state: StateStore<E>,
+    /// The hub of the services. What was applied before [`Node::start`] returns is not sent.
+    pub hub: mpsc::Sender<Applied>,
+    /// Who is typing on other nodes; dropped when full.
+    pub typing: mpsc::Sender<Typing>,
+    /// Where time comes from.
+    pub time: Arc<dyn Time>,
+    /// See [`OnFatal`].
+    pub on_fatal: OnFatal,
+    /// Where metrics are registered: those of the stores too. One for each node.
+    pub registry: Registry,
+    /// This software's version.
+    pub version: String,
+    /// Where clients reach this node.
+    pub client_address: String,
+    /// When snapshots are made.
+    pub snapshots: SnapshotLimits,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The certificate is another slot's, or another cluster's.
+    #[error("this node is {expected}, but its certificate is for {found}")]
+    Certificate {
+        /// The name that must be in it.
+        expected: String,
+        /// The name that is.
+        found: String,
+    },
+    /// It has no slot.
+    #[error("the node id {0} fills no slot")]
+    NodeId(NodeId),
+    /// A metric's name is taken.
+    #[error("register metrics")]
+    Metrics(#[from] prometheus::Error),
+    /// The system refused a thread or a socket.
+    #[error("start the node's threads")]
+    Io(#[from] io::Error),
+    /// openraft refused its settings.
+    #[error("check the settings of consensus")]
+    Settings(#[from] openraft::ConfigError),
+    /// What the log and the state say does not fit, or cannot be read.
+    #[error("recover from the log: {0}")]
+    Recover(String),
+}
+
+/// A running node. Cheap to clone; when the last clone is gone it stops, without a word to anybody.
+pub struct Node<E: Engine> {
+    shared: Arc<Shared<E>>,
+    typing: mpsc::Sender<Typing>,
+    heads: watch::Receiver<Heads>,
+    tasks: TaskTracker,
+    _stop: Arc<DropGuard>,
+}
+
+impl<E: Engine> Clone for Node<E> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            typing: self.typing.clone(),
+            heads: self.heads.clone(),
+            tasks: self.tasks.clone(),
+            _stop: self._stop.clone(),
+        }
+    }
+}
+
+/// What the parts of a node have in common.
+pub(crate) struct Shared<E: Engine> {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) raft: Core<E>,
+    pub(crate) state: Arc<StateStore<E>>,
+    pub(crate) clock: Arc<ClusterClock>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) contact: Contact,
+    pub(crate) reports: Reports,
+    pub(crate) arrivals: Arrivals,
+    pub(crate) proposer: Proposer,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) barrier: Barrier,
+    pub(crate) typing: mpsc::Sender<Typing>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) applied: watch::Receiver<Option<u64>>,
+    pub(crate) applied_bytes: Arc<AtomicU64>,
+    pub(crate) metrics: Metrics,
+    pub(crate) on_fatal: OnFatal,
+    pub(crate) stop: CancellationToken,
+    last_log: AtomicU64,
+    streams: AtomicU32,
+    version: String,
+    client_address: String,
+}
+
+impl<E: Engine> Node<E> {
+    /// Starts a node: it takes part in the cluster, or waits for its founding, when this returns.
+    ///
+    /// Errors: [`StartError`] when the node is not who its certificate says, or cannot recover; nothing runs then.
+    pub async fn start(config: Config<E>) -> Result<Self, StartError> {
+        let identity = config.identity;
+        check_certificate(&identity, &config.tls)?;
+        let metrics = Metrics::default();
+        metrics.register(&config.registry)?;
+        let (log, writer) = config.log;
+        log.register(&config.registry)?;
+        config.state.register(&config.registry)?;
+        let state = Arc::new(config.state);
+        start_writer(writer, config.on_fatal.clone())?;
+
+        let clock = Arc::new(ClusterClock::new(config.time));
+        let directory = Arc::new(Directory::new(identity, config.tls.clone(), &config.peers));
+        let applied_bytes = Arc::new(AtomicU64::new(0));
+        let (heads_sender, heads) = watch::channel(state.heads());
+        let (applied_sender, applied) = watch::channel(None);
+        let (tell, live) = Tell::new(config.hub, heads_sender, applied_sender, applied_bytes.clone());
+        let machine = Machine::new(state.clone(), Worker::start("tricord-apply")?, tell);
+        let network: Network<E> = Network { directory: directory.clone(), engine: PhantomData };
+        let settings = Arc::new(openraft_config(identity.cluster.to_string())?);
+        let recover = |error: openraft::errors::Fatal<_>| StartError::Recover(error.to_string());
+        let raft =
+            Core::build(identity.node.0, settings, network, Log::new(log.clone()), machine).await.map_err(recover)?;
+
+        let leases = Arc::new(Leases::new(clock.clone()));
+        let (proposer, proposals) = propose::channel(metrics.clone());
+        let (barrier, readers) = read::channel(applied.clone());
+        let (leadership_sender, leadership) = watch::channel(Leadership::default());
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            directory: directory.clone(),
+            raft: raft.clone(),
+            state,
+            leases: leases.clone(),
+            contact: Contact::new(clock.clone()),
+            reports: Reports::new(clock.clone()),
+            arrivals: Arrivals::default(),
+            proposer,
+            forwarder: Forwarder::new(directory),
+            barrier,
+            typing: config.typing,
+            leadership,
+            applied,
+            applied_bytes,
+            metrics: metrics.clone(),
+            on_fatal: config.on_fatal,
+            stop: stop.clone(),
+            last_log: AtomicU64::new(0),
+            streams: AtomicU32::new(0),
+            version: config.version,
+            client_address: config.client_address,
+            clock: clock.clone(),
+        });
+
+        live.store(true, Ordering::Release);
+        raft.run();
+        let tasks = TaskTracker::new();
+        let (typing, typing_out) = mpsc::channel(TYPING_WAITING_MAX);
+        let found = config.founding.as_ref().map(|founding| founding.found.clone());
+        spawn(&tasks, &stop, leadership::run(shared.clone(), leadership_sender));
+        spawn(&tasks, &stop, Batcher { raft, clock, leases, metrics }.run(proposals));
+        spawn(&tasks, &stop, read::run(shared.clone(), readers));
+        spawn(&tasks, &stop, gossip::run(shared.clone()));
+        spawn(&tasks, &stop, gossip::tell_typing(shared.clone(), typing_out));
+        spawn(&tasks, &stop, snapshots::run(shared.clone(), log, config.snapshots));
+        spawn(&tasks, &stop, duties::renew(shared.clone(), config.boot_seq));
+        spawn(&tasks, &stop, duties::lead(shared.clone(), found));
+        if let Some(founding) = config.founding {
+            spawn(&tasks, &stop, founding::run(shared.clone(), founding));
+        }
+        spawn(&tasks, &stop, serve(shared.clone(), config.listener, config.tls));
+        tasks.close();
+        Ok(Self { shared, typing, heads, tasks, _stop: Arc::new(stop.drop_guard()) })
+    }
+
+    /// Stops the node in order: leadership goes to the peer that has most, openraft ends, the state becomes durable.
+    ///
+    /// Errors: the state could not be made durable; the log will bring it back.
+    pub async fn shutdown(self) -> Result<(), store::Fault> {
+        self.hand_over().await;
+        self.stop().await;
+        let state = self.shared.state.clone();
+        let flushed = tokio::task::spawn_blocking(move || state.flush()).await;
+        flushed.unwrap_or(Ok(()))
+    }
+
+    /// Stops the node at once and waits until it has: what a kill does, without the end of the process.
+    pub async fn kill(self) {
+        self.stop().await;
+    }
+
+    /// The state itself, for tests and tools.
+    #[must_use]
+    pub fn state(&self) -> Arc<StateStore<E>> {
+        self.shared.state.clone()
+    }
+
+    /// Has a snapshot made now.
+    pub async fn snapshot(&self) {
+        drop(self.shared.raft.trigger().snapshot().await);
+    }
+
+    async fn stop(&self) {
+        self.shared.stop.cancel();
+        drop(self.shared.raft.shutdown().await);
+        let limit = Duration::from_millis(HANDOVER_MS_MAX);
+        drop(tokio::time::timeout(limit, self.tasks.wait()).await);
+    }
+
+    async fn hand_over(&self) {
+        let mut leadership = self.shared.leadership.clone();
+        if leadership.borrow_and_update().own != Role::Leader {
+            return;
+        }
+        let metrics = self.shared.raft.metrics().borrow_watched().clone();
+        let own = self.node().0;
+        let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
+        let matched = metrics.replication.unwrap_or_default();
+        let best =
+            matched.into_iter().filter(|(node, _)| *node != own && voters.contains(node)).max_by_key(|(_, at)| *at);
+        let Some((to, _)) = best else { return };
+        if self.shared.raft.trigger().transfer_leader(to).await.is_err() {
+            return;
+        }
+        let gone = leadership.wait_for(|now| now.own != Role::Leader);
+        let limit = Duration::from_millis(HANDOVER_MS_MAX);
+        let handed_over = tokio::time::timeout(limit, gone).await.is_ok();
+        tracing::info!(to = %NodeId(to), handed_over, "leadership was handed over for stopping");
+    }
+}
+
+fn check_certificate(identity: &Identity, tls: &PeerTls) -> Result<(), StartError> {
+    let slot = identity.node.slot().ok_or(StartError::NodeId(identity.node))?;
+    let expected = crate::peer::tls::Certified { cluster: identity.cluster, slot };
+    if tls.own() == expected {
+        return Ok(());
+    }
+    Err(StartError::Certificate { expected: expected.name(), found: tls.own().name() })
+}
+
+fn start_writer<E: Engine>(writer: LogWriter<E>, on_fatal: OnFatal) -> io::Result<()> {
+    let run = move || {
+        if let Err(fault) = writer.run() {
+            on_fatal(&format!("write the log: {fault}"));
+        }
+    };
+    std::thread::Builder::new().name(String::from("tricord-log")).spawn(run).map(drop)
+}
+
+/// Runs until it ends or the node stops.
+fn spawn(tasks: &TaskTracker, stop: &CancellationToken, task: impl Future<Output = ()> + Send + 'static) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        stop.run_until_cancelled(task).await;
+    });
+}
+
+async fn serve<E: Engine>(shared: Arc<Shared<E>>, listener: TcpListener, tls: PeerTls) {
+    let (accepted, connections) = mpsc::channel(PEER_HANDSHAKES_MAX);
+    let service = PeerServiceServer::new(Service(shared.clone()))
+        .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
+    let server = Server::builder()
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(2 * WINDOW_BYTES)
+        .http2_keepalive_interval(Some(Duration::from_secs(1)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(2)))
+        .add_service(service)
+        .serve_with_incoming(ReceiverStream::new(connections));
+    tokio::select! {
+        () = accept::accept(listener, tls, accepted) => {}
+        served = server => if let Err(error) = served {
+            (shared.on_fatal)(&format!("serve the peer port: {error}"));
+        },
+    }
+}
+
+impl<E: Engine> Shared<E> {
+    /// Tries until there is an answer, or `deadline`.
+    pub(crate) async fn propose(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, ProposeError> {
+        let bytes = codec::envelope_len(&envelope);
+        if bytes > ENVELOPE_BYTES_MAX {
+            return Err(ProposeError::TooLarge(bytes - ENVELOPE_BYTES_MAX));
+        }
+        let mut sent = false;
+        let mut leadership = self.leadership.clone();
+        loop {
+            let leader = leadership.borrow_and_update().leader;
+            let refusal = match self.attempt(leader, &envelope, deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            };
+            match refusal {
+                Refusal::Overloaded if !sent => return Err(ProposeError::Overloaded),
+                Refusal::OutcomeUnknown => sent = true,
+                Refusal::NotLeader | Refusal::Overloaded | Refusal::Refused => {}
+            }
+            if self.stop.is_cancelled() && !sent {
+                return Err(ProposeError::ShuttingDown);
+            }
+            let wait = async {
+                tokio::select! {
+                    () = tokio::time::sleep(jitter()) => {}
+                    _ = leadership.changed() => {}
+                }
+            };
+            if self.stop.is_cancelled() || tokio::time::timeout_at(deadline.into(), wait).await.is_err() {
+                return Err(if sent { ProposeError::OutcomeUnknown } else { ProposeError::NoMajority });
+            }
+        }
+    }
+
+    async fn attempt(&self, leader: Option<NodeId>, envelope: &Envelope, deadline: Instant) -> Result<Answer, Refusal> {
+        match leader {
+            Some(leader) if leader == self.directory.identity.node => {
+                self.proposer.put(envelope.clone(), deadline).await
+            }
+            Some(leader) => self.forwarder.put(leader, envelope, deadline).await,
+            None => Err(Refusal::NotLeader),
+        }
+    }
+
+    /// This node as it tells of itself.
+    pub(crate) fn own_report(&self) -> peer::NodeReport {
+        peer::NodeReport {
+            role: gossip::role_number(self.leadership.borrow().own),
+            applied: self.applied_index(),
+            last_log: self.last_log.load(Ordering::Relaxed),
+            version: self.version.clone(),
+            client_address: self.client_address.clone(),
+            streams: self.streams.load(Ordering::Relaxed),
+        }
+    }
+
+    fn applied_index(&self) -> u64 {
+        self.applied.borrow().unwrap_or_default()
+    }
+
+    pub(crate) fn measure_core(&self, last_log: Option<u64>, term: u64) {
+        let last_log = last_log.unwrap_or_default();
+        self.last_log.store(last_log, Ordering::Relaxed);
+        self.metrics.last_log.set(gauge(last_log));
+        self.metrics.term.set(gauge(term));
+    }
+
+    pub(crate) fn measure(&self) {
+        self.metrics.applied.set(gauge(self.applied_index()));
+        self.metrics.clock_alone.set(i64::from(self.clock.read().alone));
+        let last_log = self.last_log.load(Ordering::Relaxed);
+        for slot in Slot::ALL {
+            if let Some(report) = self.reports.of(slot) {
+                let lag = last_log.saturating_sub(report.told.last_log);
+                self.metrics.lag.with_label_values(&[slot.letter()]).set(gauge(lag));
+            }
+        }
+    }
+
+    fn node_status(&self, slot: Slot) -> NodeStatus {
+        let identity: &directory::Identity = &self.directory.identity;
+        let known = self.directory.by_slot(slot);
+        if identity.node.slot() == Some(slot) {
+            return status_of(slot, identity.node, self.own_report(), true, None);
+        }
+        let node = known.as_ref().map_or(NodeId(0), |info| info.node);
+        match self.reports.of(slot).filter(|report| report.node == node) {
+            Some(report) => {
+                let age = self.clock.monotonic().saturating_sub(report.heard);
+                let reachable = age <= REACHABLE_WITHIN;
+                let mut status = status_of(slot, node, report.told, reachable, Some(report.at));
+                if !reachable {
+                    status.role = Role::Unknown;
+                }
+                status
+            }
+            None => {
+                let client_address = known.map(|info| info.client_address).unwrap_or_default();
+                let told = peer::NodeReport { client_address, ..peer::NodeReport::default() };
+                status_of(slot, node, told, false, None)
+            }
+        }
+    }
+}
+
+/// Two rounds of gossip and a bit.
+const REACHABLE_WITHIN: Duration = Duration::from_millis(1_250);
+
+fn status_of(
+    slot: Slot,
+    node: NodeId,
+    told: peer::NodeReport,
+    reachable: bool,
+    last_seen: Option<types::Timestamp>,
+) -> NodeStatus {
+    NodeStatus {
+        slot,
+        node,
+        reachable,
+        role: gossip::role_of(told.role),
+        applied: told.applied,
+        last_log: told.last_log,
+        version: told.version,
+        client_address: told.client_address,
+        last_seen,
+        streams: told.streams,
+    }
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl<E: Engine> Handle for Node<E> {
+    type View = StateView;
+
+    fn node(&self) -> NodeId {
+        self.shared.directory.identity.node
+    }
+
+    async fn propose(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, ProposeError> {
+        self.shared.propose(envelope, deadline).await
+    }
+
+    fn view(&self) -> StateView {
+        self.shared.state.view()
+    }
+
+    fn heads(&self) -> watch::Receiver<Heads> {
+        self.heads.clone()
+    }
+
+    async fn read_barrier(&self, deadline: Instant) -> Result<(), BarrierError> {
+        self.shared.barrier.wait(deadline).await
+    }
+
+    fn stale_age(&self) -> Option<Duration> {
+        self.shared.contact.stale_age()
+    }
+
+    fn status(&self) -> ClusterStatus {
+        let leadership = *self.shared.leadership.borrow();
+        ClusterStatus {
+            term: leadership.term,
+            leader: leadership.leader,
+            nodes: Slot::ALL.map(|slot| self.shared.node_status(slot)),
+        }
+    }
+
+    fn send_typing(&self, typing: Typing) {
+        if self.typing.try_send(typing).is_err() {
+            self.shared.metrics.typing_dropped.inc();
+        }
+    }
+
+    fn set_streams(&self, count: u32) {
+        self.shared.streams.store(count, Ordering::Relaxed);
+    }
+}

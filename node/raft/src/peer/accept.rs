@@ -1,0 +1,98 @@
+//! The peer port: accepts connections whose certificate names a slot of a cluster.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+use types::limits::{PEER_CONNECT_MS_MAX, PEER_HANDSHAKES_MAX};
+
+use super::tls::{self, Certified, PeerTls};
+
+/// Accepts connections until the receiver is dropped, each with what its certificate names.
+///
+/// A handshake that takes too long, or comes while too many are under way, is dropped: a stranger must not keep the
+/// peers out.
+pub(crate) async fn accept(listener: TcpListener, tls: PeerTls, accepted: mpsc::Sender<io::Result<PeerStream>>) {
+    let acceptor = TlsAcceptor::from(tls.server);
+    let handshakes = Arc::new(Semaphore::new(PEER_HANDSHAKES_MAX));
+    loop {
+        let tcp = tokio::select! {
+            () = accepted.closed() => return,
+            next = listener.accept() => match next {
+                Ok((tcp, _)) => tcp,
+                Err(error) => {
+                    // Out of file descriptors, most likely: give those in use time to end.
+                    tracing::warn!(%error, "accept a peer");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        let Ok(permit) = handshakes.clone().try_acquire_owned() else {
+            tracing::warn!("too many peers connect at once; one was dropped");
+            continue;
+        };
+        let acceptor = acceptor.clone();
+        let accepted = accepted.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            let limit = Duration::from_millis(4 * PEER_CONNECT_MS_MAX);
+            match tokio::time::timeout(limit, handshake(acceptor, tcp)).await {
+                Ok(Ok(stream)) => drop(accepted.send(Ok(stream)).await),
+                Ok(Err(error)) => tracing::warn!(%error, "a peer's handshake failed"),
+                Err(_) => tracing::warn!("a peer's handshake took too long"),
+            }
+        });
+    }
+}
+
+async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream) -> io::Result<PeerStream> {
+    tcp.set_nodelay(true)?;
+    let inner = acceptor.accept(tcp).await?;
+    let certificates = inner.get_ref().1.peer_certificates().unwrap_or_default();
+    let certified = certificates.first().and_then(tls::certified);
+    let certified = certified.ok_or_else(|| io::Error::other("its certificate names no cluster and slot"))?;
+    Ok(PeerStream { inner, certified })
+}
+
+/// An accepted connection, and who it is by its certificate.
+pub(crate) struct PeerStream {
+    inner: TlsStream<TcpStream>,
+    certified: Certified,
+}
+
+impl Connected for PeerStream {
+    type ConnectInfo = Certified;
+
+    fn connect_info(&self) -> Certified {
+        self.certified
+    }
+}
+
+impl AsyncRead for PeerStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for PeerStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,189 @@
+//! What the peers ask of this node. Every call is checked before anything else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::ready;
+use futures::stream::BoxStream;
+use openraft::ReadPolicy;
+use openraft::storage::Snapshot;
+use prost::bytes::Bytes;
+use proto::peer::peer_service_server::PeerService;
+use proto::peer::{self, ForwardFailure};
+use store::Engine;
+use tonic::{Request, Response, Status, Streaming};
+use types::limits::{CALL_MS_MAX, FORWARDS_IN_FLIGHT_MAX, TYPING_WAITING_MAX};
+use types::{ConversationId, NodeId, UserId};
+
+use crate::handle::Typing;
+use crate::kinds::{NodeInfo, RaftVote};
+use crate::machine::SnapshotData;
+use crate::node::Shared;
+use crate::propose::Refusal;
+use crate::wire;
+
+/// The peer service of this node.
+pub(crate) struct Service<E: Engine>(pub(crate) Arc<Shared<E>>);
+
+type Reply<T> = Result<Response<T>, Status>;
+
+impl<E: Engine> Service<E> {
+    fn authorize<T>(&self, request: &Request<T>) -> Result<NodeInfo, Status> {
+        self.0.directory.authorize(request)
+    }
+}
+
+/// Errors: `PERMISSION_DENIED` when a node speaks with another's vote.
+fn own_vote(caller: &NodeInfo, vote: &RaftVote) -> Result<(), Status> {
+    if vote.leader_id.node_id == caller.node.0 { Ok(()) } else { Err(Status::permission_denied("VOTE_OF_ANOTHER")) }
+}
+
+fn core_ended(error: impl std::fmt::Display) -> Status {
+    Status::unavailable(format!("the node stops: {error}"))
+}
+
+#[tonic::async_trait]
+impl<E: Engine> PeerService for Service<E> {
+    async fn hello(&self, request: Request<peer::HelloRequest>) -> Reply<peer::HelloResponse> {
+        let caller = self.authorize(&request)?;
+        let founded = self.0.raft.is_initialized().await.map_err(core_ended)?;
+        Ok(Response::new(peer::HelloResponse { node: Some(self.0.directory.caller(&caller)), founded }))
+    }
+
+    type AppendStream = BoxStream<'static, Result<peer::AppendResponse, Status>>;
+
+    async fn append(&self, request: Request<Streaming<peer::AppendRequest>>) -> Reply<Self::AppendStream> {
+        let caller = self.authorize(&request)?;
+        // A request that is not the caller's to make ends the stream.
+        let requests = request.into_inner().scan(caller, |caller, message| {
+            let append = message.ok().and_then(|message| wire::append_of(message).ok());
+            ready(append.filter(|append| own_vote(caller, &append.vote).is_ok()))
+        });
+        let shared = self.0.clone();
+        let results = self.0.raft.stream_append(requests).map(move |result| {
+            let result = result.map_err(core_ended)?;
+            if !matches!(result, Err(openraft::raft::StreamAppendError::HigherVote(_))) {
+                shared.contact.heard();
+            }
+            Ok(wire::append_result(result))
+        });
+        Ok(Response::new(results.boxed()))
+    }
+
+    async fn vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteResponse> {
+        let caller = self.authorize(&request)?;
+        let (vote, pre_vote) = wire::vote_request_of(request.into_inner())?;
+        own_vote(&caller, &vote.vote)?;
+        let response = if pre_vote { self.0.raft.pre_vote(vote).await } else { self.0.raft.vote(vote).await };
+        Ok(Response::new(wire::vote_response(&response.map_err(core_ended)?)))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<peer::TransferLeaderRequest>,
+    ) -> Reply<peer::TransferLeaderResponse> {
+        let caller = self.authorize(&request)?;
+        let transfer = wire::transfer_of(request.into_inner())?;
+        own_vote(&caller, transfer.from_leader())?;
+        let response = self.0.raft.handle_transfer_leader(transfer).await.map_err(core_ended)?;
+        Ok(Response::new(wire::transfer_response(response)))
+    }
+
+    async fn offer_snapshot(&self, request: Request<peer::OfferSnapshotRequest>) -> Reply<peer::OfferSnapshotResponse> {
+        let caller = self.authorize(&request)?;
+        let request = request.into_inner();
+        own_vote(&caller, &wire::vote_of(request.ballot)?)?;
+        self.0.arrivals.offer(&self.0.state, request).await.map(Response::new)
+    }
+
+    async fn send_snapshot(
+        &self,
+        request: Request<Streaming<peer::SendSnapshotRequest>>,
+    ) -> Reply<peer::SendSnapshotResponse> {
+        let caller = self.authorize(&request)?;
+        let mut chunks = request.into_inner();
+        let first = chunks.message().await?.ok_or(wire::Malformed("a snapshot's first message"))?;
+        let vote = wire::vote_of(first.ballot)?;
+        own_vote(&caller, &vote)?;
+        let raft = self.0.raft.clone();
+        let install = |meta, incoming| async move {
+            let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(incoming) };
+            raft.install_full_snapshot(vote, snapshot).await.map_err(core_ended)
+        };
+        let response = self.0.arrivals.receive(&first, chunks, install).await?;
+        Ok(Response::new(peer::SendSnapshotResponse { ballot: Some(wire::ballot(&response.vote)) }))
+    }
+
+    type ForwardStream = BoxStream<'static, Result<peer::ForwardResponse, Status>>;
+
+    async fn forward(&self, request: Request<Streaming<peer::ForwardRequest>>) -> Reply<Self::ForwardStream> {
+        let caller = self.authorize(&request)?;
+        let shared = self.0.clone();
+        let requests = request.into_inner().scan((), |(), message| ready(message.ok()));
+        let answers = requests
+            .map(move |message| answer(shared.clone(), caller.node, message))
+            .buffer_unordered(FORWARDS_IN_FLIGHT_MAX)
+            .map(Ok);
+        Ok(Response::new(answers.boxed()))
+    }
+
+    async fn read_index(&self, request: Request<peer::ReadIndexRequest>) -> Reply<peer::ReadIndexResponse> {
+        self.authorize(&request)?;
+        let linearizer = self.0.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
+        // Whoever asked tries again, perhaps elsewhere.
+        let read = linearizer.ok().map(|linearizer| wire::wire_id(linearizer.read_log_id().log_id()));
+        Ok(Response::new(peer::ReadIndexResponse { read }))
+    }
+
+    async fn gossip(&self, request: Request<peer::GossipRequest>) -> Reply<peer::GossipResponse> {
+        let caller = self.authorize(&request)?;
+        if let Some(report) = request.into_inner().report {
+            self.0.reports.heard(caller.node, report, self.0.clock.read().now);
+        }
+        let report = Some(self.0.own_report());
+        Ok(Response::new(peer::GossipResponse { report, clock_ms: self.0.clock.wall_ms() }))
+    }
+
+    async fn tell_typing(&self, request: Request<peer::TellTypingRequest>) -> Reply<peer::TellTypingResponse> {
+        self.authorize(&request)?;
+        for notice in request.into_inner().notices.iter().take(TYPING_WAITING_MAX) {
+            let sixteen = |bytes: &Bytes| wire::sixteen(bytes).ok_or(wire::Malformed("a typing notice"));
+            let conversation = ConversationId(sixteen(&notice.conversation)?);
+            let user = UserId(sixteen(&notice.user)?);
+            if self.0.typing.try_send(Typing { conversation, user }).is_err() {
+                self.0.metrics.typing_dropped.inc();
+            }
+        }
+        Ok(Response::new(peer::TellTypingResponse {}))
+    }
+}
+
+/// Puts a forwarded command to this node as leader: one hop, never two.
+async fn answer<E: Engine>(
+    shared: Arc<Shared<E>>,
+    from: NodeId,
+    request: peer::ForwardRequest,
+) -> peer::ForwardResponse {
+    use peer::forward_response::Result as Wire;
+    let patience = Duration::from_millis(u64::from(request.patience_ms).min(CALL_MS_MAX));
+    let deadline = Instant::now() + patience;
+    let result = match codec::decode_envelope(&request.envelope) {
+        Ok(envelope) if envelope.origin == from => shared.proposer.put(envelope, deadline).await,
+        Ok(_) | Err(_) => Err(Refusal::Refused),
+    };
+    let result = match result {
+        Ok(answer) => Wire::Answer(codec::encode_answer(&answer).into()),
+        Err(refusal) => Wire::Failure(failure(refusal).into()),
+    };
+    peer::ForwardResponse { id: request.id, result: Some(result) }
+}
+
+const fn failure(refusal: Refusal) -> ForwardFailure {
+    match refusal {
+        Refusal::NotLeader => ForwardFailure::NotLeader,
+        Refusal::Overloaded => ForwardFailure::Overloaded,
+        Refusal::OutcomeUnknown => ForwardFailure::OutcomeUnknown,
+        Refusal::Refused => ForwardFailure::Refused,
+    }
+}

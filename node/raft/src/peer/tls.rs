@@ -1,0 +1,162 @@
+//! Mutual TLS between nodes. A certificate names a cluster and a slot; the node that fills the slot says so itself and
+//! is checked against the membership.
+
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use types::{ClusterId, Slot};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// Certificates and key for the peer port.
+#[derive(Clone)]
+pub struct PeerTls {
+    pub(crate) server: Arc<ServerConfig>,
+    pub(crate) client: Arc<ClientConfig>,
+    pub(crate) own: Certified,
+}
+
+impl std::fmt::Debug for PeerTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerTls").field("own", &self.own).finish_non_exhaustive()
+    }
+}
+
+/// What a peer certificate names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Certified {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The place in it.
+    pub slot: Slot,
+}
+
+/// Why certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// Not PEM, or without what must be in it.
+    #[error("read {0} as PEM")]
+    Pem(&'static str),
+    /// The certificate has no name `{slot}.{cluster}.peer.tricord`.
+    #[error("the node's certificate does not name a cluster and slot")]
+    Unnamed,
+    /// They do not fit together.
+    #[error("use the certificates")]
+    Rustls(#[from] rustls::Error),
+    /// The authority cannot verify peers.
+    #[error("use the cluster's authority")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
+}
+
+impl PeerTls {
+    /// Reads the cluster's authority, this node's certificate (with its chain) and its key.
+    ///
+    /// Errors: [`TlsError`] when one is not PEM, they do not fit, or the certificate names no cluster and slot.
+    pub fn load(ca_pem: &[u8], cert_pem: &[u8], key_pem: &[u8]) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for ca in certificates(ca_pem, "the cluster's authority")? {
+            roots.add(ca)?;
+        }
+        let roots = Arc::new(roots);
+        let chain = certificates(cert_pem, "the node's certificate")?;
+        let own = chain.first().and_then(certified).ok_or(TlsError::Unnamed)?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| TlsError::Pem("the node's key"))?;
+
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let versions = &[&rustls::version::TLS13];
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
+        let mut server = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(versions)?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain.clone(), key.clone_key())?;
+        server.alpn_protocols = vec![b"h2".to_vec()];
+        let mut client = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)?;
+        client.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Self { server: Arc::new(server), client: Arc::new(client), own })
+    }
+
+    /// What this node's own certificate names.
+    #[must_use]
+    pub const fn own(&self) -> Certified {
+        self.own
+    }
+}
+
+impl Certified {
+    /// The name a certificate of this slot carries.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}.peer.tricord", self.slot, self.cluster)
+    }
+
+    pub(crate) fn server_name(&self) -> ServerName<'static> {
+        ServerName::try_from(self.name()).expect("a letter and hexadecimal digits make a DNS name")
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let (slot, rest) = name.split_once('.')?;
+        let cluster = rest.strip_suffix(".peer.tricord")?;
+        Some(Self { cluster: cluster.parse().ok()?, slot: slot.parse().ok()? })
+    }
+}
+
+/// What the certificate names; none if it names nothing or more than one.
+pub(crate) fn certified(certificate: &CertificateDer<'_>) -> Option<Certified> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let names = parsed.subject_alternative_name().ok()??;
+    let mut found = names.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => Certified::parse(name),
+        _ => None,
+    });
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
+
+fn certificates(pem: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let all: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| TlsError::Pem(what))?;
+    if all.is_empty() { Err(TlsError::Pem(what)) } else { Ok(all) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_which_slot_of_which_cluster() {
+        let certified = Certified { cluster: ClusterId([0xab; 16]), slot: Slot::C };
+        assert_eq!(certified.name(), format!("c.{}.peer.tricord", "ab".repeat(16)));
+        assert_eq!(Certified::parse(&certified.name()), Some(certified));
+        for other in ["c.peer.tricord", "d.00.peer.tricord", "localhost", ""] {
+            assert_eq!(Certified::parse(other), None);
+        }
+    }
+}
+
+/// Certificates for tests of this crate.
+#[cfg(test)]
+pub(crate) mod tests_support {
+    use super::*;
+
+    pub(crate) fn tls(cluster: ClusterId, slot: Slot) -> PeerTls {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut ca = rcgen::CertificateParams::default();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca_certificate = ca.self_signed(&key).expect("an authority");
+        let issuer = rcgen::Issuer::new(ca, key);
+        let node_key = rcgen::KeyPair::generate().expect("a key");
+        let node = rcgen::CertificateParams::new([Certified { cluster, slot }.name()]).expect("a name");
+        let certificate = node.signed_by(&node_key, &issuer).expect("a certificate");
+        PeerTls::load(
+            ca_certificate.pem().as_bytes(),
+            certificate.pem().as_bytes(),
+            node_key.serialize_pem().as_bytes(),
+        )
+        .expect("fits")
+    }
+}

@@ -1,0 +1,160 @@
+//! Snapshots on their way: files in chunks, gone on with where the last attempt ended.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use openraft::errors::{RPCError, Unreachable};
+use proto::peer;
+use store::{Engine, Fault, Incoming, Manifest, Position, ReceiveError, Receiver, StateStore};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tonic::{Status, Streaming};
+use types::limits::SNAPSHOT_CHUNK_BYTES;
+
+use super::append::unreachable;
+use super::connect::Client;
+use crate::kinds::{RaftVote, SnapshotMeta, TypeConfig};
+use crate::machine::{RaftSnapshot, SnapshotData};
+use crate::wire;
+
+/// Sends a snapshot until the peer has installed it and returns the peer's newest vote.
+///
+/// Errors: `Unreachable` for whatever went wrong on the way; the next attempt goes on from there.
+pub(crate) async fn send(
+    mut client: Client,
+    vote: RaftVote,
+    snapshot: RaftSnapshot,
+    offer_within: Duration,
+) -> Result<RaftVote, RPCError<TypeConfig>> {
+    let SnapshotData::Own(files) = snapshot.snapshot else {
+        return Err(RPCError::Unreachable(Unreachable::from_string("the snapshot is a peer's")));
+    };
+    let head = wire::snapshot_head(&snapshot.meta, files.manifest().encode().into());
+    let offer = peer::OfferSnapshotRequest { ballot: Some(wire::ballot(&vote)), head: Some(head) };
+    let begin = match timeout(offer_within, client.offer_snapshot(offer)).await {
+        Ok(answer) => answer.map_err(|status| unreachable(&status))?.into_inner(),
+        Err(_) => return Err(RPCError::Unreachable(Unreachable::from_string("the peer did not take the offer"))),
+    };
+    let from = Position { file: begin.file as usize, offset: begin.offset };
+    let first = peer::SendSnapshotRequest {
+        transfer: begin.transfer,
+        ballot: Some(wire::ballot(&vote)),
+        file: begin.file,
+        offset: begin.offset,
+        data: Bytes::new(),
+    };
+    // A chunk that cannot be read ends the stream: the peer finds it incomplete, and the next attempt goes on.
+    let chunks = stream::once(async { first }).chain(chunks(files, from));
+    let response = client.send_snapshot(chunks).await.map_err(|status| unreachable(&status))?;
+    let malformed = |error| RPCError::Unreachable(Unreachable::new(&error));
+    wire::vote_of(response.into_inner().ballot).map_err(malformed)
+}
+
+fn chunks(snapshot: store::Snapshot, from: Position) -> impl Stream<Item = peer::SendSnapshotRequest> + Send {
+    stream::unfold((snapshot, from), |(snapshot, mut at)| async move {
+        while snapshot.manifest().files.get(at.file)?.bytes <= at.offset {
+            at = Position { file: at.file + 1, offset: 0 };
+        }
+        let files = snapshot.clone();
+        let read = spawn_blocking(move || files.read(at.file, at.offset, SNAPSHOT_CHUNK_BYTES)).await.ok()?;
+        let data = read.inspect_err(|fault| tracing::error!(%fault, "read a snapshot")).ok()?;
+        let file = u32::try_from(at.file).ok()?;
+        let next = Position { file: at.file, offset: at.offset + data.len() as u64 };
+        let message = peer::SendSnapshotRequest { transfer: 0, ballot: None, file, offset: at.offset, data };
+        Some((message, (snapshot, next)))
+    })
+}
+
+/// Where snapshots arrive: one at a time.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    /// Held by whoever writes to the directory.
+    writing: Arc<Mutex<()>>,
+    offered: Mutex<Option<Offered>>,
+    transfers: AtomicU64,
+}
+
+struct Offered {
+    transfer: u64,
+    meta: SnapshotMeta,
+    receiver: Receiver,
+    _writing: OwnedMutexGuard<()>,
+}
+
+impl Arrivals {
+    /// Takes an offer and says from where to send.
+    pub(crate) async fn offer<E: Engine>(
+        &self,
+        state: &StateStore<E>,
+        request: peer::OfferSnapshotRequest,
+    ) -> Result<peer::OfferSnapshotResponse, Status> {
+        let (meta, manifest) = wire::snapshot_head_of(request.head)?;
+        let manifest = Manifest::decode(&manifest).map_err(|_| wire::Malformed("a snapshot's manifest"))?;
+        let mut offered = self.offered.lock().await;
+        *offered = None; // An offer that was not followed up gives way.
+        let writing = self.writing.clone().try_lock_owned().map_err(|_| Status::aborted("another snapshot arrives"))?;
+        let dir = state.incoming_dir();
+        let receiver = blocking(move || Receiver::begin(&dir, manifest)).await?;
+        let from = receiver.resume_point();
+        let transfer = self.transfers.fetch_add(1, Ordering::Relaxed) + 1;
+        *offered = Some(Offered { transfer, meta, receiver, _writing: writing });
+        let file = u32::try_from(from.file).map_err(|_| wire::Malformed("a snapshot's manifest"))?;
+        Ok(peer::OfferSnapshotResponse { file, offset: from.offset, transfer })
+    }
+
+    /// Takes the bytes of a snapshot that was offered, has it installed, and returns what `install` says.
+    pub(crate) async fn receive<F, R>(
+        &self,
+        first: &peer::SendSnapshotRequest,
+        mut chunks: Streaming<peer::SendSnapshotRequest>,
+        install: impl FnOnce(SnapshotMeta, Incoming) -> F,
+    ) -> Result<R, Status>
+    where
+        F: Future<Output = Result<R, Status>>,
+    {
+        let offered = self.offered.lock().await.take_if(|offered| offered.transfer == first.transfer);
+        let offered = offered.ok_or_else(|| Status::aborted("no such transfer"))?;
+        let mut receiver = offered.receiver;
+        while let Some(chunk) = chunks.message().await? {
+            let at = Position { file: chunk.file as usize, offset: chunk.offset };
+            receiver = blocking(move || receiver.write(at, &chunk.data).map(|()| receiver)).await?;
+        }
+        let incoming = blocking(move || receiver.finish()).await?;
+        install(offered.meta, incoming).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, ReceiveError> + Send + 'static,
+) -> Result<T, Status> {
+    let done = spawn_blocking(job).await.map_err(|_| Status::internal("the receiver panicked"))?;
+    done.map_err(|error| match error {
+        ReceiveError::Fault(fault) => {
+            tracing::error!(%fault, "receive a snapshot");
+            Status::internal("the snapshot cannot be written")
+        }
+        other => Status::aborted(other.to_string()),
+    })
+}
+
+/// This node's own snapshot as if a peer had sent it. Blocks.
+pub(crate) fn copy<E: Engine>(state: &StateStore<E>, snapshot: &store::Snapshot) -> Result<Incoming, Fault> {
+    let fault = |error| match error {
+        ReceiveError::Fault(fault) => fault,
+        other => {
+            Fault::Io { doing: "copy the snapshot to", path: state.incoming_dir(), source: io::Error::other(other) }
+        }
+    };
+    let mut receiver = Receiver::begin(&state.incoming_dir(), snapshot.manifest().clone()).map_err(fault)?;
+    while receiver.resume_point().file < snapshot.manifest().files.len() {
+        let at = receiver.resume_point();
+        let chunk = snapshot.read(at.file, at.offset, SNAPSHOT_CHUNK_BYTES)?;
+        receiver.write(at, &chunk).map_err(fault)?;
+    }
+    receiver.finish().map_err(fault)
+}

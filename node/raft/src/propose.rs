@@ -1,0 +1,284 @@
+//! Commands on the leader: what waits together becomes one entry, and a few entries are on their way at a time, so
+//! that batches grow with the load and no timer is needed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use openraft::errors::ClientWriteError;
+use openraft::impls::ProgressResponder;
+use store::Engine;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use types::limits::{
+    ENTRIES_IN_FLIGHT_MAX, ENTRY_BYTES_MAX, ENVELOPES_PER_ENTRY_MAX, PROPOSAL_BYTES_WAITING_MAX, PROPOSALS_WAITING_MAX,
+};
+use types::reply::Answer;
+use types::{Command, Entry, Envelope, NodeId};
+
+use crate::clock::ClusterClock;
+use crate::kinds::{Commands, TypeConfig};
+use crate::leases::Leases;
+use crate::machine::Core;
+use crate::metrics::Metrics;
+
+/// Bytes an envelope takes in an entry beyond its own: a key and a length.
+const ENVELOPE_OVERHEAD: usize = 4;
+/// Bytes of an entry without envelopes.
+const ENTRY_OVERHEAD: usize = 16;
+
+/// Why a leader gave no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// This node does not lead, or may not now. Nothing was written.
+    NotLeader,
+    /// Too much waits. Nothing was written.
+    Overloaded,
+    /// It may yet be carried out.
+    OutcomeUnknown,
+    /// Not a command, or not the sender's to put. Nothing was written.
+    Refused,
+}
+
+/// Where commands for this node as leader are put. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Proposer {
+    queue: mpsc::Sender<Proposal>,
+    bytes: Arc<Semaphore>,
+    metrics: Metrics,
+}
+
+/// The other end of [`Proposer`].
+pub(crate) struct Proposals {
+    queue: mpsc::Receiver<Proposal>,
+    /// Taken from the queue, and too large for the entry it would have been in.
+    held: Option<Proposal>,
+}
+
+struct Proposal {
+    envelope: Envelope,
+    bytes: usize,
+    state: Arc<AtomicU8>,
+    answer: oneshot::Sender<Result<Answer, Refusal>>,
+    _waiting: OwnedSemaphorePermit,
+}
+
+const WAITS: u8 = 0;
+const TAKEN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+pub(crate) fn channel(metrics: Metrics) -> (Proposer, Proposals) {
+    let (sender, queue) = mpsc::channel(PROPOSALS_WAITING_MAX);
+    let bytes = Arc::new(Semaphore::new(PROPOSAL_BYTES_WAITING_MAX));
+    (Proposer { queue: sender, bytes, metrics }, Proposals { queue, held: None })
+}
+
+impl Proposer {
+    /// Puts a command to this node as leader and waits for the answer until `deadline`.
+    ///
+    /// Errors: at the deadline [`Refusal::OutcomeUnknown`] once it was put into an entry; while it still waited it is
+    /// withdrawn, and the error is [`Refusal::NotLeader`].
+    pub(crate) async fn put(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, Refusal> {
+        let bytes = codec::envelope_len(&envelope) + ENVELOPE_OVERHEAD;
+        let weight = u32::try_from(bytes).map_err(|_| Refusal::Refused)?;
+        let waiting = self.bytes.clone().try_acquire_many_owned(weight).map_err(|_| Refusal::Overloaded)?;
+        let (answer, answered) = oneshot::channel();
+        let state = Arc::new(AtomicU8::new(WAITS));
+        let proposal = Proposal { envelope, bytes, state: state.clone(), answer, _waiting: waiting };
+        self.queue.try_send(proposal).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Refusal::NotLeader,
+        })?;
+        self.metrics.proposals_waiting.set(self.waiting());
+        let _withdraw = Withdraw(&state);
+        match tokio::time::timeout_at(deadline.into(), answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Refusal::OutcomeUnknown),
+            Err(_) if withdraw(&state) => Err(Refusal::NotLeader),
+            Err(_) => Err(Refusal::OutcomeUnknown),
+        }
+    }
+
+    fn waiting(&self) -> i64 {
+        i64::try_from(self.queue.max_capacity() - self.queue.capacity()).unwrap_or(i64::MAX)
+    }
+}
+
+/// A caller that goes away takes what still waits with it.
+struct Withdraw<'a>(&'a AtomicU8);
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        withdraw(self.0);
+    }
+}
+
+/// Whether it had not been taken, and will not be.
+fn withdraw(state: &AtomicU8) -> bool {
+    state.compare_exchange(WAITS, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+}
+
+/// What the batcher works with.
+pub(crate) struct Batcher<E: Engine> {
+    pub(crate) raft: Core<E>,
+    pub(crate) clock: Arc<ClusterClock>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) metrics: Metrics,
+}
+
+impl<E: Engine> Batcher<E> {
+    /// Makes entries of what waits until the queue or openraft ends.
+    pub(crate) async fn run(self, mut proposals: Proposals) {
+        let in_flight = Arc::new(Semaphore::new(ENTRIES_IN_FLIGHT_MAX));
+        while let Some(first) = proposals.next().await {
+            let Ok(place) = in_flight.clone().acquire_owned().await else { return };
+            let batch = proposals.batch(first);
+            if !batch.is_empty() {
+                self.write(batch, place).await;
+            }
+        }
+    }
+
+    async fn write(&self, batch: Vec<Proposal>, place: OwnedSemaphorePermit) {
+        let began = Instant::now();
+        let (waiting, envelopes) = split(batch);
+        self.metrics.batch_envelopes.observe(envelopes.len() as f64);
+        let renewals = renewals(&envelopes);
+        let entry = Entry { at: self.clock.read().now, envelopes };
+        let data = Commands(codec::encode_entry(&entry).into());
+        let (responder, written) = ProgressResponder::<TypeConfig, _>::complete_only();
+        if self.raft.client_write_ff(data, Some(responder)).await.is_err() {
+            return answer_all(waiting, Refusal::NotLeader); // openraft has ended: it took nothing.
+        }
+        let leases = self.leases.clone();
+        let metrics = self.metrics.clone();
+        tokio::spawn(async move {
+            let result = written.await;
+            drop(place);
+            metrics.proposal_seconds.observe(began.elapsed().as_secs_f64());
+            match result {
+                Ok(Ok(response)) => {
+                    renewals.into_iter().for_each(|node| leases.renewed(node));
+                    answer_each(waiting, response.data.0);
+                }
+                Ok(Err(ClientWriteError::ForwardToLeader(_))) => answer_all(waiting, Refusal::NotLeader),
+                Ok(Err(_)) | Err(_) => answer_all(waiting, Refusal::OutcomeUnknown),
+            }
+        });
+    }
+}
+
+impl Proposals {
+    async fn next(&mut self) -> Option<Proposal> {
+        match self.held.take() {
+            Some(held) => Some(held),
+            None => self.queue.recv().await,
+        }
+    }
+
+    /// All that waits behind `first` and fits into one entry with it, without what was withdrawn.
+    fn batch(&mut self, first: Proposal) -> Vec<Proposal> {
+        let mut batch = Vec::new();
+        let mut bytes = ENTRY_OVERHEAD;
+        let mut next = Some(first);
+        while let Some(proposal) = next {
+            if !batch.is_empty() && bytes + proposal.bytes > ENTRY_BYTES_MAX {
+                self.held = Some(proposal);
+                break;
+            }
+            if proposal.state.compare_exchange(WAITS, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                bytes += proposal.bytes;
+                batch.push(proposal);
+            }
+            if batch.len() == ENVELOPES_PER_ENTRY_MAX {
+                break;
+            }
+            next = self.queue.try_recv().ok();
+        }
+        batch
+    }
+}
+
+type Waiting = Vec<oneshot::Sender<Result<Answer, Refusal>>>;
+
+fn split(batch: Vec<Proposal>) -> (Waiting, Vec<Envelope>) {
+    batch.into_iter().map(|proposal| (proposal.answer, proposal.envelope)).unzip()
+}
+
+fn renewals(envelopes: &[Envelope]) -> Vec<NodeId> {
+    let renews = |envelope: &&Envelope| matches!(envelope.command, Command::RenewLease(_));
+    envelopes.iter().filter(renews).map(|envelope| envelope.origin).collect()
+}
+
+fn answer_all(waiting: Waiting, refusal: Refusal) {
+    waiting.into_iter().for_each(|answer| drop(answer.send(Err(refusal))));
+}
+
+/// Answers by position. What has no answer, which cannot be, is unknown to its caller rather than given another's.
+fn answer_each(waiting: Waiting, answers: Vec<Answer>) {
+    if waiting.len() != answers.len() {
+        tracing::error!(asked = waiting.len(), answered = answers.len(), "an entry's answers do not fit its envelopes");
+        return answer_all(waiting, Refusal::OutcomeUnknown);
+    }
+    for (caller, answer) in waiting.into_iter().zip(answers) {
+        drop(caller.send(Ok(answer)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use types::Author;
+
+    fn envelope(node: u64) -> Envelope {
+        Envelope { origin: NodeId(node), author: Author::Node, command: Command::Tick }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    #[tokio::test]
+    async fn what_waits_together_travels_together_in_order() {
+        let (proposer, mut proposals) = channel(Metrics::default());
+        let calls: Vec<_> = (0..5)
+            .map(|node| {
+                let proposer = proposer.clone();
+                async move { proposer.put(envelope(node), soon()).await }
+            })
+            .collect();
+        let waiting = futures::future::join_all(calls);
+        let serve = async {
+            let first = proposals.next().await.expect("one");
+            tokio::task::yield_now().await;
+            let batch = proposals.batch(first);
+            let (waiting, envelopes) = split(batch);
+            let origins: Vec<u64> = envelopes.iter().map(|envelope| envelope.origin.0).collect();
+            answer_all(waiting, Refusal::OutcomeUnknown);
+            origins
+        };
+        let (results, origins) = tokio::join!(waiting, serve);
+        assert_eq!(origins, [0, 1, 2, 3, 4]);
+        assert_eq!(results, vec![Err(Refusal::OutcomeUnknown); 5]);
+    }
+
+    #[tokio::test]
+    async fn what_still_waits_at_its_deadline_is_never_written() {
+        let (proposer, mut proposals) = channel(Metrics::default());
+        assert_eq!(proposer.put(envelope(1), Instant::now()).await, Err(Refusal::NotLeader));
+        let first = proposals.next().await.expect("it is in the queue still");
+        assert!(proposals.batch(first).is_empty());
+    }
+
+    #[tokio::test]
+    async fn beyond_the_bound_it_is_refused_at_once() {
+        let (proposer, _proposals) = channel(Metrics::default());
+        let mut calls = futures::stream::FuturesUnordered::new();
+        for _ in 0..PROPOSALS_WAITING_MAX {
+            let call = Box::pin(proposer.put(envelope(1), soon()));
+            calls.push(call);
+        }
+        assert!(futures::poll!(futures::StreamExt::next(&mut calls)).is_pending());
+        assert_eq!(proposer.put(envelope(1), soon()).await, Err(Refusal::Overloaded));
+    }
+}
