@@ -26,6 +26,7 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), Fault> {
         return Ok(());
     }
     fs::create_dir_all(dir).map_err(Fault::io("create", dir))?;
+    step();
     sync_dir(dir.parent().unwrap_or(dir))
 }
 
@@ -37,13 +38,16 @@ pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<(), Fault> {
     let temporary = PathBuf::from(temporary);
     let mut file = File::create(&temporary).map_err(Fault::io("create", &temporary))?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(Fault::io("write", &temporary))?;
+    step();
     fs::rename(&temporary, path).map_err(Fault::io("put in place", path))?;
+    step();
     sync_dir(dir)
 }
 
 /// Moves a directory to a name that is free, durably.
 pub(crate) fn move_dir(from: &Path, to: &Path) -> Result<(), Fault> {
     fs::rename(from, to).map_err(Fault::io("move", from))?;
+    step();
     for dir in [from.parent(), to.parent()].into_iter().flatten() {
         sync_dir(dir)?;
     }
@@ -52,6 +56,7 @@ pub(crate) fn move_dir(from: &Path, to: &Path) -> Result<(), Fault> {
 
 /// Removes a directory and all in it, if it is there.
 pub(crate) fn remove_dir(dir: &Path) -> Result<(), Fault> {
+    step();
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Fault::io("remove", dir)(error)),
         _ => Ok(()),
@@ -87,6 +92,18 @@ pub(crate) fn hash_file(path: &Path) -> Result<(u64, [u8; 32]), Fault> {
         hash.update(&chunk[..read]);
         length += read as u64;
     }
+}
+
+/// A place where a crash leaves something else than a moment before. Tests look at the disk here.
+fn step() {
+    #[cfg(test)]
+    STEP.with_borrow_mut(|look| look.iter_mut().for_each(|look| look()));
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What a test does at each step of this thread.
+    pub(crate) static STEP: std::cell::RefCell<Option<Box<dyn FnMut()>>> = const { std::cell::RefCell::new(None) };
 }
 
 /// A directory that is removed when nobody looks at it any more, once it is retired.

@@ -8,6 +8,7 @@ mod text;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -144,6 +145,8 @@ impl DataDir {
         if names(path)?.iter().any(|name| !unfinished.contains(name)) {
             return Err(DataDirError::NotEmpty { path: path.to_path_buf() });
         }
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(path, private).map_err(Fault::io("make private", path))?;
         replace_file(&path.join(IDENTITY), text::write(&identity, FORMAT).as_bytes())?;
         Self::start(path, identity, lock)
     }

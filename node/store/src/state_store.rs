@@ -14,4 +14,4 @@ pub use view::StateView;
 pub(crate) use marks::read_applied;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -33,7 +33,8 @@ impl MemDisk {
         }
     }
 
-    /// Makes the next write of every engine of this kind fail, as a disk that is full or dying does.
+    /// Makes the next write of every engine of this kind fail, as a disk that is full or dying does: what was written
+    /// is not synced, and may survive a power cut or not.
     pub fn fail_next_write(&self, kind: Kind) {
         for versions in lock(&self.engines).values() {
             let mut versions = lock(versions);
@@ -183,10 +184,10 @@ impl Reader for MemEngine {
 impl Engine for MemEngine {
     fn write(&self, batch: Batch, sync: bool) -> Result<(), Fault> {
         let mut versions = self.powered()?;
+        versions.write(batch);
         if std::mem::take(&mut versions.fail_next_write) {
             return Err(failed("write a batch"));
         }
-        versions.write(batch);
         if sync && versions.kind == Kind::Log {
             versions.synced = versions.now;
         }

@@ -49,6 +49,7 @@ impl Shared {
                 // Every bad record has been judged before this (`wal_scan`): what is still bad was never acknowledged.
                 options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
                 options.set_track_and_verify_wals_in_manifest(true);
+                options.set_atomic_flush(true); // Otherwise a family that seldom fills holds back every old log file.
             }
             Kind::State => {
                 options.set_atomic_flush(true); // Without a log it is what keeps the families of one moment.
@@ -95,7 +96,8 @@ impl Shared {
                 options.set_blob_gc_force_threshold(0.5);
                 options.set_blob_compression_type(DBCompressionType::Lz4);
             }
-            Family::LogMarks | Family::StateMarks => options.set_write_buffer_size(MIB),
+            // Small, and written with every batch: they should not be the reason why all families are flushed.
+            Family::LogMarks | Family::StateMarks => options.set_write_buffer_size(32 * MIB),
             Family::Rows | Family::Answers | Family::Messages | Family::Events | Family::Records => {
                 options.set_write_buffer_size(64 * MIB);
                 options.set_level_compaction_dynamic_level_bytes(true);

@@ -87,7 +87,21 @@ pub(super) struct Inner {
     pub fault: Option<Arc<Fault>>,
 }
 
+/// What the log holds at one moment.
+pub(super) struct Bounds {
+    pub purged: Option<LogId>,
+    /// The index of the first entry, and the last entry.
+    pub entries: Option<(u64, LogId)>,
+    pub log_bytes: u64,
+    pub removals: u64,
+}
+
 impl Inner {
+    pub fn bounds(&self) -> Bounds {
+        let Self { purged, log_bytes, removals, .. } = *self;
+        Bounds { purged, entries: self.first.zip(self.last), log_bytes, removals }
+    }
+
     pub fn has_room(&self) -> bool {
         self.waiting_bytes < LOG_QUEUE_BYTES_MAX || self.fault.is_some()
     }

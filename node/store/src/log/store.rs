@@ -8,7 +8,7 @@ use types::limits::{LOG_KEPT_BYTES_MAX, LOG_KEPT_ENTRIES_MAX};
 
 use super::entry::{self, LogEntry, LogId, Placed, Vote};
 use super::marks::{self, read_mark, read_vote};
-use super::shared::{Inner, Job, Shared};
+use super::shared::{Bounds, Inner, Job, Shared};
 use super::{LogWriter, OpenError};
 use crate::Fault;
 use crate::engine::{Engine, Family};
@@ -123,23 +123,27 @@ impl<E: Engine> LogStore<E> {
         self.shared().lock().vote
     }
 
-    /// Removes everything after this entry, or everything. Written before any later append.
+    /// Removes everything after this entry, or everything. Written before any later append; one caller at a time, as
+    /// for everything that changes the log.
     ///
     /// Errors: reading the entry that is the last one then.
     pub fn truncate_after(&self, after: Option<LogId>) -> Result<(), Fault> {
-        let mut inner = self.shared().lock();
-        let (Some(last), Some(first)) = (inner.last, inner.first) else { return Ok(()) };
+        let Some((first, last)) = self.shared().lock().bounds().entries else { return Ok(()) };
         let from = after.map_or(first, |after| after.index + 1).max(first);
         if from > last.index {
             return Ok(());
         }
-        if from == first {
-            inner.first = None;
-            inner.last = inner.purged;
-        } else {
-            let kept = self.placed(&inner, from - 1)?;
-            inner.last = Some(kept.entry.id);
-            inner.log_bytes = kept.log_bytes;
+        let kept = if from > first { Some(self.placed(from - 1)?) } else { None };
+        let mut inner = self.shared().lock();
+        match kept {
+            Some(kept) => {
+                inner.last = Some(kept.entry.id);
+                inner.log_bytes = kept.log_bytes;
+            }
+            None => {
+                inner.first = None;
+                inner.last = inner.purged;
+            }
         }
         inner.removals += 1;
         inner.tail.truncate_from(from);
@@ -217,38 +221,39 @@ impl<E: Engine> LogStore<E> {
 
     /// The place with this index; none if there is no such entry here.
     pub fn id_at(&self, index: u64) -> Result<Option<LogId>, Fault> {
-        let inner = self.shared().lock();
-        if inner.purged.is_some_and(|purged| purged.index == index) {
-            return Ok(inner.purged);
-        }
-        if inner.first.is_none_or(|first| index < first) || inner.last.is_none_or(|last| index > last.index) {
-            return Ok(None);
-        }
-        self.placed(&inner, index).map(|placed| Some(placed.entry.id))
+        self.steady(|bounds| {
+            if bounds.purged.is_some_and(|purged| purged.index == index) {
+                return Ok(bounds.purged);
+            }
+            match bounds.entries {
+                Some((first, last)) if (first..=last.index).contains(&index) => {
+                    self.placed(index).map(|it| Some(it.entry.id))
+                }
+                _ => Ok(None),
+            }
+        })
     }
 
     /// Bytes of the entries after `index`.
     pub fn bytes_since(&self, index: u64) -> Result<u64, Fault> {
-        let inner = self.shared().lock();
-        self.bytes_after(&inner, index)
+        self.steady(|bounds| self.bytes_after(bounds, index))
     }
 
     /// How far the log may be purged when everything up to `covered` is in a snapshot and in durable state: behind it
     /// stay `LOG_KEPT_ENTRIES_MAX` entries or `LOG_KEPT_BYTES_MAX` bytes, whichever is less. None: nothing to purge.
     pub fn purge_point(&self, covered: u64) -> Result<Option<LogId>, Fault> {
-        let inner = self.shared().lock();
-        let (Some(first), Some(last)) = (inner.first, inner.last) else { return Ok(None) };
-        let mut low = last.index.saturating_sub(LOG_KEPT_ENTRIES_MAX).max(first);
-        let mut high = last.index; // The lowest index with few enough bytes after it lies in low..=high.
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.bytes_after(&inner, middle)? <= LOG_KEPT_BYTES_MAX { high = middle } else { low = middle + 1 }
-        }
-        let point = low.min(covered);
-        if point <= first {
-            return Ok(None);
-        }
-        self.placed(&inner, point.min(last.index)).map(|placed| Some(placed.entry.id))
+        self.steady(|bounds| {
+            let Some((first, last)) = bounds.entries else { return Ok(None) };
+            let mut low = last.index.saturating_sub(LOG_KEPT_ENTRIES_MAX).max(first);
+            let mut high = last.index; // The lowest index with few enough bytes after it lies in low..=high.
+            while low < high {
+                let middle = low + (high - low) / 2;
+                let fits = self.bytes_after(bounds, middle)? <= LOG_KEPT_BYTES_MAX;
+                if fits { high = middle } else { low = middle + 1 }
+            }
+            let point = low.min(covered);
+            if point <= first { Ok(None) } else { self.placed(point).map(|placed| Some(placed.entry.id)) }
+        })
     }
 
     /// Bytes accepted and not yet written.
@@ -276,28 +281,48 @@ impl<E: Engine> LogStore<E> {
         &self.shared().metrics
     }
 
+    #[cfg(test)]
+    pub(super) fn tail_bytes(&self) -> usize {
+        self.shared().lock().tail.bytes()
+    }
+
+    #[cfg(test)]
+    pub(super) fn forget_tail(&self) {
+        self.shared().lock().tail = Default::default();
+    }
+
     fn shared(&self) -> &Shared<E> {
         &self.handle.shared
     }
 
-    fn bytes_after(&self, inner: &Inner, index: u64) -> Result<u64, Fault> {
-        let (Some(first), Some(last)) = (inner.first, inner.last) else { return Ok(0) };
+    /// Asks without holding up the writer, and again if a truncation or purge came between.
+    fn steady<T>(&self, ask: impl Fn(&Bounds) -> Result<T, Fault>) -> Result<T, Fault> {
+        loop {
+            let bounds = self.shared().lock().bounds();
+            let answer = ask(&bounds);
+            if self.shared().lock().removals == bounds.removals {
+                return answer;
+            }
+        }
+    }
+
+    fn bytes_after(&self, bounds: &Bounds, index: u64) -> Result<u64, Fault> {
+        let Some((first, last)) = bounds.entries else { return Ok(0) };
         if index >= last.index {
             return Ok(0);
         }
         let before = if index < first {
-            let placed = self.placed(inner, first)?;
+            let placed = self.placed(first)?;
             placed.log_bytes.saturating_sub(placed.entry.size() as u64)
         } else {
-            self.placed(inner, index)?.log_bytes
+            self.placed(index)?.log_bytes
         };
-        Ok(inner.log_bytes.saturating_sub(before))
+        Ok(bounds.log_bytes.saturating_sub(before))
     }
 
-    /// The entry with this index, which is here. Held under the lock, so that it cannot go away meanwhile; what is not
-    /// in the tail has been written.
-    fn placed(&self, inner: &Inner, index: u64) -> Result<Placed, Fault> {
-        if let Some(placed) = inner.tail.get(index) {
+    /// The entry with this index, which is within the bounds: what is not in the tail has been written.
+    fn placed(&self, index: u64) -> Result<Placed, Fault> {
+        if let Some(placed) = self.shared().lock().tail.get(index) {
             return Ok(placed.clone());
         }
         let value = self.shared().engine.get(Family::Entries, &entry::key(index))?;

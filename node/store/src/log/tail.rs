@@ -70,6 +70,11 @@ impl Tail {
         }
     }
 
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn forget(&mut self, pop: fn(&mut VecDeque<Placed>) -> Option<Placed>) {
         if let Some(placed) = pop(&mut self.entries) {
             self.bytes -= placed.entry.size();

@@ -1,1 +1,251 @@
-//! Tests.
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use state::{Rows, View};
+use types::command::{Found, Lease, NewUser};
+use types::row::Heads;
+use types::user::{PermissionSet, Realm, UserKind};
+use types::{
+    Author, ClusterId, Command, Entry, Envelope, Incarnation, Key, Lineage, NodeId, Row, Slot, Timestamp, UserId,
+};
+
+use super::overlay::Overlay;
+use super::*;
+use crate::engine::{Batch, Disk, Engine, Family, Kind, MemDisk, MemEngine, RocksDisk, RocksEngine};
+use crate::{Fault, LogId, Payload};
+
+pub(crate) fn id(index: u64) -> LogId {
+    LogId { term: 1, node: NodeId::new(Slot::A, Incarnation(1)), index }
+}
+
+fn envelope(command: Command) -> Envelope {
+    Envelope { origin: NodeId::new(Slot::B, Incarnation(1)), author: Author::Node, command }
+}
+
+fn commands(at: u64, commands: Vec<Command>) -> Payload {
+    let envelopes = commands.into_iter().map(envelope).collect();
+    Payload::Commands(codec::encode_entry(&Entry { at: Timestamp(at), envelopes }).into())
+}
+
+fn found() -> Command {
+    let admin = NewUser {
+        id: UserId([1; 16]),
+        kind: UserKind::Person,
+        realm: Realm::Staff,
+        login: "admin".into(),
+        display_name: "First".into(),
+        unit: String::new(),
+        words: vec!["first".into()],
+        external_ids: Vec::new(),
+        may_message: true,
+        permissions: vec![PermissionSet::Admin],
+        enrolment: None,
+    };
+    let (cluster, lineage) = (ClusterId([2; 16]), Lineage([3; 16]));
+    Command::Found(Found { cluster, lineage, name: "Ward".into(), feature_level: 1, request_key: [4; 32], admin })
+}
+
+/// A log that founds the cluster and then renews leases: `length` entries in all, at least 2.
+pub(crate) fn log(length: u64) -> Vec<(LogId, Payload)> {
+    let mut log = vec![
+        (id(0), Payload::Membership(Bytes::from_static(b"three"))),
+        (id(1), commands(1_000, vec![found(), Command::RenewLease(Lease { epoch: 1 })])),
+    ];
+    for index in 2..length {
+        let renew = |epoch| Command::RenewLease(Lease { epoch });
+        log.push((id(index), commands(1_000 + index, vec![renew(index * 2), renew(index * 2 + 1), Command::Tick])));
+    }
+    log.truncate(usize::try_from(length).expect("small"));
+    log
+}
+
+pub(crate) fn memory(disk: &MemDisk, dir: &Path) -> StateStore<MemEngine> {
+    StateStore::open(Arc::new(disk.clone()), dir).expect("open")
+}
+
+pub(crate) fn rocks(dir: &Path) -> StateStore<RocksEngine> {
+    StateStore::open(Arc::new(RocksDisk::default()), dir).expect("open")
+}
+
+/// Copies a directory that is in use. RocksDB removes files it needs no more whenever it likes: those may be missing.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("create");
+    for file in std::fs::read_dir(from).expect("list").map(|file| file.expect("file").path()) {
+        let to = to.join(file.file_name().expect("name"));
+        if file.is_dir() {
+            copy_tree(&file, &to);
+        } else if let Err(error) = std::fs::copy(&file, &to) {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn what_is_applied_is_readable_with_its_mark() {
+    let (disk, dir) = (MemDisk::default(), tempfile::tempdir().expect("dir"));
+    let store = memory(&disk, dir.path());
+    assert_eq!(store.applied().expect("applied"), (None, None));
+    assert_eq!(store.heads(), Heads::default());
+    let before = store.view();
+    let outputs = store.apply(log(3)).expect("apply");
+    assert_eq!(outputs.iter().map(|output| output.answers.len()).collect::<Vec<_>>(), [0, 2, 3]);
+    assert!(outputs[1].answers.iter().all(|answer| answer.result.is_ok()));
+    let membership = (Some(id(0)), Bytes::from_static(b"three"));
+    assert_eq!(store.applied().expect("applied"), (Some(id(2)), Some(membership)));
+    assert_eq!(store.view().cluster().expect("read").expect("founded").name, "Ward");
+    assert_eq!(store.heads().clock, Timestamp(1_002));
+    assert_eq!(before.cluster().expect("read"), None, "a view does not change");
+}
+
+#[test]
+fn a_payload_that_does_not_decode_stops_the_node_and_changes_nothing() {
+    let (disk, dir) = (MemDisk::default(), tempfile::tempdir().expect("dir"));
+    let store = memory(&disk, dir.path());
+    store.apply(log(2)).expect("apply");
+    let digest = store.digest().expect("digest");
+    let bad = vec![log(3).remove(2), (id(3), Payload::Commands(Bytes::from_static(b"\xFFnonsense")))];
+    assert!(matches!(store.apply(bad), Err(Fault::Decode(_))));
+    assert_eq!(store.applied().expect("applied").0, Some(id(1)));
+    assert_eq!(store.digest().expect("digest"), digest);
+}
+
+#[test]
+fn a_power_cut_leaves_the_state_of_the_last_flush_and_its_mark() {
+    let (disk, dir) = (MemDisk::default(), tempfile::tempdir().expect("dir"));
+    let store = memory(&disk, dir.path());
+    store.apply(log(4)).expect("apply");
+    store.flush().expect("flush");
+    let flushed = store.digest().expect("digest");
+    store.apply(log(9).split_off(4)).expect("apply");
+    assert_eq!(store.durable_applied().expect("durable"), Some(id(3)));
+    disk.cut_power(9);
+    drop(store);
+    let store = memory(&disk, dir.path());
+    assert_eq!(store.applied().expect("applied").0, Some(id(3)));
+    assert_eq!(store.digest().expect("digest"), flushed);
+}
+
+#[test]
+fn durable_applied_is_never_ahead_of_what_a_kill_leaves() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = rocks(&dir.path().join("live"));
+    assert_eq!(store.durable_applied().expect("durable"), None);
+    for (number, part) in log(40).chunks(4).enumerate() {
+        store.apply(part.to_vec()).expect("apply");
+        if number % 4 == 2 {
+            store.flush().expect("flush");
+        }
+        let durable = store.durable_applied().expect("durable");
+        let killed = dir.path().join(format!("killed-{number}"));
+        copy_tree(&dir.path().join("live"), &killed);
+        assert_eq!(rocks(&killed).applied().expect("applied").0, durable, "after {number}");
+    }
+    assert_eq!(store.durable_applied().expect("durable"), Some(id(27)));
+}
+
+#[test]
+fn replay_after_a_kill_gives_the_same_state() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = rocks(&dir.path().join("live"));
+    let log = log(30);
+    store.apply(log[..12].to_vec()).expect("apply");
+    store.flush().expect("flush");
+    store.apply(log[12..].to_vec()).expect("apply");
+    copy_tree(&dir.path().join("live"), &dir.path().join("killed"));
+    let replayed = rocks(&dir.path().join("killed"));
+    let from = replayed.applied().expect("applied").0.expect("flushed").index as usize + 1;
+    replayed.apply(log[from..].to_vec()).expect("apply");
+    assert_eq!(replayed.digest().expect("digest"), store.digest().expect("digest"));
+}
+
+#[test]
+fn a_view_outlives_later_writes_and_the_store_itself() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = rocks(dir.path());
+    store.apply(log(3)).expect("apply");
+    let view = store.view();
+    store.apply(log(6).split_off(3)).expect("apply");
+    let later = store.view();
+    drop(store);
+    let read = std::thread::spawn(move || (view.heads().clock, state::heads(&view).expect("read").clock));
+    assert_eq!(read.join().expect("thread"), (Timestamp(1_002), Timestamp(1_002)));
+    assert_eq!(later.heads().clock, Timestamp(1_005));
+}
+
+#[test]
+fn a_row_under_a_key_of_another_table_is_a_fault() {
+    let (disk, dir) = (MemDisk::default(), tempfile::tempdir().expect("dir"));
+    let store = memory(&disk, dir.path());
+    assert!(store.view().scan(&Key::Heads(), &Key::User(UserId([9; 16])), false, 10).is_err());
+    let engine = disk.open(&dir.path().join("state-0000000000000001"), Kind::State).expect("engine");
+    let mut batch = Batch::default();
+    batch.put(Family::Rows, codec::key_bytes(&Key::Heads()), vec![0xEE]);
+    engine.write(batch, false).expect("write");
+    assert!(matches!(StateStore::open(Arc::new(disk), dir.path()), Err(Fault::Decode(_))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn the_same_log_in_different_batches_gives_the_same_state(cuts in proptest::collection::vec(1_usize..9, 0..12)) {
+        let log = log(40);
+        let (disk, dir) = (MemDisk::default(), tempfile::tempdir().expect("dir"));
+        let at_once = memory(&disk, &dir.path().join("at-once"));
+        let expected = at_once.apply(log.clone()).expect("apply");
+        let in_parts = memory(&disk, &dir.path().join("in-parts"));
+        let mut rest = log.as_slice();
+        let mut outputs = Vec::new();
+        for cut in cuts {
+            let (part, after) = rest.split_at(cut.min(rest.len()));
+            outputs.extend(in_parts.apply(part.to_vec()).expect("apply"));
+            rest = after;
+        }
+        outputs.extend(in_parts.apply(rest.to_vec()).expect("apply"));
+        prop_assert_eq!(outputs, expected);
+        prop_assert_eq!(in_parts.digest().expect("digest"), at_once.digest().expect("digest"));
+        prop_assert_eq!(in_parts.applied().expect("applied"), at_once.applied().expect("applied"));
+    }
+
+    #[test]
+    fn an_overlay_reads_as_one_map(
+        base in proptest::collection::btree_map(0_u64..30, 0_u64..9, 0..20),
+        changes in proptest::collection::btree_map(0_u64..30, proptest::option::of(0_u64..9), 0..20),
+        (from, to, reverse, limit) in (0_u64..30, 0_u64..30, any::<bool>(), prop_oneof![0_usize..12, Just(usize::MAX)]),
+    ) {
+        let row = |epoch: u64| Row::NodeLease(types::presence::NodeLease { epoch, expired: None });
+        let (disk, dir) = (MemDisk::default(), tempfile::tempdir().expect("dir"));
+        let engine = disk.open(dir.path(), Kind::State).expect("engine");
+        let mut batch = Batch::default();
+        for (node, epoch) in &base {
+            batch.put(Family::Rows, codec::key_bytes(&Key::NodeLease(NodeId(*node))), codec::encode_row(&row(*epoch)));
+        }
+        engine.write(batch, false).expect("write");
+        let guard = Arc::new(crate::files::DirGuard::new(dir.path().into()));
+        let view = StateView::new(engine.view(), guard).expect("view");
+        let mut overlay = Overlay::new(&view);
+        overlay.get(&Key::NodeLease(NodeId(3))).expect("read before the changes");
+        overlay.extend(changes.iter().map(|(node, epoch)| (Key::NodeLease(NodeId(*node)), epoch.map(row))).collect());
+
+        let mut plain: BTreeMap<u64, u64> = base;
+        for (node, epoch) in changes {
+            match epoch {
+                Some(epoch) => plain.insert(node, epoch),
+                None => plain.remove(&node),
+            };
+        }
+        let inside = plain.iter().filter(|(node, _)| from <= **node && **node <= to);
+        let mut expected: Vec<_> = inside.map(|(node, epoch)| (Key::NodeLease(NodeId(*node)), row(*epoch))).collect();
+        if reverse {
+            expected.reverse();
+        }
+        expected.truncate(limit);
+        let (from, to) = (Key::NodeLease(NodeId(from)), Key::NodeLease(NodeId(to)));
+        prop_assert_eq!(overlay.scan(&from, &to, reverse, limit).expect("scan"), expected);
+        for node in 0..30 {
+            prop_assert_eq!(overlay.get(&Key::NodeLease(NodeId(node))).expect("get"), plain.get(&node).map(|epoch| row(*epoch)));
+        }
+    }
+}
