@@ -1,2 +1,131 @@
-//! Placeholder.
-fn main() {}
+//! `tricordd`, the daemon of one node.
+
+mod abort;
+mod accept;
+mod client_port;
+mod config;
+mod founding;
+mod logging;
+mod ops_port;
+mod run;
+mod tls;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, Subcommand};
+use store::{DataDir, Identity};
+use types::{Incarnation, NodeId, Timestamp};
+
+use crate::config::Config;
+use crate::founding::Founding;
+
+/// One node of a Tricord cluster.
+#[derive(Parser)]
+#[command(name = "tricordd", version, about, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes this node's data directory, once, when the cluster is founded. A machine that replaces another is not founded:
+    /// this refuses a directory that is not empty.
+    Found(ConfigFile),
+    /// Runs the node until it is told to stop (SIGTERM). SIGHUP reads the certificates again.
+    Run(ConfigFile),
+    /// Checks the configuration, certificates and data directory, and changes nothing.
+    Check(ConfigFile),
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The node's configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    config: PathBuf,
+}
+
+/// What stops a command; printed with all its causes.
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Found(file) => found(&file),
+        Command::Run(file) => run(&file),
+        Command::Check(file) => check(&file),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&format!("tricordd: {}", chain(&*failure)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn found(file: &ConfigFile) -> Result<(), Failure> {
+    let config = Config::load(&file.config)?;
+    let path = config.founding.as_ref().ok_or("the configuration names no founding document ('founding = …')")?;
+    let founding = Founding::load(path)?;
+    if founding.cluster != config.cluster {
+        return Err(format!(
+            "the founding document is of cluster {}, the configuration of {}; use those that were made together",
+            founding.cluster, config.cluster
+        )
+        .into());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let created = Timestamp(u64::try_from(now.as_millis())?);
+    let node = NodeId::new(config.slot, Incarnation(1));
+    let identity = Identity::new(founding.cluster, founding.lineage, node, created)?;
+    DataDir::create(&config.data, identity)?;
+    say(&format!("Node {node} has its data directory: {}", config.data.display()));
+    say(&format!("Next: once all three have theirs, on each: tricordd run --config {}", file.config.display()));
+    Ok(())
+}
+
+fn run(file: &ConfigFile) -> Result<(), Failure> {
+    let config = Config::load(&file.config)?;
+    logging::start(&config);
+    abort::forbid_core_files();
+    abort::on_panic();
+    run::run(config)
+}
+
+fn check(file: &ConfigFile) -> Result<(), Failure> {
+    let config = Config::load(&file.config)?;
+    run::check_files(&config)?;
+    match DataDir::identify(&config.data) {
+        Ok(identity) => {
+            run::check_identity(&config, &identity)?;
+            say(&format!("The configuration is good; the data directory is that of node {}.", identity.node));
+        }
+        Err(store::DataDirError::Missing { .. }) => {
+            say("The configuration is good; there is no data directory yet ('tricordd found' makes it).");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "words for people go to standard error")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// An error and its causes in one line; a cause whose text stands in the one before is not said twice.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,322 @@
+//! The daemon's one configuration file: read once, checked whole before a port is bound, unknown keys refused.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use types::{ClusterId, Slot};
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("read the configuration {path}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind; the source says where.
+    #[error("understand the configuration {path}; mend it and run 'tricordd check' again")]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: Box<toml::de::Error>,
+    },
+    /// A key has a value that cannot be.
+    #[error("configuration {path}: {key} = {value:?}: {why}")]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Which key.
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    cluster: String,
+    founding: Option<PathBuf>,
+    node: NodeSection,
+    peer: ListenSection,
+    client: ListenSection,
+    ops: OpsSection,
+    tls: TlsSection,
+    nodes: NodesSection,
+    #[serde(default)]
+    log: LogSection,
+    #[serde(default)]
+    password: PasswordSection,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodeSection {
+    slot: String,
+    data: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListenSection {
+    listen: SocketAddr,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpsSection {
+    listen: SocketAddr,
+    metrics_token: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsSection {
+    ca: PathBuf,
+    peer_cert: PathBuf,
+    peer_key: PathBuf,
+    client_cert: PathBuf,
+    client_key: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodesSection {
+    a: Addresses,
+    b: Addresses,
+    c: Addresses,
+}
+
+/// Where one node is reached, as `host:port`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Addresses {
+    /// By the other nodes.
+    pub peer: String,
+    /// By clients.
+    pub client: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LogSection {
+    format: LogFormat,
+    level: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PasswordSection {
+    memory_kib: u32,
+    iterations: u32,
+}
+
+impl Default for PasswordSection {
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, iterations: 2 }
+    }
+}
+
+/// The configuration, checked; paths are absolute or relative to where the daemon was started.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The cluster this node belongs to.
+    pub cluster: ClusterId,
+    /// The founding document, as long as it is there.
+    pub founding: Option<PathBuf>,
+    /// The place this node fills.
+    pub slot: Slot,
+    /// The data directory.
+    pub data: PathBuf,
+    /// Where to listen for the other nodes.
+    pub peer_listen: SocketAddr,
+    /// Where to listen for clients.
+    pub client_listen: SocketAddr,
+    /// Where to listen for operators' machines.
+    pub ops_listen: SocketAddr,
+    /// A file with the token that opens `/metrics`; without one a client certificate is needed.
+    pub metrics_token: Option<PathBuf>,
+    /// Certificates and keys, as PEM files.
+    pub tls: TlsFiles,
+    /// Where the nodes are reached, by slot.
+    pub nodes: [Addresses; 3],
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which log lines there are: a level, or directives as for `tracing`.
+    pub log_level: String,
+    /// Memory of one password hash.
+    pub password_memory_kib: u32,
+    /// Passes of one password hash.
+    pub password_iterations: u32,
+}
+
+/// PEM files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The cluster's certificate authority.
+    pub ca: PathBuf,
+    /// This node's certificate among nodes.
+    pub peer_cert: PathBuf,
+    /// Its key.
+    pub peer_key: PathBuf,
+    /// The certificate shown to clients, also on the ops port.
+    pub client_cert: PathBuf,
+    /// Its key.
+    pub client_key: PathBuf,
+}
+
+impl Config {
+    /// Reads and checks the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(text)
+            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        let wrong = |key, value: &str, why: String| ConfigError::Value {
+            path: path.to_owned(),
+            key,
+            value: value.to_owned(),
+            why,
+        };
+        let cluster = file.cluster.parse().map_err(|error| wrong("cluster", &file.cluster, format!("{error}")))?;
+        let slot = file.node.slot.parse().map_err(|error| wrong("node.slot", &file.node.slot, format!("{error}")))?;
+        let nodes = [file.nodes.a, file.nodes.b, file.nodes.c];
+        for node in &nodes {
+            for (key, address) in [("nodes.*.peer", &node.peer), ("nodes.*.client", &node.client)] {
+                check_address(address).map_err(|why| wrong(key, address, why.to_owned()))?;
+            }
+        }
+        let memory = file.password.memory_kib;
+        if !(8..=1024 * 1024).contains(&memory) {
+            return Err(wrong("password.memory_kib", &memory.to_string(), "8 to 1,048,576 are possible".to_owned()));
+        }
+        let iterations = file.password.iterations;
+        if !(1..=64).contains(&iterations) {
+            return Err(wrong("password.iterations", &iterations.to_string(), "1 to 64 are possible".to_owned()));
+        }
+        let log_level = file.log.level.unwrap_or_else(|| "info".to_owned());
+        log_level
+            .parse::<tracing_subscriber::filter::Targets>()
+            .map_err(|error| wrong("log.level", &log_level, format!("{error}")))?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        Ok(Self {
+            cluster,
+            founding: file.founding.map(|founding| base.join(founding)),
+            slot,
+            data: base.join(file.node.data),
+            peer_listen: file.peer.listen,
+            client_listen: file.client.listen,
+            ops_listen: file.ops.listen,
+            metrics_token: file.ops.metrics_token.map(|token| base.join(token)),
+            tls: TlsFiles {
+                ca: base.join(file.tls.ca),
+                peer_cert: base.join(file.tls.peer_cert),
+                peer_key: base.join(file.tls.peer_key),
+                client_cert: base.join(file.tls.client_cert),
+                client_key: base.join(file.tls.client_key),
+            },
+            nodes,
+            log_format: file.log.format,
+            log_level,
+            password_memory_kib: memory,
+            password_iterations: iterations,
+        })
+    }
+
+    /// Where a node is reached.
+    pub fn addresses(&self, slot: Slot) -> &Addresses {
+        &self.nodes[usize::from(slot.number()) - 1]
+    }
+}
+
+fn check_address(address: &str) -> Result<(), &'static str> {
+    let (host, port) = address.rsplit_once(':').ok_or("host:port is needed")?;
+    if host.is_empty() {
+        return Err("the host is missing");
+    }
+    match port.parse::<u16>() {
+        Ok(1..) => Ok(()),
+        _ => Err("the port must be 1 to 65535"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        cluster = "000102030405060708090a0b0c0d0e0f"
+        founding = "founding.toml"
+        node = { slot = "b", data = "data" }
+        peer = { listen = "127.0.0.1:7412" }
+        client = { listen = "127.0.0.1:7402" }
+        ops = { listen = "127.0.0.1:7422" }
+        [tls]
+        ca = "tls/ca.crt"
+        peer_cert = "tls/peer.crt"
+        peer_key = "tls/peer.key"
+        client_cert = "tls/client.crt"
+        client_key = "tls/client.key"
+        [nodes]
+        a = { peer = "127.0.0.1:7411", client = "127.0.0.1:7401" }
+        b = { peer = "127.0.0.1:7412", client = "127.0.0.1:7402" }
+        c = { peer = "[::1]:7413", client = "tricord-c.example:7403" }
+    "#;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("/etc/tricord/tricordd.toml"))
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let config = parse(GOOD).expect("good");
+        assert_eq!(config.slot, Slot::B);
+        assert_eq!(config.data, Path::new("/etc/tricord/data"));
+        assert_eq!(config.tls.ca, Path::new("/etc/tricord/tls/ca.crt"));
+        assert_eq!(config.addresses(Slot::C).client, "tricord-c.example:7403");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = parse(&format!("{GOOD}\n[log]\nlevle = \"info\"")).expect_err("unknown key");
+        let ConfigError::Parse { source, .. } = error else { panic!("{error}") };
+        assert!(source.to_string().contains("levle"), "{source}");
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_named() {
+        for (from, to, key) in [
+            ("slot = \"b\"", "slot = \"d\"", "node.slot"),
+            ("cluster = \"0001", "cluster = \"x001", "cluster"),
+            ("tricord-c.example:7403", "tricord-c.example", "nodes.*.client"),
+        ] {
+            let error = parse(&GOOD.replace(from, to)).expect_err(key);
+            assert!(error.to_string().contains(key), "{error}");
+        }
+        let error = parse(&format!("{GOOD}\n[password]\nmemory_kib = 1")).expect_err("too little");
+        assert!(error.to_string().contains("password.memory_kib"), "{error}");
+    }
+}

@@ -1,0 +1,22 @@
+//! Log lines: structured, without content and without names.
+
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::config::{Config, LogFormat};
+
+/// Writes log lines to standard error from now on.
+pub fn start(config: &Config) {
+    let filter: Targets = config.log_level.parse().unwrap_or_else(|_| Targets::new());
+    // What libraries say below a warning describes them, not us; the operator can still ask for it by name.
+    let filter = filter.with_targets(
+        ["openraft", "h2", "hyper", "rustls", "tonic", "tower"].map(|target| (target, tracing::Level::WARN)),
+    );
+    let layer = fmt::layer().with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => tracing_subscriber::registry().with(layer.with_ansi(false).with_filter(filter)).init(),
+        LogFormat::Json => tracing_subscriber::registry().with(layer.json().flatten_event(true).with_filter(filter)).init(),
+    }
+}

@@ -1,0 +1,321 @@
+//! Wiring: opens the stores, starts consensus and the services, binds the ports, and stops all of it in order.
+//!
+//! Two runtimes: Raft and its peers have threads of their own, so that no client's call, whatever it does, delays a
+//! heartbeat.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+use raft::{Handle, Node, NodeInfo, PeerTls, SnapshotLimits, SystemClock};
+use services::Services;
+use store::{DataDir, Identity, LogStore, RocksDisk, RocksEngine, StateStore};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tonic_health::ServingStatus;
+use types::{Incarnation, NodeId, Slot};
+
+use crate::config::Config;
+use crate::founding::Founding;
+use crate::ops_port::{OpsPort, Readiness};
+use crate::{Failure, abort, client_port, ops_port, tls};
+
+/// Batches applied and not yet routed to streams.
+const HUB_BATCHES_MAX: usize = 256;
+/// Typing notices from other nodes, not yet routed.
+const TYPING_MAX: usize = 1_024;
+/// How long streams and calls may take to end when the node stops.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How often readiness, and what is told of it, is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The consensus this daemon runs.
+type Consensus = Node<RocksEngine>;
+
+/// Runs the node until it is told to stop.
+pub fn run(config: Config) -> Result<(), Failure> {
+    check_files(&config)?;
+    check_identity(&config, &DataDir::identify(&config.data)?)?;
+    let data = DataDir::open(&config.data, Some(config.cluster), None)?;
+    let consensus = runtime("tricord-raft", 2)?;
+    let clients = runtime("tricord-client", 2)?;
+    let ended = clients.block_on(serve(config, data, consensus.handle().clone()));
+    // What still runs is told to no one: calls have had their time to end.
+    clients.shutdown_timeout(Duration::from_secs(1));
+    consensus.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// Checks that what the configuration names is there and fits, without changing anything.
+pub fn check_files(config: &Config) -> Result<(), Failure> {
+    tls::Identity::load(&config.tls.client_cert, &config.tls.client_key)?;
+    peer_tls(config)?;
+    metrics_token(config)?;
+    Ok(())
+}
+
+/// Checks that a data directory is that of the node configured.
+pub fn check_identity(config: &Config, identity: &Identity) -> Result<(), Failure> {
+    if identity.cluster == config.cluster && identity.node.slot() == Some(config.slot) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} belongs to node {} of cluster {}, but the configuration is of slot {} of cluster {}; is the right disk mounted?",
+        config.data.display(),
+        identity.node,
+        identity.cluster,
+        config.slot,
+        config.cluster
+    )
+    .into())
+}
+
+fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
+    let built = Builder::new_multi_thread().thread_name(name).worker_threads(threads).enable_all().build();
+    built.map_err(|error| format!("start the threads {name}: {error}").into())
+}
+
+async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle) -> Result<(), Failure> {
+    let ports = Ports::bind(&config).await?;
+    let identity = tls::Identity::load(&config.tls.client_cert, &config.tls.client_key)?;
+    let registry = Registry::new();
+    let (hub, applied) = mpsc::channel(HUB_BATCHES_MAX);
+    let (typing_in, typing) = mpsc::channel(TYPING_MAX);
+    let raft = raft_config(&config, &data, ports.peer, hub, typing_in, &registry)?;
+    let node: Consensus = consensus.spawn(Node::start(raft)).await??;
+
+    let cost = services::PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_iterations, lanes: 1 };
+    let metrics = services::Metrics::register(&registry)?;
+    let options = services::Config { epoch: data.boot_seq(), password_cost: cost };
+    let services = Services::start(node.clone(), options, metrics, applied, typing)?;
+
+    let (stopping, stopped) = watch::channel(false);
+    let until_stopped = |mut stopped: watch::Receiver<bool>| async move { drop(stopped.wait_for(|stop| *stop).await) };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let routes = services.routes().add_service(reflection);
+    let client_tls = identity.server_config(&[b"h2", b"http/1.1"], None)?;
+    let mut client_port = tokio::spawn(client_port::serve(
+        ports.client,
+        client_tls,
+        routes,
+        health_service,
+        until_stopped(stopped.clone()),
+    ));
+    let ops_tls = identity.server_config(&[b"http/1.1"], Some(&config.tls.ca))?;
+    let ops_port = ops_port(&registry, &node, metrics_token(&config)?, stopped.clone());
+    let ops = tokio::spawn(ops_port::serve(ports.ops, ops_tls, ops_port));
+    let watching = tokio::spawn(watch_readiness(node.clone(), services.clone(), health, stopped));
+    reload_on_hangup(identity)?;
+    tracing::info!(node = %data.identity().node, client = %config.client_listen, "the node runs");
+
+    tokio::select! {
+        told = told_to_stop() => told?,
+        () = services.faulted() => abort::fatal("the services could not read this node's state"),
+        served = &mut client_port => {
+            served??;
+            return Err("the client port closed by itself".into());
+        }
+    }
+    tracing::info!("stopping: streams end, leadership is handed over");
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    stopping.send_replace(true);
+    services.shut_down(DRAIN_MAX).await;
+    if tokio::time::timeout(DRAIN_MAX, client_port).await.is_err() {
+        tracing::warn!("some calls had not ended in time");
+    }
+    watching.abort();
+    ops.abort();
+    drop(services);
+    consensus.spawn(node.shutdown()).await??;
+    tracing::info!("the node has stopped");
+    Ok(())
+}
+
+/// The bound ports: bound before anything is opened, so that a port in use is the first thing said.
+struct Ports {
+    peer: TcpListener,
+    client: TcpListener,
+    ops: TcpListener,
+}
+
+impl Ports {
+    async fn bind(config: &Config) -> Result<Self, Failure> {
+        Ok(Self {
+            peer: bind("peer.listen", config.peer_listen).await?,
+            client: bind("client.listen", config.client_listen).await?,
+            ops: bind("ops.listen", config.ops_listen).await?,
+        })
+    }
+}
+
+async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        format!("listen on {address} ({key}): {error}; see who uses it with 'ss -ltnp', or change the configuration").into()
+    })
+}
+
+fn raft_config(
+    config: &Config,
+    data: &DataDir,
+    listener: TcpListener,
+    hub: mpsc::Sender<raft::Applied>,
+    typing: mpsc::Sender<raft::Typing>,
+    registry: &Registry,
+) -> Result<raft::Config<RocksEngine>, Failure> {
+    let own = *data.identity();
+    let disk = RocksDisk::default();
+    let log = LogStore::open_dir(&disk, &data.log_dir())?;
+    let state = StateStore::open(Arc::new(disk), &data.state_dir())?;
+    let founding = match &config.founding {
+        Some(path) if path.exists() => Some(Founding::load(path)?),
+        _ => None,
+    };
+    if founding.as_ref().is_some_and(|founding| founding.cluster != own.cluster) {
+        return Err("the founding document is of another cluster than the data directory".into());
+    }
+    Ok(raft::Config {
+        identity: raft::Identity { cluster: own.cluster, lineage: own.lineage, node: own.node, disk: own.disk },
+        boot_seq: data.boot_seq(),
+        peers: peers(config, &own),
+        listener,
+        tls: peer_tls(config)?,
+        founding: founding.map(|founding| raft::Founding {
+            nodes: Slot::ALL.map(|slot| founding_node(&founding, slot)),
+            found: founding.found,
+        }),
+        log,
+        state,
+        hub,
+        typing,
+        time: Arc::new(SystemClock::default()),
+        on_fatal: Arc::new(|why: &str| abort::fatal(why)),
+        registry: registry.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        client_address: config.addresses(config.slot).client.clone(),
+        snapshots: SnapshotLimits::default(),
+    })
+}
+
+/// The nodes as configured; the others' incarnations and disks are known from the log once there is one.
+fn peers(config: &Config, own: &Identity) -> Vec<NodeInfo> {
+    let peer = |slot: Slot| {
+        let addresses = config.addresses(slot);
+        let itself = own.node.slot() == Some(slot);
+        NodeInfo {
+            node: if itself { own.node } else { NodeId::new(slot, Incarnation(1)) },
+            peer_address: addresses.peer.clone(),
+            client_address: addresses.client.clone(),
+            disk: if itself { own.disk } else { [0; 16] },
+        }
+    };
+    Slot::ALL.into_iter().map(peer).collect()
+}
+
+fn founding_node(founding: &Founding, slot: Slot) -> NodeInfo {
+    let (peer, client) = &founding.nodes[usize::from(slot.number()) - 1];
+    NodeInfo {
+        node: NodeId::new(slot, Incarnation(1)),
+        peer_address: peer.clone(),
+        client_address: client.clone(),
+        disk: [0; 16],
+    }
+}
+
+fn peer_tls(config: &Config) -> Result<PeerTls, Failure> {
+    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("read {}: {error}", path.display()));
+    let files = &config.tls;
+    PeerTls::load(&read(&files.ca)?, &read(&files.peer_cert)?, &read(&files.peer_key)?)
+        .map_err(|error| format!("{}: {error}", files.peer_cert.display()).into())
+}
+
+fn metrics_token(config: &Config) -> Result<Option<String>, Failure> {
+    let Some(path) = &config.metrics_token else { return Ok(None) };
+    let token = std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+    let token = token.trim();
+    if token.len() < 32 {
+        return Err(format!("{}: a metrics token has 32 characters or more", path.display()).into());
+    }
+    Ok(Some(token.to_owned()))
+}
+
+fn ops_port(registry: &Registry, node: &Consensus, metrics_token: Option<String>, stopped: watch::Receiver<bool>) -> OpsPort {
+    let (asked, measured) = (node.clone(), node.state());
+    OpsPort {
+        registry: registry.clone(),
+        metrics_token,
+        readiness: Box::new(move || if *stopped.borrow() { Readiness::NotReady("stopping") } else { readiness(&asked) }),
+        refresh: Box::new(move || measured.measure()),
+    }
+}
+
+/// A node is of use when it knows a leader, has heard of it within the last second, and the cluster is founded.
+fn readiness(node: &Consensus) -> Readiness {
+    if node.heads().borrow().clock.0 == 0 {
+        Readiness::NotReady("the cluster is not founded yet; are all three nodes started?")
+    } else if node.stale_age().is_some() {
+        Readiness::NotReady("no word from a leader; writes are refused, reads are stale")
+    } else {
+        Readiness::Ready
+    }
+}
+
+/// Tells health checks and systemd whether this node is ready, and the other nodes how many streams it has.
+async fn watch_readiness(
+    node: Consensus,
+    services: Services<Consensus>,
+    health: tonic_health::server::HealthReporter,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut ready_before = None;
+    loop {
+        let stopping = *stopped.borrow_and_update();
+        let ready = !stopping && readiness(&node) == Readiness::Ready;
+        node.set_streams(services.streams());
+        if ready_before != Some(ready) {
+            let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+            health.set_service_status("", status).await;
+            if ready {
+                tracing::info!("ready: this node takes messages");
+                drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+            } else if ready_before.is_some() && !stopping {
+                tracing::warn!("not ready: no word from a leader");
+            }
+            ready_before = Some(ready);
+        }
+        if stopping {
+            return;
+        }
+        let _ = tokio::time::timeout(LOOK_EVERY, stopped.changed()).await;
+    }
+}
+
+fn reload_on_hangup(identity: Arc<tls::Identity>) -> Result<(), Failure> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            match identity.reload() {
+                Ok(()) => tracing::info!("the certificate shown to clients was read again"),
+                Err(error) => tracing::error!(%error, "the certificate shown to clients stays as it was"),
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn told_to_stop() -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
