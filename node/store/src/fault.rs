@@ -51,9 +51,9 @@ pub enum Fault {
         /// Its index.
         index: u64,
     },
-    /// A key and its row are of different tables, or entries do not follow each other.
+    /// A caller broke the contract of this crate: going on would write what cannot be read.
     #[error("{0}")]
-    Order(&'static str),
+    Misuse(&'static str),
     /// An earlier fault stopped the log, or its writer has ended: nothing is accepted any more.
     #[error("the log has stopped")]
     Stopped,

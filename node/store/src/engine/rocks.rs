@@ -14,6 +14,7 @@ use super::options::Shared;
 use super::wal_scan;
 use super::{Batch, Disk, Engine, Family, Keys, Kind, Op, Reader, Sizes, Visit};
 use crate::Fault;
+use crate::files::make_dir;
 
 /// Real files. One for each process: engines share the block cache.
 pub struct RocksDisk {
@@ -28,6 +29,7 @@ impl Default for RocksDisk {
 
 impl Disk<RocksEngine> for RocksDisk {
     fn open(&self, dir: &Path, kind: Kind) -> Result<RocksEngine, Fault> {
+        make_dir(dir)?; // RocksDB would make it, and not tell the directory above to remember.
         let torn_bytes = match kind {
             Kind::Log => wal_scan::cut_torn_tail(dir)?,
             Kind::State => 0,
@@ -167,7 +169,7 @@ impl Reader for RocksView {
 }
 
 fn handle(db: &DB, family: Family) -> Result<&ColumnFamily, Fault> {
-    db.cf_handle(family.name()).ok_or(Fault::Order("a family is not of this engine"))
+    db.cf_handle(family.name()).ok_or(Fault::Misuse("a family is not of this engine"))
 }
 
 fn read_options((from, to): Keys<'_>) -> ReadOptions {

@@ -75,13 +75,13 @@ impl<E: Engine> LogStore<E> {
 
     /// Adds entries, which can be read at return; `done` follows when they are durable.
     ///
-    /// Errors: [`Fault::Order`] if they do not follow the last entry; nothing was added and `done` is not called.
+    /// Errors: [`Fault::Misuse`] if they do not follow the last entry; nothing was added and `done` is not called.
     pub fn append(&self, entries: Vec<LogEntry>, done: Callback) -> Result<(), Fault> {
         let mut inner = self.shared().lock();
         let mut next = inner.last.map(|last| last.index + 1);
         for entry in &entries {
             if next.is_some_and(|next| next != entry.id.index) {
-                return Err(Fault::Order("appended entries do not follow the last one"));
+                return Err(Fault::Misuse("appended entries do not follow the last one"));
             }
             next = Some(entry.id.index + 1);
         }

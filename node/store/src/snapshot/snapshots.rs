@@ -1,7 +1,7 @@
 //! Snapshots this node makes: one is kept.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,7 +40,7 @@ impl Snapshot {
     /// At most `bytes_max` bytes of a file, by its place in the manifest; none at its end.
     pub fn read(&self, file: usize, offset: u64, bytes_max: usize) -> Result<Bytes, Fault> {
         let Some(file) = self.manifest.files.get(file) else {
-            return Err(Fault::Order("the snapshot has no such file"));
+            return Err(Fault::Misuse("the snapshot has no such file"));
         };
         let length = usize::try_from(file.bytes.saturating_sub(offset)).unwrap_or(usize::MAX).min(bytes_max);
         let path = self.dir().join(&file.name);
@@ -97,7 +97,7 @@ impl Snapshots {
         remove_dir(&building)?;
         make_dir(&building)?;
         checkpoint(&database)?;
-        let manifest = describe(disk, &database)?;
+        let manifest = describe(disk, &database, self.current().as_ref())?;
         sync_dir(&database)?;
         replace_file(&building.join(MANIFEST), &manifest.encode())?;
         let dir = self.root.join(manifest.id());
@@ -113,7 +113,7 @@ impl Snapshots {
     }
 }
 
-fn describe<E: Engine>(disk: &dyn Disk<E>, database: &Path) -> Result<Manifest, Fault> {
+fn describe<E: Engine>(disk: &dyn Disk<E>, database: &Path, before: Option<&Snapshot>) -> Result<Manifest, Fault> {
     let (applied, membership) = read_applied(disk.open_checkpoint(database, Kind::State)?.as_ref())?;
     let mut files = Vec::new();
     for name in names(database)? {
@@ -122,11 +122,27 @@ fn describe<E: Engine>(disk: &dyn Disk<E>, database: &Path) -> Result<Manifest, 
         }
         let path = database.join(&name);
         File::open(&path).and_then(|file| file.sync_all()).map_err(Fault::io("sync", &path))?;
-        let (bytes, sha256) = hash_file(&path)?;
-        files.push(SnapshotFile { name, bytes, sha256 });
+        let file = match before.and_then(|before| same_file(before, &name, &path)) {
+            Some(known) => known.clone(),
+            None => {
+                let (bytes, sha256) = hash_file(&path)?;
+                SnapshotFile { name, bytes, sha256 }
+            }
+        };
+        files.push(file);
     }
     if files.len() > SNAPSHOT_FILES_MAX {
-        return Err(Fault::Order("the state has more files than a snapshot may have"));
+        return Err(Fault::Misuse("the state has more files than a snapshot may have"));
     }
     Ok(Manifest { applied, membership, files })
+}
+
+/// The entry of a file of the snapshot before that is the same file on disk: tables never change once they are
+/// written, so most of a large state need not be read again.
+fn same_file<'a>(before: &'a Snapshot, name: &str, path: &Path) -> Option<&'a SnapshotFile> {
+    let known = before.manifest.files.iter().find(|file| file.name == name)?;
+    let immutable = Path::new(name).extension().is_some_and(|extension| extension == "sst" || extension == "blob");
+    let (old, new) = (fs::metadata(before.dir().join(name)).ok()?, fs::metadata(path).ok()?);
+    let same = (old.dev(), old.ino(), old.len()) == (new.dev(), new.ino(), known.bytes);
+    (immutable && same).then_some(known)
 }

@@ -66,7 +66,7 @@ fn put_row(batch: &mut Batch, key: &Key, row: Option<Row>) -> Result<(), Fault> 
             batch.put(family, codec::key_bytes(key), codec::encode_row(&row));
             Ok(())
         }
-        Some(_) => Err(Fault::Order("a row is of another table than its key")),
+        Some(_) => Err(Fault::Misuse("a row is of another table than its key")),
         None => {
             batch.delete(family, codec::key_bytes(key));
             Ok(())

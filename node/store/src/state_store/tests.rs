@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -70,17 +70,34 @@ pub(crate) fn rocks(dir: &Path) -> StateStore<RocksEngine> {
     StateStore::open(Arc::new(RocksDisk::default()), dir).expect("open")
 }
 
-/// Copies a directory that is in use. RocksDB removes files it needs no more whenever it likes: those may be missing.
+/// Copies a directory that is in use, as of one moment: RocksDB may compact meanwhile, and then it is copied again.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("create");
-    for file in std::fs::read_dir(from).expect("list").map(|file| file.expect("file").path()) {
-        let to = to.join(file.file_name().expect("name"));
-        if file.is_dir() {
-            copy_tree(&file, &to);
-        } else if let Err(error) = std::fs::copy(&file, &to) {
-            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}", file.display());
+    for _ in 0..100 {
+        let before = listing(from);
+        let copied = before.keys().all(|file| {
+            let to = to.join(file.strip_prefix(from).expect("inside"));
+            std::fs::create_dir_all(to.parent().expect("parent")).expect("create");
+            std::fs::copy(file, to).is_ok()
+        });
+        if copied && listing(from) == before {
+            return;
+        }
+        std::fs::remove_dir_all(to).expect("remove");
+    }
+    panic!("{} does not come to rest", from.display());
+}
+
+/// Every file below a directory, with its length.
+fn listing(dir: &Path) -> BTreeMap<PathBuf, Option<u64>> {
+    let mut files = BTreeMap::new();
+    for path in std::fs::read_dir(dir).expect("list").map(|file| file.expect("file").path()) {
+        if path.is_dir() {
+            files.extend(listing(&path));
+        } else {
+            files.insert(path.clone(), std::fs::metadata(&path).ok().map(|metadata| metadata.len()));
         }
     }
+    files
 }
 
 #[test]

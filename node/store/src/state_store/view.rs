@@ -67,7 +67,7 @@ impl View for Rows<'_> {
     fn scan(&self, from: &Key, to: &Key, reverse: bool, limit: usize) -> Result<Vec<(Key, Row)>, Fault> {
         let table = from.table();
         if to.table() != table {
-            return Err(Fault::Order("a scan goes from one table to another"));
+            return Err(Fault::Misuse("a scan goes from one table to another"));
         }
         let mut rows = Vec::new();
         if limit == 0 || from > to {
