@@ -266,9 +266,10 @@ impl<E: Engine> Node<E> {
         self.shared.state.clone()
     }
 
-    /// Has a snapshot made now.
-    pub async fn snapshot(&self) {
-        drop(self.shared.raft.trigger().snapshot().await);
+    /// The index up to which the log was purged here, for tests and tools.
+    #[must_use]
+    pub fn purged(&self) -> Option<u64> {
+        self.shared.raft.metrics().borrow_watched().purged.map(|id| id.index())
     }
 
     async fn stop(&self) {

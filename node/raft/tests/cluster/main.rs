@@ -1,0 +1,178 @@
+//! Three nodes over real sockets, certificates and disks.
+
+mod support;
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use raft::{Handle, Identity, ProposeError, SnapshotLimits, Typing};
+use support::{CLUSTER, Cluster, LINEAGE, PATIENCE, has_user, id, is_founded, leads, until};
+use types::{ClusterId, ConversationId, Slot, UserId};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_are_founded_and_take_commands_through_each() {
+    let cluster = Cluster::founded().await;
+    for slot in Slot::ALL {
+        let user = cluster.create_user(slot).await;
+        until("all have the user", || cluster.all(|node| has_user(node, user))).await;
+    }
+    let digests = || Slot::ALL.map(|slot| cluster.node(slot).state().digest().expect("readable"));
+    until("all are in the same state", || digests().windows(2).all(|pair| pair[0] == pair[1])).await;
+    until("each hears of the others", || {
+        cluster.all(|node| node.status().nodes.iter().all(|one| one.reachable && one.version == "1.2.3"))
+    })
+    .await;
+    assert!(cluster.all(|node| node.stale_age().is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leader_dies_and_the_others_go_on_and_it_catches_up() {
+    let mut cluster = Cluster::founded().await;
+    let before = cluster.create_user(Slot::B).await;
+    let leader = cluster.leader().await;
+    cluster.kill(leader).await;
+    let via = *Slot::ALL.iter().find(|slot| **slot != leader).expect("two run");
+    let during = cluster.create_user(via).await;
+    cluster.start(leader).await;
+    until("it has caught up", || cluster.has_user(leader, before) && cluster.has_user(leader, during)).await;
+    let after = cluster.create_user(leader).await;
+    until("all have what came after", || cluster.all(|node| has_user(node, after))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_hands_leadership_over_first() {
+    let mut cluster = Cluster::founded().await;
+    let leader = cluster.leader().await;
+    let via = cluster.follower().await;
+    let stopping = cluster.nodes[usize::from(leader.number() - 1)].take().expect("it runs").node;
+    let (stopped, user) = tokio::join!(stopping.shutdown(), cluster.create_user(via));
+    stopped.expect("its state is durable");
+    until("the others have what was put meanwhile", || cluster.all(|node| has_user(node, user))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_hear_of_a_commit_without_waiting_for_a_heartbeat() {
+    let cluster = Cluster::founded().await;
+    let leader = cluster.leader().await;
+    let follower = cluster.follower().await;
+    let mut delays = Vec::new();
+    for _ in 0..21 {
+        let user = cluster.create_user(leader).await;
+        let answered = Instant::now();
+        until("the follower has it", || cluster.has_user(follower, user)).await;
+        delays.push(answered.elapsed());
+    }
+    delays.sort_unstable();
+    assert!(delays[10] < Duration::from_millis(40), "heartbeats alone would take 50 ms in the middle: {delays:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_behind_the_barrier_sees_what_was_acknowledged_elsewhere() {
+    let cluster = Cluster::founded().await;
+    let leader = cluster.leader().await;
+    for slot in Slot::ALL {
+        let user = cluster.create_user(leader).await;
+        cluster.node(slot).read_barrier(Instant::now() + PATIENCE).await.expect("a majority is there");
+        assert!(cluster.has_user(slot, user), "{slot} is behind its own barrier");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_alone_says_that_it_cannot_serve() {
+    let mut cluster = Cluster::founded().await;
+    let left = cluster.leader().await;
+    for slot in Slot::ALL.into_iter().filter(|slot| *slot != left) {
+        cluster.kill(slot).await;
+    }
+    until("it notices", || cluster.node(left).stale_age().is_some()).await;
+    let began = Instant::now();
+    let refused = cluster.try_create_user(left, Duration::from_millis(500)).await;
+    assert!(matches!(refused, Err(ProposeError::NoMajority | ProposeError::OutcomeUnknown)), "{refused:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "the caller's deadline holds");
+    assert!(cluster.node(left).read_barrier(Instant::now() + Duration::from_millis(500)).await.is_err());
+    until("the others are seen to be gone", || {
+        cluster.node(left).status().nodes.iter().filter(|one| one.reachable).count() == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_far_behind_gets_a_snapshot_and_has_the_same_state() {
+    let mut cluster = Cluster::new().await;
+    cluster.limits = SnapshotLimits { log_bytes: 1, every: Duration::from_secs(3600), log_kept_entries: 5 };
+    cluster.found().await;
+    let away = cluster.follower().await;
+    cluster.kill(away).await;
+    let via = cluster.leader().await;
+    let mut last = UserId::default();
+    for _ in 0..40 {
+        last = cluster.create_user(via).await;
+    }
+    // Both go on making snapshots as entries come, so at some point the log that the third needs is gone.
+    let mut more = 0;
+    while !cluster.node(via).state().current_snapshot().is_some_and(|snapshot| {
+        snapshot.manifest().applied.is_some_and(|applied| applied.index > 40)
+    }) {
+        last = cluster.create_user(via).await;
+        more += 1;
+        assert!(more < 2_000, "no snapshot is made");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    until("the log is purged", || cluster.node(via).purged().is_some_and(|purged| purged > 30)).await;
+    cluster.start(away).await;
+    until("it has everything", || cluster.has_user(away, last)).await;
+    until("its services were told", || cluster.running(away).replaced.load(Ordering::SeqCst) > 0).await;
+    let digest = |slot| cluster.node(slot).state().digest().expect("readable");
+    until("it is in the same state", || digest(away) == digest(via)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wiped_disk_under_an_old_id_is_refused() {
+    let mut cluster = Cluster::founded().await;
+    let wiped = cluster.follower().await;
+    cluster.kill(wiped).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let identity = Identity { cluster: CLUSTER, lineage: LINEAGE, node: id(wiped), disk: [0x77; 16] };
+    let tls = cluster.pki.tls(CLUSTER, wiped);
+    cluster.start_as(wiped, identity, tls, dir.path().to_path_buf()).await;
+    stays_out(&cluster, wiped).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_another_cluster_is_refused() {
+    let mut cluster = Cluster::founded().await;
+    let slot = cluster.follower().await;
+    cluster.kill(slot).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let other = ClusterId([0xd2; 16]);
+    let identity = Identity { cluster: other, lineage: LINEAGE, node: id(slot), disk: [slot.number(); 16] };
+    let tls = cluster.pki.tls(other, slot);
+    cluster.start_as(slot, identity, tls, dir.path().to_path_buf()).await;
+    stays_out(&cluster, slot).await;
+}
+
+/// The two that belong together go on, long enough for the third to have been let in, and it never is.
+async fn stays_out(cluster: &Cluster, slot: Slot) {
+    let via = *Slot::ALL.iter().find(|other| **other != slot).expect("two run");
+    let until_then = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until_then {
+        cluster.create_user(via).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let outsider = cluster.node(slot);
+    assert!(!is_founded(outsider), "it was given the state");
+    assert!(!leads(outsider));
+    assert!(outsider.stale_age().is_some(), "a leader has spoken to it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn typing_reaches_the_other_nodes() {
+    let mut cluster = Cluster::founded().await;
+    let notice = Typing { conversation: ConversationId([7; 16]), user: UserId([8; 16]) };
+    cluster.node(Slot::A).send_typing(notice);
+    for slot in [1, 2] {
+        let running = cluster.nodes[slot].as_mut().expect("it runs");
+        let heard = tokio::time::timeout(PATIENCE, running.typing.recv()).await;
+        assert_eq!(heard, Ok(Some(notice)));
+    }
+}

@@ -1,0 +1,326 @@
+//! Three nodes in one process, over loopback, with real certificates and a real RocksDB each.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use prometheus::Registry;
+use raft::{
+    Applied, Config, Founding, Handle, Identity, Node, NodeInfo, PeerTls, ProposeError, Role, SnapshotLimits,
+    SystemClock, Typing,
+};
+use store::{LogStore, RocksDisk, RocksEngine, StateStore};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use types::command::{Enrol, Found, NewUser, Request, SignIn};
+use types::reply::Answer;
+use types::user::{PermissionSet, Realm, UserKind};
+use types::{
+    Author, ClusterId, Command, DeviceId, Envelope, Incarnation, Lineage, NodeId, Reply, SessionId, Slot, UserId,
+};
+
+pub type RocksNode = Node<RocksEngine>;
+
+pub const CLUSTER: ClusterId = ClusterId([0xc1; 16]);
+pub const LINEAGE: Lineage = Lineage([0x11; 16]);
+const ADMIN: UserId = UserId([1; 16]);
+const SESSION: SessionId = SessionId([2; 16]);
+const CODE: [u8; 32] = [3; 32];
+
+/// How long anything may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn id(slot: Slot) -> NodeId {
+    NodeId::new(slot, Incarnation(1))
+}
+
+/// The cluster's authority.
+pub struct Pki {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    ca_pem: String,
+}
+
+impl Pki {
+    pub fn new() -> Self {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca_pem = params.self_signed(&key).expect("an authority").pem();
+        Self { issuer: rcgen::Issuer::new(params, key), ca_pem }
+    }
+
+    pub fn tls(&self, cluster: ClusterId, slot: Slot) -> PeerTls {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let name = format!("{slot}.{cluster}.peer.tricord");
+        let params = rcgen::CertificateParams::new([name]).expect("a name");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let (certificate, key) = (certificate.pem(), key.serialize_pem());
+        PeerTls::load(self.ca_pem.as_bytes(), certificate.as_bytes(), key.as_bytes()).expect("it fits")
+    }
+}
+
+/// One node with what reads its output.
+pub struct Running {
+    pub node: RocksNode,
+    pub typing: mpsc::Receiver<Typing>,
+    pub replaced: Arc<AtomicU64>,
+}
+
+/// Three places for nodes.
+pub struct Cluster {
+    pub pki: Pki,
+    pub limits: SnapshotLimits,
+    dirs: [TempDir; 3],
+    peers: [NodeInfo; 3],
+    listeners: [Option<TcpListener>; 3],
+    pub nodes: [Option<Running>; 3],
+    boots: u64,
+    number: AtomicU64,
+    disk: Arc<RocksDisk>,
+}
+
+fn place(slot: Slot) -> usize {
+    usize::from(slot.number() - 1)
+}
+
+impl Cluster {
+    /// Three addresses and directories; nothing runs.
+    pub async fn new() -> Self {
+        let listeners = [listen(0).await, listen(0).await, listen(0).await];
+        let peers = Slot::ALL.map(|slot| NodeInfo {
+            node: id(slot),
+            peer_address: listeners[place(slot)].local_addr().expect("bound").to_string(),
+            client_address: format!("{slot}.example:443"),
+            disk: [0; 16],
+        });
+        Self {
+            pki: Pki::new(),
+            limits: SnapshotLimits::default(),
+            dirs: std::array::from_fn(|_| tempfile::tempdir().expect("a directory")),
+            peers,
+            listeners: listeners.map(Some),
+            nodes: [None, None, None],
+            boots: 0,
+            number: AtomicU64::new(1),
+            disk: Arc::new(RocksDisk::default()),
+        }
+    }
+
+    /// All three, founded, with an administrator signed in.
+    pub async fn founded() -> Self {
+        let mut cluster = Self::new().await;
+        cluster.found().await;
+        cluster
+    }
+
+    pub async fn found(&mut self) {
+        for slot in Slot::ALL {
+            self.start(slot).await;
+        }
+        self.leader().await;
+        until("the first command is applied everywhere", || self.all(|node| is_founded(node))).await;
+        let enrol = Enrol {
+            code: CODE,
+            password: String::from("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"),
+            sign_in: SignIn {
+                user: ADMIN,
+                session: SESSION,
+                token: [4; 32],
+                device: DeviceId([5; 16]),
+                credential_version: 0,
+                rehashed: None,
+            },
+        };
+        let answer = self.propose(Slot::A, Author::Node, Command::Enrol(enrol), PATIENCE).await.expect("an answer");
+        assert!(matches!(answer.result, Ok(Reply::SignedIn { .. })), "{answer:?}");
+    }
+
+    pub fn dir(&self, slot: Slot) -> PathBuf {
+        self.dirs[place(slot)].path().to_path_buf()
+    }
+
+    pub async fn start(&mut self, slot: Slot) {
+        let identity = Identity { cluster: CLUSTER, lineage: LINEAGE, node: id(slot), disk: [slot.number(); 16] };
+        let tls = self.pki.tls(CLUSTER, slot);
+        self.start_as(slot, identity, tls, self.dir(slot)).await;
+    }
+
+    /// Starts a node in a place under any identity.
+    pub async fn start_as(&mut self, slot: Slot, identity: Identity, tls: PeerTls, dir: PathBuf) {
+        self.boots += 1;
+        let port = self.peers[place(slot)].peer_address.rsplit_once(':').expect("host:port").1.to_owned();
+        let listener = match self.listeners[place(slot)].take() {
+            Some(listener) => listener,
+            None => listen(port.parse().expect("a port")).await,
+        };
+        let log = retry("open the log", || LogStore::open_dir(&self.disk, &dir.join("log"))).await;
+        let state = StateStore::open(self.disk.clone(), &dir.join("state")).expect("the state opens");
+        let (hub, mut applied) = mpsc::channel::<Applied>(64);
+        let (typing_out, typing) = mpsc::channel(16);
+        let replaced = Arc::new(AtomicU64::new(0));
+        let count = replaced.clone();
+        tokio::spawn(async move {
+            while let Some(batch) = applied.recv().await {
+                count.fetch_add(u64::from(batch.replaced), Ordering::SeqCst);
+            }
+        });
+        let found = Found {
+            cluster: identity.cluster,
+            lineage: identity.lineage,
+            name: String::from("Test"),
+            feature_level: 1,
+            request_key: [9; 32],
+            admin: user(ADMIN, "admin", vec![PermissionSet::Admin], Some(CODE)),
+        };
+        let node = Node::start(Config {
+            identity,
+            boot_seq: self.boots,
+            peers: self.peers.to_vec(),
+            listener,
+            tls,
+            founding: Some(Founding { found, nodes: self.peers.clone() }),
+            log,
+            state,
+            hub,
+            typing: typing_out,
+            time: Arc::new(SystemClock::default()),
+            on_fatal: Arc::new(move |why| eprintln!("FATAL {slot}: {why}")),
+            registry: Registry::new(),
+            version: String::from("1.2.3"),
+            client_address: format!("{slot}.example:443"),
+            snapshots: self.limits,
+        })
+        .await
+        .expect("the node starts");
+        self.nodes[place(slot)] = Some(Running { node, typing, replaced });
+    }
+
+    pub async fn kill(&mut self, slot: Slot) {
+        self.nodes[place(slot)].take().expect("it runs").node.kill().await;
+    }
+
+    pub fn running(&self, slot: Slot) -> &Running {
+        self.nodes[place(slot)].as_ref().expect("it runs")
+    }
+
+    pub fn node(&self, slot: Slot) -> &RocksNode {
+        &self.running(slot).node
+    }
+
+    pub fn all(&self, check: impl Fn(&RocksNode) -> bool) -> bool {
+        self.nodes.iter().flatten().all(|running| check(&running.node))
+    }
+
+    /// The slot that leads, once all that run agree.
+    pub async fn leader(&self) -> Slot {
+        let leader = || {
+            let mut leaders = self.nodes.iter().flatten().map(|running| running.node.status().leader);
+            let first = leaders.next()??;
+            let slot = first.slot()?;
+            let runs = self.nodes[place(slot)].is_some();
+            (runs && leaders.all(|other| other == Some(first))).then_some(slot)
+        };
+        until("a leader is agreed on", || leader().is_some()).await;
+        leader().expect("just seen")
+    }
+
+    pub async fn follower(&self) -> Slot {
+        let leader = self.leader().await;
+        *Slot::ALL.iter().find(|slot| **slot != leader && self.nodes[place(**slot)].is_some()).expect("one runs")
+    }
+
+    pub async fn propose(
+        &self,
+        via: Slot,
+        author: Author,
+        command: Command,
+        patience: Duration,
+    ) -> Result<Answer, ProposeError> {
+        let envelope = Envelope { origin: id(via), author, command };
+        self.node(via).propose(envelope, Instant::now() + patience).await
+    }
+
+    /// Creates a user through a node and returns their id.
+    pub async fn create_user(&self, via: Slot) -> UserId {
+        self.try_create_user(via, PATIENCE).await.expect("an answer")
+    }
+
+    pub async fn try_create_user(&self, via: Slot, patience: Duration) -> Result<UserId, ProposeError> {
+        let number = self.number.fetch_add(1, Ordering::SeqCst);
+        let mut bytes = [0xee; 16];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        let new = user(UserId(bytes), &format!("user{number}"), Vec::new(), None);
+        let request = Request { session: SESSION, number, settled: 1.max(number.saturating_sub(100)), content: bytes };
+        let command = Command::CreateUsers(vec![new]);
+        let answer = self.propose(via, Author::Session(request), command, patience).await?;
+        assert_eq!(answer.result, Ok(Reply::Users(vec![UserId(bytes)])));
+        Ok(UserId(bytes))
+    }
+
+    pub fn has_user(&self, slot: Slot, user: UserId) -> bool {
+        has_user(self.node(slot), user)
+    }
+}
+
+pub fn has_user(node: &RocksNode, user: UserId) -> bool {
+    state::Rows::user(&node.view(), user).expect("readable").is_some()
+}
+
+pub fn is_founded(node: &RocksNode) -> bool {
+    state::Rows::cluster(&node.view()).expect("readable").is_some()
+}
+
+pub fn leads(node: &RocksNode) -> bool {
+    let status = node.status();
+    status.nodes.iter().any(|one| one.node == node.node() && one.role == Role::Leader)
+}
+
+fn user(id: UserId, login: &str, permissions: Vec<PermissionSet>, enrolment: Option<[u8; 32]>) -> NewUser {
+    NewUser {
+        id,
+        kind: UserKind::Person,
+        realm: Realm::Staff,
+        login: login.to_owned(),
+        display_name: format!("Someone {login}"),
+        unit: String::new(),
+        words: vec![login.to_owned()],
+        external_ids: Vec::new(),
+        may_message: true,
+        permissions,
+        enrolment,
+    }
+}
+
+async fn listen(port: u16) -> TcpListener {
+    let began = Instant::now();
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)).await {
+            Ok(listener) => return listener,
+            Err(error) => assert!(began.elapsed() < PATIENCE, "listen on {port}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The node that ran there may still be letting go of its files.
+async fn retry<T, E: std::fmt::Display>(what: &str, mut action: impl FnMut() -> Result<T, E>) -> T {
+    let began = Instant::now();
+    loop {
+        match action() {
+            Ok(done) => return done,
+            Err(error) => assert!(began.elapsed() < PATIENCE, "{what}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits for a condition.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
