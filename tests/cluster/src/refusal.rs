@@ -16,6 +16,7 @@ pub fn retryable(status: &Status) -> bool {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => true,
         // A connection that broke under the call; the node itself always gives a reason.
         Code::Unknown | Code::Internal => reason(status).is_empty() || reason(status) == "NODE_FAULT",
+        Code::FailedPrecondition => reason(status) == "NOT_FOUNDED", // Until the first entry is committed.
         Code::ResourceExhausted => {
             matches!(reason(status).as_str(), "OVERLOADED" | "RATE_LIMITED" | "TOO_MANY_STREAMS")
         }

@@ -113,7 +113,10 @@ async fn enrol<H: Handle>(
 
 /// The active user of a login, and what proves them.
 fn known<V: View<Fault = store::Fault>>(view: &V, login: &str) -> Result<Option<(UserId, Credential)>, Error> {
-    let Some(id) = view.login(login)? else { return Ok(None) };
+    let Some(id) = view.login(login)? else {
+        // Before its first entry a cluster knows nobody, which is no word on what was typed.
+        return if view.cluster()?.is_none() { Err(Error::NotFounded) } else { Ok(None) };
+    };
     let active = view.user(id)?.is_some_and(|user| user.state == UserState::Active);
     let credential = view.credential(id)?.filter(|_| active);
     Ok(credential.map(|credential| (id, credential)))
