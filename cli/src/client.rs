@@ -345,3 +345,6 @@ fn plain(why: &str) -> String {
         why.to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests;

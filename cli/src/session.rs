@@ -26,6 +26,8 @@ pub struct Session {
     pub store: Store,
     /// Who, as it was at sign-in.
     pub state: State,
+    /// Whether words may go to stderr: not while a full-screen client has the terminal.
+    pub quiet: bool,
 }
 
 /// Calls a method of a generated client: `rpc!(DirectoryServiceClient.get_user)`.
@@ -50,7 +52,7 @@ impl Session {
         let client = Client::new(&profile.nodes, profile.ca.as_deref(), Duration::from_secs(global.deadline))?;
         client.authorize(&state.token)?;
         client.prefer(&state.node);
-        Ok(Self { client, store, state })
+        Ok(Self { client, store, state, quiet: false })
     }
 
     /// Asks something. When no node can answer freshly, what the nodes have is taken, and said to be stale.
@@ -104,7 +106,7 @@ impl Session {
             self.digest(std::any::type_name::<Q>(), &content.encode_to_vec())
         };
         let ticket = self.store.take(&digest)?;
-        if ticket.repeated {
+        if ticket.repeated && !self.quiet {
             crate::output::say(
                 "The same was asked before and not confirmed: it goes under its old number, and happens once.",
             );

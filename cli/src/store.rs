@@ -138,6 +138,10 @@ impl Store {
 
     /// Remembers a cursor if it is higher than the one known.
     pub fn saw(&self, cursor: &[u8]) -> Result<()> {
+        let known = crate::text::unhex(&self.read()?.cursor).unwrap_or_default();
+        if !is_higher(cursor, &known) {
+            return Ok(()); // Nothing to write, so nothing to sync.
+        }
         self.update(|state| {
             keep_higher(state, cursor);
             Ok(())

@@ -3,9 +3,9 @@
 mod account;
 mod cluster;
 mod conversation;
-mod message;
+pub mod message;
 mod pki;
-mod presence;
+pub mod presence;
 mod receipts;
 mod sessions;
 mod tail;
