@@ -96,11 +96,8 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
     let (stopping, stopped) = watch::channel(false);
     let until_stopped = |mut stopped: watch::Receiver<bool>| async move { drop(stopped.wait_for(|stop| *stop).await) };
     let (health, health_service) = tonic_health::server::health_reporter();
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
-    let routes = services.routes().add_service(reflection);
+    // Many clients still ask in the older version of the reflection protocol.
+    let routes = services.routes().add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     let client_tls = identity.server_config(&[b"h2", b"http/1.1"], None)?;
     let mut client_port = tokio::spawn(client_port::serve(
         ports.client,
@@ -318,4 +315,15 @@ async fn told_to_stop() -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// What the client port says of itself: its own services, not those between nodes.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    let builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name("grpc.health.v1.Health");
+    ["Session", "Directory", "Conversation", "Message", "Presence", "Sync", "Cluster"]
+        .into_iter()
+        .fold(builder, |builder, name| builder.with_service_name(format!("tricord.v1.{name}Service")))
 }
