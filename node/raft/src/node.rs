@@ -340,7 +340,7 @@ async fn serve<E: Engine>(shared: Arc<Shared<E>>, listener: TcpListener, tls: Pe
         .add_service(service)
         .serve_with_incoming(ReceiverStream::new(connections));
     tokio::select! {
-        () = accept::accept(listener, tls, accepted) => {}
+        () = accept::accept(listener, tls, shared.stop.clone(), accepted) => {}
         served = server => if let Err(error) = served {
             (shared.on_fatal)(&format!("serve the peer port: {error}"));
         },

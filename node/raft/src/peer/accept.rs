@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 use types::limits::{PEER_CONNECT_MS_MAX, PEER_HANDSHAKES_MAX};
 
@@ -20,7 +21,12 @@ use super::tls::{self, Certified, PeerTls};
 ///
 /// A handshake that takes too long, or comes while too many are under way, is dropped: a stranger must not keep the
 /// peers out.
-pub(crate) async fn accept(listener: TcpListener, tls: PeerTls, accepted: mpsc::Sender<io::Result<PeerStream>>) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    tls: PeerTls,
+    stop: CancellationToken,
+    accepted: mpsc::Sender<io::Result<PeerStream>>,
+) {
     let acceptor = TlsAcceptor::from(tls.server);
     let handshakes = Arc::new(Semaphore::new(PEER_HANDSHAKES_MAX));
     loop {
@@ -42,10 +48,11 @@ pub(crate) async fn accept(listener: TcpListener, tls: PeerTls, accepted: mpsc::
         };
         let acceptor = acceptor.clone();
         let accepted = accepted.clone();
+        let stop = stop.clone();
         tokio::spawn(async move {
             let _permit = permit;
             let limit = Duration::from_millis(4 * PEER_CONNECT_MS_MAX);
-            match tokio::time::timeout(limit, handshake(acceptor, tcp)).await {
+            match tokio::time::timeout(limit, handshake(acceptor, tcp, stop)).await {
                 Ok(Ok(stream)) => drop(accepted.send(Ok(stream)).await),
                 Ok(Err(error)) => tracing::warn!(%error, "a peer's handshake failed"),
                 Err(_) => tracing::warn!("a peer's handshake took too long"),
@@ -54,19 +61,21 @@ pub(crate) async fn accept(listener: TcpListener, tls: PeerTls, accepted: mpsc::
     }
 }
 
-async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream) -> io::Result<PeerStream> {
+async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream, stop: CancellationToken) -> io::Result<PeerStream> {
     tcp.set_nodelay(true)?;
     let inner = acceptor.accept(tcp).await?;
     let certificates = inner.get_ref().1.peer_certificates().unwrap_or_default();
     let certified = certificates.first().and_then(tls::certified);
     let certified = certified.ok_or_else(|| io::Error::other("its certificate names no cluster and slot"))?;
-    Ok(PeerStream { inner, certified })
+    Ok(PeerStream { inner, certified, stopped: Box::pin(stop.cancelled_owned()) })
 }
 
-/// An accepted connection, and who it is by its certificate.
+/// An accepted connection, and who it is by its certificate. It breaks off when the node stops: its own task would
+/// go on answering for a node that is gone.
 pub(crate) struct PeerStream {
     inner: TlsStream<TcpStream>,
     certified: Certified,
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Connected for PeerStream {
@@ -79,6 +88,9 @@ impl Connected for PeerStream {
 
 impl AsyncRead for PeerStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::Error::from(io::ErrorKind::ConnectionAborted)));
+        }
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }

@@ -156,7 +156,7 @@ impl Cluster {
             None => listen(port.parse().expect("a port")).await,
         };
         let log = retry("open the log", || LogStore::open_dir(&self.disk, &dir.join("log"))).await;
-        let state = StateStore::open(self.disk.clone(), &dir.join("state")).expect("the state opens");
+        let state = retry("open the state", || StateStore::open(self.disk.clone(), &dir.join("state"))).await;
         let (hub, mut applied) = mpsc::channel::<Applied>(64);
         let (typing_out, typing) = mpsc::channel(16);
         let replaced = Arc::new(AtomicU64::new(0));
