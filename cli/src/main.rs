@@ -1,4 +1,5 @@
 //! `tricord`: the operator's and the user's client. Nouns and verbs; data to stdout, words to stderr.
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail that way"))]
 
 mod address;
 mod args;

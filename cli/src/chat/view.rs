@@ -213,7 +213,7 @@ fn message_lines(model: &Model, talk: &Talk, columns: usize) -> Vec<Line<'static
     let mut fates = own_fates(model, talk);
     for (seq, message) in &talk.messages {
         while let Some((from, to)) = hidden.next_if(|(from, _)| *from < seq) {
-            rows.center(&format!("seq {from}-{to}: not visible to you"));
+            rows.center(&hidden_words(*from, *to));
         }
         rows.day(&day(message.create_time.as_ref()));
         if talk.new_from == Some(*seq) {
@@ -224,13 +224,17 @@ fn message_lines(model: &Model, talk: &Talk, columns: usize) -> Vec<Line<'static
             rows.under(&words);
         }
     }
-    hidden.for_each(|(from, to)| rows.center(&format!("seq {from}-{to}: not visible to you")));
+    hidden.for_each(|(from, to)| rows.center(&hidden_words(*from, *to)));
     for outgoing in &talk.outbox {
         rows.head("  …   You", outgoing.priority, 0);
         rows.text(&crate::text::lines(&outgoing.text));
         rows.under(&delivery::of_outgoing(outgoing));
     }
     rows.lines
+}
+
+fn hidden_words(from: u64, to: u64) -> String {
+    if from == to { format!("seq {from}: not visible to you") } else { format!("seq {from}-{to}: not visible to you") }
 }
 
 /// What to say under which own messages: where the words differ from the next one's.
