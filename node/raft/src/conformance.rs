@@ -34,7 +34,9 @@ macro_rules! builder {
                 let dir = tempfile::tempdir().expect("a directory");
                 let built = build::<$engine>(self.0.clone(), dir.path());
                 let error = |error: Box<dyn std::error::Error>| {
-                    StorageError::read(openraft::impls::BoxedErrorSource::from_error(&io::Error::other(error.to_string())))
+                    StorageError::read(openraft::impls::BoxedErrorSource::from_error(&io::Error::other(
+                        error.to_string(),
+                    )))
                 };
                 let (log, machine) = built.map_err(error)?;
                 Ok((dir, log, machine))

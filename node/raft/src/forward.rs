@@ -13,6 +13,7 @@ use types::limits::{FORWARDS_IN_FLIGHT_MAX, PEER_CONNECT_MS_MAX};
 use types::reply::Answer;
 use types::{Envelope, NodeId};
 
+use crate::claim::Claim;
 use crate::peer::connect::Client;
 use crate::peer::directory::{Directory, Lane};
 use crate::propose::Refusal;
@@ -26,6 +27,7 @@ pub(crate) struct Forwarder {
 struct Forward {
     envelope: Vec<u8>,
     deadline: Instant,
+    claim: Claim,
     answer: oneshot::Sender<Result<Answer, Refusal>>,
 }
 
@@ -40,13 +42,15 @@ impl Forwarder {
     pub(crate) async fn put(&self, leader: NodeId, envelope: &Envelope, deadline: Instant) -> Result<Answer, Refusal> {
         let line = self.line(leader).ok_or(Refusal::NotLeader)?;
         let (answer, answered) = oneshot::channel();
-        let forward = Forward { envelope: codec::encode_envelope(envelope), deadline, answer };
+        let claim = Claim::default();
+        let forward = Forward { envelope: codec::encode_envelope(envelope), deadline, claim: claim.clone(), answer };
         line.try_send(forward).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Refusal::NotLeader,
         })?;
         match tokio::time::timeout_at(deadline.into(), answered).await {
             Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) if claim.withdraw() => Err(Refusal::NotLeader),
             Ok(Err(_)) | Err(_) => Err(Refusal::OutcomeUnknown),
         }
     }
@@ -122,7 +126,7 @@ impl Line {
 
     fn send(&mut self, forward: Forward, place: mpsc::OwnedPermit<peer::ForwardRequest>) {
         let patience = forward.deadline.saturating_duration_since(Instant::now());
-        if patience.is_zero() || forward.answer.is_closed() {
+        if patience.is_zero() || forward.answer.is_closed() || !forward.claim.take() {
             return drop(forward.answer.send(Err(Refusal::NotLeader)));
         }
         let id = self.next_id;

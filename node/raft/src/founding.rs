@@ -42,7 +42,7 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, founding: Founding) {
                 Err(error) => tracing::warn!(%error, "found the cluster"),
             }
         }
-        sleep(Duration::from_millis(200)).await;
+        sleep(Duration::from_millis(300)).await;
     }
 }
 

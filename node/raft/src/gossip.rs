@@ -54,7 +54,9 @@ impl Reports {
 }
 
 fn cut(text: &mut String) {
-    text.truncate(text.floor_char_boundary(NODE_REPORT_TEXT_BYTES_MAX));
+    while text.len() > NODE_REPORT_TEXT_BYTES_MAX {
+        text.pop();
+    }
 }
 
 pub(crate) const fn role_number(role: Role) -> u32 {

@@ -1,5 +1,6 @@
 //! Consensus: openraft over `store`, the peers, the apply loop. openraft is this crate's secret.
 
+mod claim;
 mod clock;
 #[cfg(test)]
 mod conformance;

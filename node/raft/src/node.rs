@@ -439,7 +439,9 @@ impl<E: Engine> Shared<E> {
                 let age = self.clock.monotonic().saturating_sub(report.heard);
                 let reachable = age <= REACHABLE_WITHIN;
                 let mut status = status_of(slot, node, report.told, reachable, Some(report.at));
-                if !reachable {
+                if reachable {
+                    status.last_seen = None;
+                } else {
                     status.role = Role::Unknown;
                 }
                 status

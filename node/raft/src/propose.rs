@@ -2,7 +2,6 @@
 //! that batches grow with the load and no timer is needed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use openraft::errors::ClientWriteError;
@@ -10,11 +9,13 @@ use openraft::impls::ProgressResponder;
 use store::Engine;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use types::limits::{
-    ENTRIES_IN_FLIGHT_MAX, ENTRY_BYTES_MAX, ENVELOPES_PER_ENTRY_MAX, PROPOSAL_BYTES_WAITING_MAX, PROPOSALS_WAITING_MAX,
+    ENTRIES_IN_FLIGHT_MAX, ENTRY_BYTES_MAX, ENVELOPE_BYTES_MAX, ENVELOPES_PER_ENTRY_MAX, PROPOSAL_BYTES_WAITING_MAX,
+    PROPOSALS_WAITING_MAX,
 };
 use types::reply::Answer;
 use types::{Command, Entry, Envelope, NodeId};
 
+use crate::claim::{Claim, WithdrawOnDrop};
 use crate::clock::ClusterClock;
 use crate::kinds::{Commands, TypeConfig};
 use crate::leases::Leases;
@@ -57,14 +58,10 @@ pub(crate) struct Proposals {
 struct Proposal {
     envelope: Envelope,
     bytes: usize,
-    state: Arc<AtomicU8>,
+    claim: Claim,
     answer: oneshot::Sender<Result<Answer, Refusal>>,
     _waiting: OwnedSemaphorePermit,
 }
-
-const WAITS: u8 = 0;
-const TAKEN: u8 = 1;
-const WITHDRAWN: u8 = 2;
 
 pub(crate) fn channel(metrics: Metrics) -> (Proposer, Proposals) {
     let (sender, queue) = mpsc::channel(PROPOSALS_WAITING_MAX);
@@ -78,22 +75,26 @@ impl Proposer {
     /// Errors: at the deadline [`Refusal::OutcomeUnknown`] once it was put into an entry; while it still waited it is
     /// withdrawn, and the error is [`Refusal::NotLeader`].
     pub(crate) async fn put(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, Refusal> {
-        let bytes = codec::envelope_len(&envelope) + ENVELOPE_OVERHEAD;
+        let bytes = codec::envelope_len(&envelope);
+        if bytes > ENVELOPE_BYTES_MAX {
+            return Err(Refusal::Refused);
+        }
+        let bytes = bytes + ENVELOPE_OVERHEAD;
         let weight = u32::try_from(bytes).map_err(|_| Refusal::Refused)?;
         let waiting = self.bytes.clone().try_acquire_many_owned(weight).map_err(|_| Refusal::Overloaded)?;
         let (answer, answered) = oneshot::channel();
-        let state = Arc::new(AtomicU8::new(WAITS));
-        let proposal = Proposal { envelope, bytes, state: state.clone(), answer, _waiting: waiting };
+        let claim = Claim::default();
+        let proposal = Proposal { envelope, bytes, claim: claim.clone(), answer, _waiting: waiting };
         self.queue.try_send(proposal).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Refusal::NotLeader,
         })?;
         self.metrics.proposals_waiting.set(self.waiting());
-        let _withdraw = Withdraw(&state);
+        let _withdraw = WithdrawOnDrop(claim.clone());
         match tokio::time::timeout_at(deadline.into(), answered).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Refusal::OutcomeUnknown),
-            Err(_) if withdraw(&state) => Err(Refusal::NotLeader),
+            Err(_) if claim.withdraw() => Err(Refusal::NotLeader),
             Err(_) => Err(Refusal::OutcomeUnknown),
         }
     }
@@ -101,20 +102,6 @@ impl Proposer {
     fn waiting(&self) -> i64 {
         i64::try_from(self.queue.max_capacity() - self.queue.capacity()).unwrap_or(i64::MAX)
     }
-}
-
-/// A caller that goes away takes what still waits with it.
-struct Withdraw<'a>(&'a AtomicU8);
-
-impl Drop for Withdraw<'_> {
-    fn drop(&mut self) {
-        withdraw(self.0);
-    }
-}
-
-/// Whether it had not been taken, and will not be.
-fn withdraw(state: &AtomicU8) -> bool {
-    state.compare_exchange(WAITS, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
 }
 
 /// What the batcher works with.
@@ -157,8 +144,10 @@ impl<E: Engine> Batcher<E> {
             metrics.proposal_seconds.observe(began.elapsed().as_secs_f64());
             match result {
                 Ok(Ok(response)) => {
-                    renewals.into_iter().for_each(|node| leases.renewed(node));
-                    answer_each(waiting, response.data.0);
+                    let answers = response.data.0;
+                    let accepted = |at: usize| answers.get(at).is_some_and(|answer| answer.result.is_ok());
+                    renewals.into_iter().filter(|(at, _)| accepted(*at)).for_each(|(_, node)| leases.renewed(node));
+                    answer_each(waiting, answers);
                 }
                 Ok(Err(ClientWriteError::ForwardToLeader(_))) => answer_all(waiting, Refusal::NotLeader),
                 Ok(Err(_)) | Err(_) => answer_all(waiting, Refusal::OutcomeUnknown),
@@ -185,7 +174,7 @@ impl Proposals {
                 self.held = Some(proposal);
                 break;
             }
-            if proposal.state.compare_exchange(WAITS, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            if proposal.claim.take() {
                 bytes += proposal.bytes;
                 batch.push(proposal);
             }
@@ -204,9 +193,11 @@ fn split(batch: Vec<Proposal>) -> (Waiting, Vec<Envelope>) {
     batch.into_iter().map(|proposal| (proposal.answer, proposal.envelope)).unzip()
 }
 
-fn renewals(envelopes: &[Envelope]) -> Vec<NodeId> {
-    let renews = |envelope: &&Envelope| matches!(envelope.command, Command::RenewLease(_));
-    envelopes.iter().filter(renews).map(|envelope| envelope.origin).collect()
+/// Who renews a lease, and at which place in the entry.
+fn renewals(envelopes: &[Envelope]) -> Vec<(usize, NodeId)> {
+    let renews = |envelope: &Envelope| matches!(envelope.command, Command::RenewLease(_));
+    let all = envelopes.iter().enumerate().filter(|(_, envelope)| renews(envelope));
+    all.map(|(at, envelope)| (at, envelope.origin)).collect()
 }
 
 fn answer_all(waiting: Waiting, refusal: Refusal) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prost::Message;
@@ -44,6 +45,7 @@ pub(crate) struct Directory {
     tls: PeerTls,
     members: Mutex<Members>,
     clients: Mutex<HashMap<(NodeId, Lane), (NodeInfo, Client)>>,
+    warned: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -61,6 +63,7 @@ impl Directory {
             tls,
             members: Mutex::new(Members { nodes, logged: false }),
             clients: Mutex::new(HashMap::new()),
+            warned: Mutex::default(),
         }
     }
 
@@ -129,9 +132,21 @@ impl Directory {
         let caller = header.and_then(|bytes| peer::Caller::decode(bytes).ok());
         let caller = caller.ok_or_else(|| Status::invalid_argument("the call does not say who makes it"))?;
         self.check(certified, &caller).map_err(|reason| {
-            tracing::warn!(node = %NodeId(caller.node), slot = %certified.slot, reason, "a peer's call was refused");
+            if self.is_time_to_warn() {
+                tracing::warn!(node = %NodeId(caller.node), slot = %certified.slot, reason, "a peer's calls are refused");
+            }
             refuse(reason)
         })
+    }
+
+    /// A refused peer goes on calling ten times a second: one line in ten seconds says it.
+    fn is_time_to_warn(&self) -> bool {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = warned.is_none_or(|last| last.elapsed() > Duration::from_secs(10));
+        if due {
+            *warned = Some(Instant::now());
+        }
+        due
     }
 
     fn check(&self, certified: Certified, caller: &peer::Caller) -> Result<NodeInfo, &'static str> {
@@ -188,7 +203,7 @@ mod tests {
     fn directory() -> (Directory, peer::Caller) {
         let own = node(Slot::A, 1);
         let identity = Identity { cluster: CLUSTER, lineage: Lineage([8; 16]), node: own.node, disk: own.disk };
-        let tls = crate::peer::tls::tests_support::tls(CLUSTER, Slot::A);
+        let tls = crate::peer::tls::tests_support::Authority::new().tls(CLUSTER, Slot::A);
         let peers = [own.clone(), node(Slot::B, 2), node(Slot::C, 1)];
         let directory = Directory::new(identity, tls, &peers);
         let caller = peer::Caller {

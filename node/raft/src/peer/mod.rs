@@ -6,5 +6,7 @@ pub(crate) mod connect;
 pub(crate) mod directory;
 pub(crate) mod network;
 pub(crate) mod service;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tls;
 pub(crate) mod transfer;

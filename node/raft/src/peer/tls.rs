@@ -143,20 +143,27 @@ mod tests {
 pub(crate) mod tests_support {
     use super::*;
 
-    pub(crate) fn tls(cluster: ClusterId, slot: Slot) -> PeerTls {
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let mut ca = rcgen::CertificateParams::default();
-        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let ca_certificate = ca.self_signed(&key).expect("an authority");
-        let issuer = rcgen::Issuer::new(ca, key);
-        let node_key = rcgen::KeyPair::generate().expect("a key");
-        let node = rcgen::CertificateParams::new([Certified { cluster, slot }.name()]).expect("a name");
-        let certificate = node.signed_by(&node_key, &issuer).expect("a certificate");
-        PeerTls::load(
-            ca_certificate.pem().as_bytes(),
-            certificate.pem().as_bytes(),
-            node_key.serialize_pem().as_bytes(),
-        )
-        .expect("fits")
+    /// A cluster's authority.
+    pub(crate) struct Authority {
+        issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+        pem: String,
+    }
+
+    impl Authority {
+        pub(crate) fn new() -> Self {
+            let key = rcgen::KeyPair::generate().expect("a key");
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let pem = params.self_signed(&key).expect("an authority").pem();
+            Self { issuer: rcgen::Issuer::new(params, key), pem }
+        }
+
+        pub(crate) fn tls(&self, cluster: ClusterId, slot: Slot) -> PeerTls {
+            let key = rcgen::KeyPair::generate().expect("a key");
+            let params = rcgen::CertificateParams::new([Certified { cluster, slot }.name()]).expect("a name");
+            let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").pem();
+            let key = key.serialize_pem();
+            PeerTls::load(self.pem.as_bytes(), certificate.as_bytes(), key.as_bytes()).expect("it fits")
+        }
     }
 }

@@ -20,6 +20,7 @@ use super::append::unreachable;
 use super::connect::Client;
 use crate::kinds::{RaftVote, SnapshotMeta, TypeConfig};
 use crate::machine::{RaftSnapshot, SnapshotData};
+use crate::stored::from_id;
 use crate::wire;
 
 /// Sends a snapshot until the peer has installed it and returns the peer's newest vote.
@@ -95,6 +96,9 @@ impl Arrivals {
     ) -> Result<peer::OfferSnapshotResponse, Status> {
         let (meta, manifest) = wire::snapshot_head_of(request.head)?;
         let manifest = Manifest::decode(&manifest).map_err(|_| wire::Malformed("a snapshot's manifest"))?;
+        if manifest.applied.map(from_id) != meta.last_log_id {
+            return Err(wire::Malformed("a snapshot's head").into());
+        }
         let mut offered = self.offered.lock().await;
         *offered = None; // An offer that was not followed up gives way.
         let writing = self.writing.clone().try_lock_owned().map_err(|_| Status::aborted("another snapshot arrives"))?;

@@ -120,7 +120,7 @@ impl Cluster {
             self.start(slot).await;
         }
         self.leader().await;
-        until("the first command is applied everywhere", || self.all(|node| is_founded(node))).await;
+        until("the first command is applied everywhere", || self.all(is_founded)).await;
         let enrol = Enrol {
             code: CODE,
             password: String::from("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"),

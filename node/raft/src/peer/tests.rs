@@ -1,0 +1,128 @@
+//! A node's peer port, called by those it should and should not answer.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use proto::peer::{GossipRequest, HelloRequest};
+use store::engine::{Kind, MemDisk, MemEngine};
+use store::{Disk, LogStore, StateStore};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tonic::Code;
+use types::{ClusterId, Incarnation, Lineage, NodeId, Slot};
+
+use super::directory::{Directory, Identity, Lane};
+use super::tls::PeerTls;
+use super::tls::tests_support::Authority;
+use crate::clock::SystemClock;
+use crate::kinds::NodeInfo;
+use crate::node::{Config, Node, StartError};
+
+const CLUSTER: ClusterId = ClusterId([7; 16]);
+const LINEAGE: Lineage = Lineage([8; 16]);
+
+fn info(slot: Slot, address: &str) -> NodeInfo {
+    let node = NodeId::new(slot, Incarnation(1));
+    NodeInfo { node, peer_address: address.to_owned(), client_address: String::new(), disk: [slot.number(); 16] }
+}
+
+fn identity(slot: Slot) -> Identity {
+    let info = info(slot, "");
+    Identity { cluster: CLUSTER, lineage: LINEAGE, node: info.node, disk: info.disk }
+}
+
+/// Slot a, not founded, that knows b and c by their disks; and where it listens.
+async fn node(tls: PeerTls) -> (TempDir, Result<Node<MemEngine>, StartError>, String) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let disk = Arc::new(MemDisk::default());
+    let log = LogStore::open(disk.open(&dir.path().join("log"), Kind::Log).expect("opens")).expect("is empty");
+    let config = Config {
+        identity: identity(Slot::A),
+        boot_seq: 1,
+        peers: Slot::ALL.map(|slot| info(slot, &address)).to_vec(),
+        listener,
+        tls,
+        founding: None,
+        log,
+        state: StateStore::open(disk, &dir.path().join("state")).expect("opens"),
+        hub: mpsc::channel(1).0,
+        typing: mpsc::channel(1).0,
+        time: Arc::new(SystemClock::default()),
+        on_fatal: Arc::new(|why| panic!("{why}")),
+        registry: Registry::new(),
+        version: String::new(),
+        client_address: String::new(),
+        snapshots: crate::SnapshotLimits::default(),
+    };
+    (dir, Node::start(config).await, address)
+}
+
+/// What slot a says to a caller of this identity with these certificates, who takes it for `target`.
+async fn hello(from: Identity, tls: PeerTls, target: &NodeInfo) -> Result<(), (Code, String)> {
+    let directory = Directory::new(from, tls, &[]);
+    let mut client = directory.client(target, Lane::Control).expect("it has a slot");
+    let answer = client.hello(HelloRequest {}).await;
+    answer.map(drop).map_err(|status| (status.code(), status.message().to_owned()))
+}
+
+#[tokio::test]
+async fn only_who_fits_certificate_cluster_lineage_disk_and_target_is_answered() {
+    let authority = Authority::new();
+    let (_dir, node, address) = node(authority.tls(CLUSTER, Slot::A)).await;
+    let _node = node.expect("it starts");
+    let a = info(Slot::A, &address);
+    let b = identity(Slot::B);
+    let b_tls = || authority.tls(CLUSTER, Slot::B);
+    let refused = |reason: &str| Err((Code::FailedPrecondition, reason.to_owned()));
+
+    assert_eq!(hello(b, b_tls(), &a).await, Ok(()));
+    let wiped = Identity { disk: [9; 16], ..b };
+    assert_eq!(hello(wiped, b_tls(), &a).await, refused("DISK_MISMATCH"));
+    let refounded = Identity { lineage: Lineage([9; 16]), ..b };
+    assert_eq!(hello(refounded, b_tls(), &a).await, refused("LINEAGE_MISMATCH"));
+    assert_eq!(hello(b, authority.tls(CLUSTER, Slot::C), &a).await, refused("CERTIFICATE_MISMATCH"));
+    let before = NodeInfo { disk: [9; 16], ..a.clone() };
+    assert_eq!(hello(b, b_tls(), &before).await, refused("DISK_MISMATCH"));
+    let replaced = NodeInfo { node: NodeId::new(Slot::A, Incarnation(2)), ..a.clone() };
+    assert_eq!(hello(b, b_tls(), &replaced).await, refused("TARGET_MISMATCH"));
+    // One that would have the server be another slot, or has another authority, does not even connect.
+    let elsewhere = NodeInfo { node: NodeId::new(Slot::C, Incarnation(1)), ..a.clone() };
+    assert_eq!(hello(b, b_tls(), &elsewhere).await.map_err(|(code, _)| code), Err(Code::Unavailable));
+    let stranger = Authority::new().tls(CLUSTER, Slot::B);
+    assert_eq!(hello(b, stranger, &a).await.map_err(|(code, _)| code), Err(Code::Unavailable));
+    // Another cluster under the same authority has a certificate that says so.
+    let other = Identity { cluster: ClusterId([9; 16]), ..b };
+    let other_tls = authority.tls(other.cluster, Slot::B);
+    assert_eq!(hello(other, other_tls, &a).await.map_err(|(code, _)| code), Err(Code::Unavailable));
+}
+
+#[tokio::test]
+async fn a_node_that_was_dropped_does_not_answer_any_more() {
+    let authority = Authority::new();
+    let (_dir, node, address) = node(authority.tls(CLUSTER, Slot::A)).await;
+    let node = node.expect("it starts");
+    let a = info(Slot::A, &address);
+    let directory = Directory::new(identity(Slot::B), authority.tls(CLUSTER, Slot::B), &[]);
+    let mut client = directory.client(&a, Lane::Control).expect("it has a slot");
+    assert!(client.gossip(GossipRequest { report: None }).await.is_ok());
+    drop(node); // The last one: the port closes, and connections with it.
+    let mut refused = false;
+    for _ in 0..200 {
+        refused = client.gossip(GossipRequest { report: None }).await.is_err();
+        if refused {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(refused, "a node that was dropped still answers");
+}
+
+#[tokio::test]
+async fn a_node_does_not_start_under_the_certificate_of_another() {
+    let tls = Authority::new().tls(CLUSTER, Slot::B);
+    let (_dir, node, _) = node(tls).await;
+    assert!(matches!(node.err(), Some(StartError::Certificate { .. })));
+}
