@@ -272,6 +272,12 @@ impl<E: Engine> Node<E> {
         self.shared.raft.metrics().borrow_watched().purged.map(|id| id.index())
     }
 
+    /// The term this node last voted in.
+    #[cfg(test)]
+    pub(crate) async fn voted_in_term(&self) -> u64 {
+        self.shared.raft.with_raft_state(|state| state.vote_ref().leader_id.term).await.expect("it runs")
+    }
+
     async fn stop(&self) {
         self.shared.stop.cancel();
         drop(self.shared.raft.shutdown().await);
