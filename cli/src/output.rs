@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use proto::v1::ReadInfo;
 use serde::Serialize;
 
@@ -72,6 +72,10 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
+        // An id is there to be copied: it stays in one piece.
+        if matches!(header.get(column.index), Some(&"id" | &"session")) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
@@ -102,6 +106,7 @@ mod tests {
             &["login", "name", "unit", "kind", "id"],
             vec![vec!["a.very-long.login_name-of.sixty.four.characters".into(), long, wide, "person".into(), id]],
         );
+        assert!(table.contains("0123456789abcdef0123456789abcdef"), "{table}");
         for line in table.lines() {
             assert!(crate::text::width(line) <= usize::from(COLUMNS), "{} columns: {line}", crate::text::width(line));
         }

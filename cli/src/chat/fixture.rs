@@ -3,7 +3,8 @@
 use proto::v1;
 use proto::v1::sync_response::Item;
 
-use super::model::{Model, News};
+use super::model::Model;
+use super::news::News;
 
 /// 2026-03-04 02:00 UTC.
 pub const BASE: i64 = 1_772_589_600;

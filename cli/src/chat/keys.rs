@@ -5,7 +5,8 @@ use proto::v1;
 use types::limits::{MESSAGE_TEXT_BYTES_MAX, TITLE_BYTES_MAX};
 
 use super::input::Input;
-use super::model::{Effect, Model, Overlay};
+use super::model::Model;
+use super::news::{Effect, Overlay};
 use super::search::Search;
 use crate::text::thousands;
 

@@ -13,7 +13,7 @@ use proto::v1::sync_service_client::SyncServiceClient;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tonic::Status;
 
-use super::model::{Effect, News};
+use super::news::{Effect, News};
 use super::send;
 use crate::address;
 use crate::client::Call;

@@ -8,6 +8,7 @@ mod input;
 mod keys;
 mod link;
 mod model;
+mod news;
 mod search;
 mod send;
 mod talk;
@@ -29,7 +30,8 @@ use tokio::sync::mpsc;
 use crate::address;
 use crate::error::{Error, Result};
 use crate::session::Session;
-use model::{Effect, Model};
+use model::Model;
+use news::Effect;
 
 /// How often time passes for the model.
 const TICK: Duration = Duration::from_millis(250);

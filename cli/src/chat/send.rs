@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto::v1;
 use tokio::sync::mpsc;
 
-use super::model::News;
+use super::news::News;
 use super::talk::Fate;
 use crate::commands::message::send_message;
 use crate::error::Error;

@@ -2,6 +2,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::super::delivery;
 use super::super::fixture::{at, item, live, message, now, page, posted, receipt, user};
+use proto::v1::sync_response::Item;
+
+use super::super::news::News;
 use super::*;
 
 fn press(model: &mut Model, code: KeyCode) {

@@ -4,8 +4,9 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::super::fixture::{at, item, live, message, now, page, posted, receipt, user};
-use super::super::model::News;
+use super::super::news::News;
 use super::*;
+use crate::chat::search::Search;
 use crate::chat::talk::Fate;
 
 /// The screen as text, 80 columns by 24 rows.

@@ -1,0 +1,91 @@
+//! The cluster and its certificates.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+const INIT: &str = "\
+The three nodes are given with --node, once for each slot:
+  --node a=PEER_HOST:PORT,CLIENT_HOST:PORT[,OPS_HOST:PORT] --node b=… --node c=…
+PEER is where the other nodes reach it, CLIENT where people's clients do, OPS where health and metrics are (default: the
+client's host, port 7403). An IPv6 address stands in brackets.";
+
+/// `cluster …`
+#[derive(Subcommand, Debug)]
+pub enum ClusterCommand {
+    /// Make the founding bundle: certificates, keys and configuration of the three nodes, and the first administrator.
+    #[command(after_help = INIT)]
+    Init(ClusterInit),
+    /// Say in one plain line whether the cluster serves, then how each node is.
+    Status,
+}
+
+/// `cluster init`
+#[derive(Args, Debug)]
+pub struct ClusterInit {
+    /// What people call the cluster.
+    #[arg(long)]
+    pub name: String,
+    /// The login of the first administrator.
+    #[arg(long)]
+    pub admin: String,
+    /// The administrator's display name; default: the login.
+    #[arg(long)]
+    pub admin_name: Option<String>,
+    /// The directory to write; it must not exist or be empty.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Where the daemon keeps its data on its machine; `{slot}` stands for the slot.
+    #[arg(long, default_value = "/var/lib/tricord")]
+    pub data: String,
+    /// Further names or IP addresses of all nodes' client ports (a load balancer, localhost).
+    #[arg(long = "client-name", value_name = "NAME")]
+    pub client_names: Vec<String>,
+}
+
+/// `pki …`
+#[derive(Subcommand, Debug)]
+pub enum PkiCommand {
+    /// Make a certificate authority: ca.crt and ca.key.
+    Init {
+        /// What it is called.
+        #[arg(long)]
+        name: String,
+        /// The directory to write; existing files are never replaced.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Issue a certificate: a node's for peers, or one for its client port.
+    Issue {
+        /// The directory of `pki init` or `cluster init` with ca.crt and ca.key.
+        #[arg(long)]
+        ca: PathBuf,
+        /// For which port.
+        #[arg(long = "for", value_enum)]
+        purpose: Purpose,
+        /// The cluster's id (peer certificates).
+        #[arg(long, required_if_eq("purpose", "peer"))]
+        cluster: Option<String>,
+        /// a, b or c (peer certificates).
+        #[arg(long, required_if_eq("purpose", "peer"))]
+        slot: Option<String>,
+        /// Names and IP addresses people connect to (client certificates); may be repeated.
+        #[arg(long = "host", required_if_eq("purpose", "client"))]
+        hosts: Vec<String>,
+        /// How long it is good for.
+        #[arg(long, default_value_t = 760, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+        /// The directory to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+/// What a certificate is for.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Between nodes.
+    Peer,
+    /// The client and ops ports.
+    Client,
+}
