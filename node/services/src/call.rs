@@ -49,7 +49,10 @@ impl<H: Handle> Services<H> {
         let started = Instant::now();
         let deadline = started + time_allowed(request.metadata());
         let visitor = Visitor { address: request.remote_addr().map(|address| address.ip()), deadline };
-        let result = within(deadline, work(visitor, request.into_inner())).await;
+        let result = match self.serving() {
+            Ok(()) => within(deadline, work(visitor, request.into_inner())).await,
+            Err(error) => Err(error),
+        };
         self.finish(method, started, result)
     }
 
@@ -68,12 +71,18 @@ impl<H: Handle> Services<H> {
         let token = bearer(request.metadata());
         let body = request.into_inner();
         let run = async {
+            self.serving()?;
             let call = self.authenticate(token, deadline).await?;
             self.inner.rates.take(call.session, Instant::now())?;
             work(call, body).await
         };
         let result = within(deadline, run).await;
         self.finish(method, started, result)
+    }
+
+    /// Refuses calls once this node stops.
+    pub(crate) fn serving(&self) -> Result<(), Error> {
+        if self.inner.stopping.is_cancelled() { Err(Error::ShuttingDown) } else { Ok(()) }
     }
 
     fn finish<R>(
@@ -122,8 +131,9 @@ impl<H: Handle> Services<H> {
     }
 }
 
+/// What waits for consensus ends at the deadline by itself, with a reason; this is for the rest.
 async fn within<R>(deadline: Instant, work: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
-    tokio::time::timeout_at(deadline.into(), work).await.unwrap_or(Err(Error::Deadline))
+    tokio::time::timeout_at((deadline + Duration::from_millis(20)).into(), work).await.unwrap_or(Err(Error::Deadline))
 }
 
 /// The token of `authorization: Bearer <token>`.

@@ -108,6 +108,7 @@ pub(crate) async fn run<H: Handle>(
                     let (cut, (streams, sessions)) = hub.route(&batch);
                     metrics.slow_readers.inc_by(cut as u64);
                     metrics.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
+                    services.inner.handle.set_streams(u32::try_from(streams).unwrap_or(u32::MAX));
                     metrics.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
                 }
                 None => break,

@@ -49,6 +49,7 @@ use types::row::Cluster;
 pub use health::{Health, summary};
 pub use metrics::Metrics;
 pub use passwords::{CostError, PasswordCost};
+pub use words::of as directory_words;
 
 /// What the services need to know beside the handle.
 #[derive(Clone, Copy, Debug)]

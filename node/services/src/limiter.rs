@@ -114,10 +114,8 @@ where
     Q: Eq + Hash + ?Sized,
 {
     let count = table.get(key).map_or(0.0, |entry| faded(entry, now));
-    if count < max {
-        return Ok(());
-    }
-    Err(Error::SignInsLimited(FAILURE_FORGOTTEN.mul_f64(count - max + 1.0)))
+    let over = count + 1.0 - max; // They fade from the first moment on: `max` in a row are just below it.
+    if over <= 0.0 { Ok(()) } else { Err(Error::SignInsLimited(FAILURE_FORGOTTEN.mul_f64(over))) }
 }
 
 fn note<K: Eq + Hash>(table: &mut HashMap<K, (f64, Instant)>, key: K, now: Instant) {

@@ -49,7 +49,7 @@ fn checksum(list: &str, last: &[u8]) -> [u8; 4] {
 
 /// Lower-case hexadecimal digits to bytes.
 pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || text.len() > 1_024 {
+    if !text.len().is_multiple_of(2) || text.len() > 1_024 {
         return None;
     }
     let digit = |ascii: u8| match ascii {

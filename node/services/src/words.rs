@@ -6,7 +6,7 @@ const WORDS_MAX: usize = 16;
 const WORD_BYTES_MAX: usize = 64;
 
 /// The words of a login, display name and unit: lower case, sorted, without repeats.
-pub(crate) fn of(login: &str, display_name: &str, unit: &str) -> Vec<String> {
+pub fn of(login: &str, display_name: &str, unit: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in std::iter::once(login.to_owned()).chain(split(login)).chain(split(display_name)).chain(split(unit)) {
         if words.len() < WORDS_MAX && !words.contains(&word) {

@@ -134,7 +134,6 @@ const fn unspecified_part(kind: ConversationKind) -> StoredPart {
 }
 
 /// The conversation once it can be seen; an error within is not this node's fault.
-#[expect(clippy::type_complexity, reason = "a fault, not there yet, and what it is, are three things")]
 fn seen_by<V: View<Fault = store::Fault>>(
     view: &V,
     user: UserId,
@@ -328,11 +327,24 @@ async fn add_participants<H: Handle>(
     let content = AddParticipantsRequest { request_id: None, ..body };
     let which = names::conversation("name", &content.name)?;
     validation::count("participants", content.participants.len(), 1, PARTICIPANTS_PER_COMMAND_MAX)?;
-    let kind = services.inner.handle.view().conversation(which)?.map_or(ConversationKind::Group, |found| found.kind);
+    let kind = kind_of(services, &call, which).await?;
     let added = validation::participants(&content.participants, unspecified_part(kind))?;
     let command = Command::AddParticipants(which, added);
     let done = services.put(&call, "AddParticipants", id, &content, command).await?;
     Ok(AddParticipantsResponse { cursor: services.cursor(done.event)? })
+}
+
+/// What a conversation is for: it says what an unspecified part means. An unknown one is left for the state to refuse.
+async fn kind_of<H: Handle>(
+    services: &Services<H>,
+    call: &Call,
+    id: ConversationId,
+) -> Result<ConversationKind, Error> {
+    if let Some(found) = services.inner.handle.view().conversation(id)? {
+        return Ok(found.kind);
+    }
+    services.inner.handle.read_barrier(call.deadline).await?; // Made on another node a moment ago, perhaps.
+    Ok(services.inner.handle.view().conversation(id)?.map_or(ConversationKind::Group, |found| found.kind))
 }
 
 async fn remove_participant<H: Handle>(

@@ -325,6 +325,7 @@ async fn update_user<H: Handle>(
     let which = names::user("user.name", &user.name)?;
     let mut update = validation::user_update(which, user, &content.update_paths)?;
     if update.display_name.is_some() || update.unit.is_some() {
+        services.inner.handle.read_barrier(call.deadline).await?; // The words come of what stays, too.
         update.words = Some(words_after(services, &update)?);
     }
     let done = services.put(&call, "UpdateUser", id, &content, Command::UpdateUser(update)).await?;

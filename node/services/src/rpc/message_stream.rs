@@ -1,7 +1,7 @@
 //! Many messages over one call: pipelined, answered in the order of the requests.
 //!
 //! Order: each request is checked, sealed and put to the cluster in the order it was read, and the next is not begun
-//! before the one before it has been polled once. `Handle::propose` takes a command into its queue at its first poll, so
+//! before the one before it has been polled once (with a waker that does nothing: `FuturesOrdered` polls it again). `Handle::propose` takes a command into its queue at its first poll, so
 //! messages of one stream keep their order unless consensus itself must try one again across a change of leader.
 
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use types::Command;
 use types::limits::{CALL_MS_DEFAULT, SENDS_IN_FLIGHT_MAX};
 
 use crate::Services;
-use crate::call::{Call, bearer};
+use crate::call::Call;
 use crate::errors::Error;
 use crate::rpc::message;
 use crate::writes::numbered;
@@ -36,12 +36,14 @@ pub(crate) async fn open<H: Handle>(
     services: &Services<H>,
     request: Request<Streaming<StreamMessagesRequest>>,
 ) -> Result<Response<Answers>, Status> {
-    let token = bearer(request.metadata());
-    let deadline = Instant::now() + Duration::from_millis(CALL_MS_DEFAULT);
-    let call = services.authenticate(token, deadline).await.map_err(|error| services.status(&error))?;
-    let (answers, receiver) = mpsc::channel(ANSWERS_WAITING_MAX);
-    tokio::spawn(run(services.clone(), call, request.into_inner(), answers));
-    Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    services
+        .call("StreamMessages", request, |call, requests| {
+            let (answers, receiver) = mpsc::channel(ANSWERS_WAITING_MAX);
+            tokio::spawn(run(services.clone(), call, requests, answers));
+            let answers: Answers = Box::pin(ReceiverStream::new(receiver));
+            std::future::ready(Ok(answers))
+        })
+        .await
 }
 
 type Answer = Result<StreamMessagesResponse, Status>;
@@ -53,8 +55,10 @@ async fn run<H: Handle>(
     answers: mpsc::Sender<Answer>,
 ) {
     let mut in_flight: FuturesOrdered<BoxFuture<'static, Answer>> = FuturesOrdered::new();
+    let mut held: Option<Held> = None;
     let mut open = true;
-    while open || !in_flight.is_empty() {
+    while open || held.is_some() || !in_flight.is_empty() {
+        let rest = held.as_ref().map_or_else(Instant::now, |held| held.until);
         tokio::select! {
             // Answers go first; while the client does not read them, nothing is read from it.
             biased;
@@ -63,27 +67,63 @@ async fn run<H: Handle>(
                     return; // What was put to the cluster is carried out all the same.
                 }
             }
-            request = requests.next(), if open && in_flight.len() < SENDS_IN_FLIGHT_MAX => match request {
-                Some(Ok(request)) => {
-                    let mut answer = answer(services.clone(), call, request).boxed();
-                    match futures::poll!(&mut answer) {
-                        std::task::Poll::Ready(done) => in_flight.push_back(std::future::ready(done).boxed()),
-                        std::task::Poll::Pending => in_flight.push_back(answer),
+            () = tokio::time::sleep_until(rest.into()), if held.is_some() => {
+                if let Some(Held { request, .. }) = held.take() {
+                    held = admit(&services, call, request, &mut in_flight);
+                }
+            }
+            request = requests.next(), if open && held.is_none() && in_flight.len() < SENDS_IN_FLIGHT_MAX => {
+                match request {
+                    Some(Ok(request)) => held = admit(&services, call, request, &mut in_flight),
+                    Some(Err(status)) => {
+                        in_flight.push_back(std::future::ready(Err(status)).boxed());
+                        open = false;
                     }
+                    None => open = false,
                 }
-                Some(Err(status)) => {
-                    in_flight.push_back(std::future::ready(Err(status)).boxed());
-                    open = false;
-                }
-                None => open = false,
-            },
+            }
             () = services.inner.stopping.cancelled(), if open => {
                 let status = Error::ShuttingDown.status();
                 in_flight.push_back(std::future::ready(Err(status)).boxed());
-                open = false;
+                (open, held) = (false, None);
             }
         }
     }
+}
+
+/// A request that came faster than its session's rate: nothing more is read until it may go on.
+struct Held {
+    request: StreamMessagesRequest,
+    until: Instant,
+}
+
+/// Begins a request, within the rate of its session; gives it back if it must wait.
+fn admit<H: Handle>(
+    services: &Services<H>,
+    call: Call,
+    request: StreamMessagesRequest,
+    in_flight: &mut FuturesOrdered<BoxFuture<'static, Answer>>,
+) -> Option<Held> {
+    let now = Instant::now();
+    match services.inner.rates.take(call.session, now) {
+        Ok(()) => {}
+        Err(Error::RateLimited(wait)) => return Some(Held { request, until: now + wait }),
+        Err(error) => {
+            let refused = refusal(request.request_id.map_or(0, |id| id.number), &error);
+            in_flight.push_back(std::future::ready(Ok(refused)).boxed());
+            return None;
+        }
+    }
+    let mut answer = answer(services.clone(), call, request).boxed();
+    match (&mut answer).now_or_never() {
+        Some(done) => in_flight.push_back(std::future::ready(done).boxed()),
+        None => in_flight.push_back(answer),
+    }
+    None
+}
+
+fn refusal(number: u64, error: &Error) -> StreamMessagesResponse {
+    StreamMessagesResponse { number, result: Some(Outcome::Error(error.send_error())) }
 }
 
 /// The answer to one request. An error is in the answer, and the stream goes on; only the end of the session ends it.
@@ -95,7 +135,7 @@ async fn answer<H: Handle>(services: Services<H>, call: Call, request: StreamMes
         Ok(sent) => Outcome::Sent(sent),
         Err(error @ Error::Reject(types::Reject::NoSession)) => return Err(error.status()),
         Err(error @ Error::Fault(_)) => return Err(services.status(&error)),
-        Err(error) => Outcome::Error(error.send_error()),
+        Err(error) => return Ok(refusal(number, &error)),
     };
     Ok(StreamMessagesResponse { number, result: Some(result) })
 }
@@ -106,7 +146,6 @@ async fn send<H: Handle>(
     call: Call,
     request: StreamMessagesRequest,
 ) -> Result<SendMessageResponse, Error> {
-    services.inner.rates.take(call.session, Instant::now())?;
     let id = numbered(request.request_id)?;
     let outgoing = request.message.ok_or_else(|| Error::invalid("message", "is missing"))?;
     let post = message::post(&outgoing)?;

@@ -1,0 +1,10 @@
+//! The services over a node without Raft, by real gRPC on a loopback port.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod accounts;
+mod conversations;
+mod messages;
+mod node;
+mod presence;
+mod sync;
+mod world;
