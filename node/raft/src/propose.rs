@@ -119,6 +119,7 @@ impl<E: Engine> Batcher<E> {
         while let Some(first) = proposals.next().await {
             let Ok(place) = in_flight.clone().acquire_owned().await else { return };
             let batch = proposals.batch(first);
+            self.metrics.proposals_waiting.set(i64::try_from(proposals.queue.len()).unwrap_or(i64::MAX));
             if !batch.is_empty() {
                 self.write(batch, place).await;
             }

@@ -40,6 +40,40 @@ async fn the_leader_dies_and_the_others_go_on_and_it_catches_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_done_twice_while_leaders_die_under_load() {
+    let mut cluster = Cluster::founded().await;
+    let mut acknowledged = Vec::new();
+    for _ in 0..3 {
+        let victim = cluster.leader().await;
+        let others: Vec<Slot> = Slot::ALL.into_iter().filter(|slot| *slot != victim).collect();
+        let dying = cluster.nodes[usize::from(victim.number() - 1)].take().expect("it runs").node;
+        let death = async {
+            tokio::time::sleep(Duration::from_millis(30)).await; // In the middle of what the clients do.
+            dying.kill().await;
+        };
+        let clients = (0..16).map(|client| {
+            let (cluster, via) = (&cluster, others[client % 2]);
+            async move {
+                let mut created = Vec::new();
+                for _ in 0..6 {
+                    created.push(cluster.create_user(via).await); // Asserts that a repeat has the first answer.
+                }
+                created
+            }
+        });
+        let ((), created) = tokio::join!(death, futures::future::join_all(clients));
+        acknowledged.extend(created.into_iter().flatten());
+        cluster.start(victim).await;
+    }
+    until("all have what was acknowledged", || {
+        cluster.all(|node| acknowledged.iter().all(|user| has_user(node, *user)))
+    })
+    .await;
+    let digests = || Slot::ALL.map(|slot| cluster.node(slot).state().digest().expect("readable"));
+    until("all are in the same state", || digests().windows(2).all(|pair| pair[0] == pair[1])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_stops_hands_leadership_over_first() {
     let mut cluster = Cluster::founded().await;
     let leader = cluster.leader().await;
