@@ -23,7 +23,7 @@ use super::tls::PeerTls;
 use super::tls::tests_support::Authority;
 use crate::clock::SystemClock;
 use crate::kinds::{NodeInfo, RaftVote, log_id};
-use crate::node::{Config, Node, StartError};
+use crate::node::{Config, Node, OnFatal, StartError};
 
 const CLUSTER: ClusterId = ClusterId([7; 16]);
 const LINEAGE: Lineage = Lineage([8; 16]);
@@ -40,10 +40,17 @@ fn identity(slot: Slot) -> Identity {
 
 /// Slot a, not founded, that knows b and c by their disks; and where it listens.
 async fn node(tls: PeerTls) -> (TempDir, Result<Node<MemEngine>, StartError>, String) {
+    node_on(Arc::new(MemDisk::default()), tls, Arc::new(|why| panic!("{why}"))).await
+}
+
+async fn node_on(
+    disk: Arc<MemDisk>,
+    tls: PeerTls,
+    on_fatal: OnFatal,
+) -> (TempDir, Result<Node<MemEngine>, StartError>, String) {
     let dir = tempfile::tempdir().expect("a directory");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
-    let disk = Arc::new(MemDisk::default());
     let log = LogStore::open(disk.open(&dir.path().join("log"), Kind::Log).expect("opens")).expect("is empty");
     let config = Config {
         identity: identity(Slot::A),
@@ -57,7 +64,7 @@ async fn node(tls: PeerTls) -> (TempDir, Result<Node<MemEngine>, StartError>, St
         hub: mpsc::channel(1).0,
         typing: mpsc::channel(1).0,
         time: Arc::new(SystemClock::default()),
-        on_fatal: Arc::new(|why| panic!("{why}")),
+        on_fatal,
         registry: Registry::new(),
         version: String::new(),
         client_address: String::new(),
@@ -198,4 +205,21 @@ async fn nobody_votes_or_appends_in_the_name_of_another() {
     let mut responses = b.stream_append(futures::stream::iter([heartbeat]), option()).await.expect("a stream");
     assert!(!matches!(responses.next().await, Some(Ok(_))));
     assert_eq!(node.voted_in_term().await, 0);
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_ends_the_node() {
+    let authority = Authority::new();
+    let disk = Arc::new(MemDisk::default());
+    let (told, mut fatal) = mpsc::unbounded_channel();
+    let on_fatal: OnFatal = Arc::new(move |why: &str| drop(told.send(why.to_owned())));
+    let (_dir, node, address) = node_on(disk.clone(), authority.tls(CLUSTER, Slot::A), on_fatal).await;
+    let _node = node.expect("it starts");
+    let mut b = peer(&authority, Slot::B, &info(Slot::A, &address)).await;
+    disk.fail_next_write(Kind::Log);
+    let ask = VoteRequest::new(RaftVote::new(5, identity(Slot::B).node.0), Some(log_id(4, 1, 9)));
+    let answer = tokio::time::timeout(Duration::from_secs(10), b.vote(ask, option())).await;
+    assert!(!matches!(answer, Ok(Ok(_))), "a vote that is not on disk was answered");
+    let why = tokio::time::timeout(Duration::from_secs(10), fatal.recv()).await;
+    assert!(matches!(why, Ok(Some(_))), "nobody was told");
 }
