@@ -32,17 +32,24 @@ pub struct Call {
     pub writes: bool,
     /// Whether it carries a secret, of which not even a hash may be kept.
     pub secret: bool,
+    /// How long to go on trying, if not as long as the client does in general.
+    pub within: Option<Duration>,
 }
 
 impl Call {
     /// A read.
     pub fn read(doing: impl Into<String>) -> Self {
-        Self { doing: doing.into(), attempt: ATTEMPT, writes: false, secret: false }
+        Self { doing: doing.into(), attempt: ATTEMPT, writes: false, secret: false, within: None }
     }
 
     /// A write.
     pub fn write(doing: impl Into<String>) -> Self {
         Self { writes: true, ..Self::read(doing) }
+    }
+
+    /// Something to report on soon, whoever goes on trying.
+    pub fn within(self, limit: Duration) -> Self {
+        Self { within: Some(limit), ..self }
     }
 
     /// Something that carries a secret.
@@ -125,10 +132,10 @@ impl Client {
         F: Fn(Channel, Request<Q>) -> Fut,
         Fut: Future<Output = Result<Response<A>, Status>>,
     {
-        let deadline = Instant::now() + self.deadline;
+        let limit = call.within.unwrap_or(self.deadline);
+        let deadline = Instant::now() + limit;
         let first = self.preferred.load(Ordering::Relaxed);
-        let mut tried =
-            Tried { call, seconds: self.deadline.as_secs(), attempts: Vec::new(), uncertain: false, last: None };
+        let mut tried = Tried { call, seconds: limit.as_secs(), attempts: Vec::new(), uncertain: false, last: None };
         for round in 0_u32.. {
             for step in 0..self.nodes.len() {
                 let index = (first + step) % self.nodes.len();

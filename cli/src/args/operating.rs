@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 const INIT: &str = "\
 The three nodes are given with --node, once for each slot:
   --node a=PEER_HOST:PORT,CLIENT_HOST:PORT[,OPS_HOST:PORT] --node b=… --node c=…
-PEER is where the other nodes reach it, CLIENT where people's clients do, OPS where health and metrics are (default: the
-client's host, port 7403). An IPv6 address stands in brackets.";
+PEER is where the other nodes reach it, CLIENT where people's clients do, OPS where health and metrics are (default: \
+the client's host, port 7403). An IPv6 address stands in brackets.";
 
 /// `cluster …`
 #[derive(Subcommand, Debug)]

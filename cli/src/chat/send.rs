@@ -8,12 +8,16 @@ use tokio::sync::mpsc;
 
 use super::news::News;
 use super::talk::Fate;
+use crate::client::Call;
 use crate::commands::message::send_message;
 use crate::error::Error;
 use crate::session::Session;
 
 /// The pause before a message is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// After this long without an answer that is said, and the message tried again.
+const TRY: Duration = Duration::from_secs(3);
 
 /// A message to send.
 pub struct Order {
@@ -44,7 +48,7 @@ async fn deliver(session: &Session, news: &mpsc::Sender<News>, order: Order) {
     };
     loop {
         // An unconfirmed one goes again under its number: the store recognises it by what it asks.
-        let fate = match send_message(session, "send the message", &message).await {
+        let fate = match send_message(session, Call::write("send the message").within(TRY), &message).await {
             Ok(answer) => {
                 let message = v1::Message {
                     name: answer.name,

@@ -65,7 +65,7 @@ async fn send(
 
 async fn send_one(session: &Session, global: &Global, to: &str, message: v1::OutgoingMessage) -> Result<()> {
     check_text(&message.text)?;
-    let answer = send_message(session, &format!("send a message to {to}"), &message).await?;
+    let answer = send_message(session, Call::write(format!("send a message to {to}")), &message).await?;
     if global.output == Format::Json {
         return crate::output::json_line(&serde_json::json!({
             "conversation": rows::id_of(&message.conversation), "seq": answer.seq,
@@ -79,11 +79,11 @@ async fn send_one(session: &Session, global: &Global, to: &str, message: v1::Out
 /// Sends one message under a number of its own.
 pub async fn send_message(
     session: &Session,
-    doing: &str,
+    call: Call,
     message: &v1::OutgoingMessage,
 ) -> Result<v1::SendMessageResponse> {
     let body = |id| v1::SendMessageRequest { message: Some(message.clone()), request_id: Some(id) };
-    session.write(Call::write(doing), body, rpc!(MessageServiceClient.send_message)).await
+    session.write(call, body, rpc!(MessageServiceClient.send_message)).await
 }
 
 /// What the server would refuse, said before anything is sent.
