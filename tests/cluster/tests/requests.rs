@@ -61,7 +61,8 @@ async fn bad_requests_are_refused_with_a_stable_reason_and_change_nothing() -> R
     // What one may not see answers as what does not exist.
     let theirs = refused(send(okafor, text(&ward, b"hello"), id(first, first)).await, Code::NotFound, "NOT_FOUND");
     let nowhere = "conversations/00000000000000000000000000000001";
-    let nothing = refused(send(okafor, text(nowhere, b"hello"), id(first + 1, first)).await, Code::NotFound, "NOT_FOUND");
+    let nothing =
+        refused(send(okafor, text(nowhere, b"hello"), id(first + 1, first)).await, Code::NotFound, "NOT_FOUND");
     assert_eq!(theirs.replace(&ward, ""), nothing.replace(nowhere, ""), "the two must not be told apart");
     let mut reader = MessageServiceClient::new(okafor.wire()?);
     let request = ListMessagesRequest { parent: ward.clone(), ..ListMessagesRequest::default() };
