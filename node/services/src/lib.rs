@@ -84,6 +84,7 @@ struct Inner<H: Handle> {
     hub: hub::Hub,
     typing: typing::Pace,
     faults: watch::Sender<bool>,
+    stale: watch::Sender<bool>,
     stopping: CancellationToken,
 }
 
@@ -113,12 +114,14 @@ impl<H: Handle> Services<H> {
             hub: hub::Hub::new(position),
             typing: typing::Pace::default(),
             faults: watch::Sender::new(false),
+            stale: watch::Sender::new(false),
             stopping: CancellationToken::new(),
         };
         let services = Self { inner: Arc::new(inner) };
         services.run(hub::run(services.clone(), applied, typing));
         services.run(confirmations::run(services.clone()));
         services.run(connections::run(services.clone()));
+        services.run(reads::watch_staleness(services.clone()));
         Ok(services)
     }
 

@@ -37,6 +37,18 @@ impl<V: state::View<Fault = store::Fault>> Read<V> {
     }
 }
 
+/// How often a node looks whether it still hears of a leader, for the streams to say so.
+const STALENESS_LOOK: Duration = Duration::from_millis(250);
+
+/// Lets the streams know when this node loses word of a leader, and when it has it again.
+pub(crate) async fn watch_staleness<H: Handle>(services: Services<H>) {
+    loop {
+        tokio::time::sleep(STALENESS_LOOK).await;
+        let stale = services.inner.handle.stale_age().is_some();
+        services.inner.stale.send_if_modified(|known| std::mem::replace(known, stale) != stale);
+    }
+}
+
 impl<H: Handle> Services<H> {
     /// Waits until this node is as fresh as the caller asks, and takes a view.
     ///

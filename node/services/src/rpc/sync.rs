@@ -11,6 +11,7 @@ use proto::v1::sync_service_server::SyncService;
 use proto::v1::*;
 use raft::Handle;
 use state::policy;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use types::limits::{PRESENCE_INTERVAL_MS, PRESENCE_WATCH_MAX, STREAM_PROGRESS_MS};
 use types::presence::Connection;
@@ -71,7 +72,9 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     // Watched from before they are read, so that no change falls between.
     let first: VecDeque<SyncResponse> = presence::all(&read, &watched)?.into_iter().map(presence_item).collect();
     let now = Instant::now();
+    let stale = services.inner.stale.subscribe();
     let reader = Reader {
+        stale,
         place,
         cluster,
         queue,
@@ -124,6 +127,8 @@ struct Reader<H: Handle> {
     /// When something was last ready: idle streams get a progress mark.
     spoke: Instant,
     presence_told: Instant,
+    /// Whether this node has word of a leader: a change is told at once.
+    stale: watch::Receiver<bool>,
 }
 
 impl<H: Handle> Reader<H> {
@@ -234,11 +239,12 @@ impl<H: Handle> Reader<H> {
     async fn wait(&mut self, after: EventNumber) -> Result<(), Error> {
         let mark = self.spoke + Duration::from_millis(STREAM_PROGRESS_MS);
         let presence = if self.queue.has_presence() { self.presence_due().min(mark) } else { mark };
-        tokio::select! {
-            () = self.queue.woken() => {}
-            () = tokio::time::sleep_until(presence.into()) => {}
-        }
-        if Instant::now() < mark {
+        let changed = tokio::select! {
+            () = self.queue.woken() => false,
+            Ok(()) = self.stale.changed() => true,
+            () = tokio::time::sleep_until(presence.into()) => false,
+        };
+        if !changed && Instant::now() < mark {
             return Ok(());
         }
         self.session_holds()?;
