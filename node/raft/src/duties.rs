@@ -12,7 +12,7 @@ use types::reply::Reject;
 use types::{Author, Command, Envelope, Key, NodeId, Row};
 
 use crate::handle::Role;
-use crate::node::Shared;
+use crate::shared::Shared;
 
 /// Renews this node's lease until the node stops.
 pub(crate) async fn renew<E: Engine>(shared: Arc<Shared<E>>, epoch: u64) {

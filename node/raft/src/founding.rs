@@ -12,8 +12,8 @@ use types::limits::PEER_CONNECT_MS_MAX;
 use types::{NodeId, Slot};
 
 use crate::kinds::{NodeInfo, is_known};
-use crate::node::Shared;
 use crate::peer::directory::Lane;
+use crate::shared::Shared;
 use crate::wire::sixteen;
 
 /// What all three are told when they are founded.

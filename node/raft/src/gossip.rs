@@ -15,8 +15,8 @@ use types::{NodeId, Slot, Timestamp};
 use crate::clock::ClusterClock;
 use crate::handle::{Role, Typing};
 use crate::kinds::NodeInfo;
-use crate::node::Shared;
 use crate::peer::directory::Lane;
+use crate::shared::Shared;
 
 /// What the peers last told of themselves.
 pub(crate) struct Reports {

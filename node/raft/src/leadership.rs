@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use types::NodeId;
 
 use crate::handle::Role;
-use crate::node::Shared;
+use crate::shared::Shared;
 
 /// Who leads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -21,6 +21,7 @@ mod peer;
 mod propose;
 mod read;
 mod settings;
+mod shared;
 mod snapshots;
 mod stored;
 mod wire;

@@ -12,8 +12,8 @@ use types::limits::{PEER_CONNECT_MS_MAX, READERS_WAITING_MAX};
 
 use crate::handle::BarrierError;
 use crate::leadership::jitter;
-use crate::node::Shared;
 use crate::peer::directory::Lane;
+use crate::shared::Shared;
 
 /// Where readers wait. Cheap to clone.
 #[derive(Clone)]

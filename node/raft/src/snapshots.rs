@@ -8,7 +8,7 @@ use store::{Engine, Fault, LogStore};
 use tokio::time::{MissedTickBehavior, interval};
 use types::limits;
 
-use crate::node::Shared;
+use crate::shared::Shared;
 
 /// When a snapshot is made, and how much log is kept. Smaller in tests.
 #[derive(Clone, Copy, Debug)]

@@ -19,8 +19,8 @@ use types::{ConversationId, NodeId, UserId};
 use crate::handle::Typing;
 use crate::kinds::{NodeInfo, RaftVote};
 use crate::machine::SnapshotData;
-use crate::node::Shared;
 use crate::propose::Refusal;
+use crate::shared::Shared;
 use crate::wire;
 
 /// The peer service of this node.

@@ -1,0 +1,191 @@
+//! What the parts of a node have in common, and what it says of itself and the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use proto::peer;
+use store::{Engine, StateStore};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use types::limits::ENVELOPE_BYTES_MAX;
+use types::reply::Answer;
+use types::{Envelope, NodeId, Slot};
+
+use crate::clock::ClusterClock;
+use crate::contact::Contact;
+use crate::forward::Forwarder;
+use crate::gossip::{self, Reports};
+use crate::handle::{NodeStatus, ProposeError, Role, Typing};
+use crate::leadership::{Leadership, jitter};
+use crate::leases::Leases;
+use crate::machine::Core;
+use crate::metrics::Metrics;
+use crate::node::OnFatal;
+use crate::peer::directory::{self, Directory};
+use crate::peer::transfer::Arrivals;
+use crate::propose::{Proposer, Refusal};
+use crate::read::Barrier;
+
+/// What the parts of a node have in common.
+pub(crate) struct Shared<E: Engine> {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) raft: Core<E>,
+    pub(crate) state: Arc<StateStore<E>>,
+    pub(crate) clock: Arc<ClusterClock>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) contact: Contact,
+    pub(crate) reports: Reports,
+    pub(crate) arrivals: Arrivals,
+    pub(crate) proposer: Proposer,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) barrier: Barrier,
+    pub(crate) typing: mpsc::Sender<Typing>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) applied: watch::Receiver<Option<u64>>,
+    pub(crate) applied_bytes: Arc<AtomicU64>,
+    pub(crate) metrics: Metrics,
+    pub(crate) on_fatal: OnFatal,
+    pub(crate) stop: CancellationToken,
+    pub(crate) last_log: AtomicU64,
+    pub(crate) streams: AtomicU32,
+    pub(crate) version: String,
+    pub(crate) client_address: String,
+}
+
+impl<E: Engine> Shared<E> {
+    /// Tries until there is an answer, or `deadline`.
+    pub(crate) async fn propose(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, ProposeError> {
+        let bytes = codec::envelope_len(&envelope);
+        if bytes > ENVELOPE_BYTES_MAX {
+            return Err(ProposeError::TooLarge(bytes - ENVELOPE_BYTES_MAX));
+        }
+        let mut sent = false;
+        let mut leadership = self.leadership.clone();
+        loop {
+            let leader = leadership.borrow_and_update().leader;
+            let refusal = match self.attempt(leader, &envelope, deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            };
+            match refusal {
+                Refusal::Overloaded if !sent => return Err(ProposeError::Overloaded),
+                Refusal::OutcomeUnknown => sent = true,
+                Refusal::NotLeader | Refusal::Overloaded | Refusal::Refused => {}
+            }
+            if self.stop.is_cancelled() && !sent {
+                return Err(ProposeError::ShuttingDown);
+            }
+            let wait = async {
+                tokio::select! {
+                    () = tokio::time::sleep(jitter()) => {}
+                    _ = leadership.changed() => {}
+                }
+            };
+            if self.stop.is_cancelled() || tokio::time::timeout_at(deadline.into(), wait).await.is_err() {
+                return Err(if sent { ProposeError::OutcomeUnknown } else { ProposeError::NoMajority });
+            }
+        }
+    }
+
+    async fn attempt(&self, leader: Option<NodeId>, envelope: &Envelope, deadline: Instant) -> Result<Answer, Refusal> {
+        match leader {
+            Some(leader) if leader == self.directory.identity.node => {
+                self.proposer.put(envelope.clone(), deadline).await
+            }
+            Some(leader) => self.forwarder.put(leader, envelope, deadline).await,
+            None => Err(Refusal::NotLeader),
+        }
+    }
+
+    /// This node as it tells of itself.
+    pub(crate) fn own_report(&self) -> peer::NodeReport {
+        peer::NodeReport {
+            role: gossip::role_number(self.leadership.borrow().own),
+            applied: self.applied_index(),
+            last_log: self.last_log.load(Ordering::Relaxed),
+            version: self.version.clone(),
+            client_address: self.client_address.clone(),
+            streams: self.streams.load(Ordering::Relaxed),
+        }
+    }
+
+    fn applied_index(&self) -> u64 {
+        self.applied.borrow().unwrap_or_default()
+    }
+
+    pub(crate) fn measure_core(&self, last_log: Option<u64>, term: u64) {
+        let last_log = last_log.unwrap_or_default();
+        self.last_log.store(last_log, Ordering::Relaxed);
+        self.metrics.last_log.set(gauge(last_log));
+        self.metrics.term.set(gauge(term));
+    }
+
+    pub(crate) fn measure(&self) {
+        self.metrics.applied.set(gauge(self.applied_index()));
+        self.metrics.clock_alone.set(i64::from(self.clock.read().alone));
+        let last_log = self.last_log.load(Ordering::Relaxed);
+        for slot in Slot::ALL {
+            if let Some(report) = self.reports.of(slot) {
+                let lag = last_log.saturating_sub(report.told.last_log);
+                self.metrics.lag.with_label_values(&[slot.letter()]).set(gauge(lag));
+            }
+        }
+    }
+
+    /// The node of a slot as this one sees it.
+    pub(crate) fn node_status(&self, slot: Slot) -> NodeStatus {
+        let identity: &directory::Identity = &self.directory.identity;
+        let known = self.directory.by_slot(slot);
+        if identity.node.slot() == Some(slot) {
+            return status_of(slot, identity.node, self.own_report(), true, None);
+        }
+        let node = known.as_ref().map_or(NodeId(0), |info| info.node);
+        match self.reports.of(slot).filter(|report| report.node == node) {
+            Some(report) => {
+                let age = self.clock.monotonic().saturating_sub(report.heard);
+                let reachable = age <= REACHABLE_WITHIN;
+                let mut status = status_of(slot, node, report.told, reachable, Some(report.at));
+                if reachable {
+                    status.last_seen = None;
+                } else {
+                    status.role = Role::Unknown;
+                }
+                status
+            }
+            None => {
+                let client_address = known.map(|info| info.client_address).unwrap_or_default();
+                let told = peer::NodeReport { client_address, ..peer::NodeReport::default() };
+                status_of(slot, node, told, false, None)
+            }
+        }
+    }
+}
+
+/// Two rounds of gossip and a bit.
+const REACHABLE_WITHIN: Duration = Duration::from_millis(1_250);
+
+fn status_of(
+    slot: Slot,
+    node: NodeId,
+    told: peer::NodeReport,
+    reachable: bool,
+    last_seen: Option<types::Timestamp>,
+) -> NodeStatus {
+    NodeStatus {
+        slot,
+        node,
+        reachable,
+        role: gossip::role_of(told.role),
+        applied: told.applied,
+        last_log: told.last_log,
+        version: told.version,
+        client_address: told.client_address,
+        last_seen,
+        streams: told.streams,
+    }
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
