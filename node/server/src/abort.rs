@@ -3,7 +3,10 @@
 
 /// Ends the process without unwinding, after one line that says why.
 pub fn fatal(why: &str) -> ! {
-    tracing::error!(reason = why, "stopping at once: this node cannot go on safely; it recovers when it is started again");
+    tracing::error!(
+        reason = why,
+        "stopping at once: this node cannot go on safely; it recovers when it is started again"
+    );
     std::process::abort()
 }
 

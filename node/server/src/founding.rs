@@ -80,8 +80,8 @@ pub struct Founding {
 impl Founding {
     /// Reads and checks the document.
     pub fn load(path: &Path) -> Result<Self, FoundingError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| FoundingError::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| FoundingError::Read { path: path.to_owned(), source })?;
         Self::parse(&text, path)
     }
 
@@ -93,7 +93,10 @@ impl Founding {
         let lineage: Lineage = file.lineage.parse().map_err(|_| value("lineage"))?;
         let user: UserId = file.admin.user.parse().map_err(|_| value("admin.user"))?;
         let nodes = Slot::ALL.map(|slot| {
-            file.nodes.iter().find(|node| node.slot == slot.letter()).map(|node| (node.peer.clone(), node.client.clone()))
+            file.nodes
+                .iter()
+                .find(|node| node.slot == slot.letter())
+                .map(|node| (node.peer.clone(), node.client.clone()))
         });
         let [Some(a), Some(b), Some(c)] = nodes else { return Err(value("nodes")) };
         let admin = NewUser {

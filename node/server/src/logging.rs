@@ -17,6 +17,8 @@ pub fn start(config: &Config) {
     let layer = fmt::layer().with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => tracing_subscriber::registry().with(layer.with_ansi(false).with_filter(filter)).init(),
-        LogFormat::Json => tracing_subscriber::registry().with(layer.json().flatten_event(true).with_filter(filter)).init(),
+        LogFormat::Json => {
+            tracing_subscriber::registry().with(layer.json().flatten_event(true).with_filter(filter)).init()
+        }
     }
 }

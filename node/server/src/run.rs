@@ -88,7 +88,8 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
     let raft = raft_config(&config, &data, ports.peer, hub, typing_in, &registry)?;
     let node: Consensus = consensus.spawn(Node::start(raft)).await??;
 
-    let cost = services::PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_iterations, lanes: 1 };
+    let cost =
+        services::PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_iterations, lanes: 1 };
     let metrics = services::Metrics::register(&registry)?;
     let options = services::Config { epoch: data.boot_seq(), password_cost: cost };
     let services = Services::start(node.clone(), options, metrics, applied, typing)?;
@@ -155,7 +156,8 @@ impl Ports {
 
 async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
-        format!("listen on {address} ({key}): {error}; see who uses it with 'ss -ltnp', or change the configuration").into()
+        format!("listen on {address} ({key}): {error}; see who uses it with 'ss -ltnp', or change the configuration")
+            .into()
     })
 }
 
@@ -243,12 +245,19 @@ fn metrics_token(config: &Config) -> Result<Option<String>, Failure> {
     Ok(Some(token.to_owned()))
 }
 
-fn ops_port(registry: &Registry, node: &Consensus, metrics_token: Option<String>, stopped: watch::Receiver<bool>) -> OpsPort {
+fn ops_port(
+    registry: &Registry,
+    node: &Consensus,
+    metrics_token: Option<String>,
+    stopped: watch::Receiver<bool>,
+) -> OpsPort {
     let (asked, measured) = (node.clone(), node.state());
     OpsPort {
         registry: registry.clone(),
         metrics_token,
-        readiness: Box::new(move || if *stopped.borrow() { Readiness::NotReady("stopping") } else { readiness(&asked) }),
+        readiness: Box::new(
+            move || if *stopped.borrow() { Readiness::NotReady("stopping") } else { readiness(&asked) },
+        ),
         refresh: Box::new(move || measured.measure()),
     }
 }

@@ -62,7 +62,11 @@ impl Identity {
 
     /// A server configuration that shows this certificate and speaks the given protocols. With `ca`, a client may show a
     /// certificate, and it must then be one of that authority.
-    pub fn server_config(self: &Arc<Self>, protocols: &[&[u8]], ca: Option<&Path>) -> Result<Arc<ServerConfig>, TlsError> {
+    pub fn server_config(
+        self: &Arc<Self>,
+        protocols: &[&[u8]],
+        ca: Option<&Path>,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -104,6 +108,5 @@ fn read(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Read { path: key.to_owned(), source })?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    CertifiedKey::from_der(chain, private, &provider)
-        .map_err(|source| TlsError::Use { path: cert.to_owned(), source })
+    CertifiedKey::from_der(chain, private, &provider).map_err(|source| TlsError::Use { path: cert.to_owned(), source })
 }
