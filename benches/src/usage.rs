@@ -32,15 +32,14 @@ pub fn resident(cluster: &Cluster) -> Result<Vec<u64>> {
     Ok(sizes)
 }
 
-/// Bytes that the files below a directory take on disk.
+/// Bytes in the files below a directory. Not the blocks: RocksDB reserves those of its logs ahead.
 pub fn disk(directory: &Path) -> Result<u64> {
-    use std::os::unix::fs::MetadataExt;
     let mut bytes = 0;
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         // A file may go away while one looks: RocksDB replaces its own.
         let Ok(about) = entry.metadata() else { continue };
-        bytes += if about.is_dir() { disk(&entry.path()).unwrap_or(0) } else { about.blocks() * 512 };
+        bytes += if about.is_dir() { disk(&entry.path()).unwrap_or(0) } else { about.len() };
     }
     Ok(bytes)
 }
