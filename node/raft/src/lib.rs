@@ -35,3 +35,4 @@ pub use node::{Config, Node, OnFatal, StartError};
 pub use peer::directory::Identity;
 pub use peer::tls::{Certified, PeerTls, TlsError};
 pub use snapshots::SnapshotLimits;
+pub use store::Fault;

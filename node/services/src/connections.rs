@@ -123,7 +123,7 @@ async fn reconcile<H: Handle>(services: &Services<H>) {
                 lost.push(session);
             }
         }
-        Ok::<_, store::Fault>(lost)
+        Ok::<_, raft::Fault>(lost)
     });
     match found.await {
         Ok(Ok(lost)) => {

@@ -82,7 +82,7 @@ pub(crate) enum Error {
     NotFounded,
     /// This node cannot read its own state; it is about to stop.
     #[error("this node cannot read its own state")]
-    Fault(#[source] store::Fault),
+    Fault(#[source] raft::Fault),
     /// A payload that cannot be opened here.
     #[error("a payload cannot be opened by this node")]
     Payload(#[from] seal::Error),
@@ -91,8 +91,8 @@ pub(crate) enum Error {
     Internal(&'static str),
 }
 
-impl From<store::Fault> for Error {
-    fn from(fault: store::Fault) -> Self {
+impl From<raft::Fault> for Error {
+    fn from(fault: raft::Fault) -> Self {
         Self::Fault(fault)
     }
 }

@@ -27,7 +27,7 @@ impl<H: Handle> Services<H> {
 /// Opens a message for someone, if they may see it.
 ///
 /// Errors: `NOT_FOUND` if they may not.
-pub(crate) fn open<V: state::View<Fault = store::Fault>>(
+pub(crate) fn open<V: state::View<Fault = raft::Fault>>(
     view: &V,
     user: &User,
     conversation: ConversationId,

@@ -25,7 +25,7 @@ pub(crate) struct Read<V> {
     pub(crate) info: ReadInfo,
 }
 
-impl<V: state::View<Fault = store::Fault>> Read<V> {
+impl<V: state::View<Fault = raft::Fault>> Read<V> {
     /// Asks the policy.
     pub(crate) fn may(&self, action: Action) -> Result<Decision, Error> {
         Ok(policy::may(&self.view, &self.user, action)?)
@@ -110,7 +110,7 @@ impl<H: Handle> Services<H> {
     pub(crate) async fn seen<T>(
         &self,
         deadline: Instant,
-        look: impl Fn(&H::View) -> Result<Option<T>, store::Fault>,
+        look: impl Fn(&H::View) -> Result<Option<T>, raft::Fault>,
     ) -> Result<T, Error> {
         let mut heads = self.inner.handle.heads();
         loop {

@@ -25,7 +25,7 @@ pub(crate) struct Page {
 /// The first `limit` events in `after < number ≤ to` that the user can see; `to` none means up to the newest.
 ///
 /// Errors: [`Error::CursorExpired`] when events after `after` have been dropped.
-pub(crate) fn page<V: View<Fault = store::Fault>>(
+pub(crate) fn page<V: View<Fault = raft::Fault>>(
     view: &V,
     user: UserId,
     after: EventNumber,
@@ -46,7 +46,7 @@ pub(crate) fn page<V: View<Fault = store::Fault>>(
 }
 
 /// The conversations a user takes part in.
-pub(crate) fn conversations<V: View<Fault = store::Fault>>(
+pub(crate) fn conversations<V: View<Fault = raft::Fault>>(
     view: &V,
     user: UserId,
 ) -> Result<BTreeSet<ConversationId>, Error> {
@@ -60,7 +60,7 @@ pub(crate) fn conversations<V: View<Fault = store::Fault>>(
     Ok(conversations)
 }
 
-fn for_each_participation<V: View<Fault = store::Fault>>(
+fn for_each_participation<V: View<Fault = raft::Fault>>(
     view: &V,
     user: UserId,
     mut each: impl FnMut(ConversationId, bool) -> Result<(), Error>,
@@ -85,7 +85,7 @@ fn for_each_participation<V: View<Fault = store::Fault>>(
     }
 }
 
-fn merge_conversation<V: View<Fault = store::Fault>>(
+fn merge_conversation<V: View<Fault = raft::Fault>>(
     view: &V,
     merge: &mut Merge,
     user: UserId,
@@ -115,7 +115,7 @@ struct Merge {
 }
 
 impl Merge {
-    fn take<V: View<Fault = store::Fault>>(
+    fn take<V: View<Fault = raft::Fault>>(
         &mut self,
         view: &V,
         scope: Scope,

@@ -31,7 +31,7 @@ pub(crate) struct Told {
 
 impl Telling {
     /// Events that the user may see, in their order.
-    pub(crate) fn tell<V: View<Fault = store::Fault>>(&self, view: &V, events: &[Event]) -> Result<Told, Error> {
+    pub(crate) fn tell<V: View<Fault = raft::Fault>>(&self, view: &V, events: &[Event]) -> Result<Told, Error> {
         let mut told = Told::default();
         let Some(user) = view.user(self.user)? else { return Ok(told) };
         for event in events {
@@ -54,7 +54,7 @@ impl Telling {
     }
 
     /// Typing notices of conversations the user takes part in.
-    pub(crate) fn typing<V: View<Fault = store::Fault>>(
+    pub(crate) fn typing<V: View<Fault = raft::Fault>>(
         &self,
         view: &V,
         notices: &[Notice],
@@ -71,7 +71,7 @@ impl Telling {
         Ok(items)
     }
 
-    fn item<V: View<Fault = store::Fault>>(&self, view: &V, user: &StoredUser, event: &Event) -> Result<Item, Error> {
+    fn item<V: View<Fault = raft::Fault>>(&self, view: &V, user: &StoredUser, event: &Event) -> Result<Item, Error> {
         let conversation = match event.scope {
             Scope::Conversation(id) => names::of_conversation(id),
             Scope::User(_) => String::new(),
@@ -109,7 +109,7 @@ impl Telling {
         })
     }
 
-    fn message<V: View<Fault = store::Fault>>(
+    fn message<V: View<Fault = raft::Fault>>(
         &self,
         view: &V,
         user: &StoredUser,
@@ -126,7 +126,7 @@ impl Telling {
 }
 
 /// How far a device had come, with the times of its row as far as they belong to it.
-fn receipt<V: View<Fault = store::Fault>>(
+fn receipt<V: View<Fault = raft::Fault>>(
     view: &V,
     event: &Event,
     conversation: ConversationId,

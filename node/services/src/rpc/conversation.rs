@@ -134,11 +134,11 @@ const fn unspecified_part(kind: ConversationKind) -> StoredPart {
 }
 
 /// The conversation once it can be seen; an error within is not this node's fault.
-fn seen_by<V: View<Fault = store::Fault>>(
+fn seen_by<V: View<Fault = raft::Fault>>(
     view: &V,
     user: UserId,
     id: ConversationId,
-) -> Result<Option<Result<Conversation, Error>>, store::Fault> {
+) -> Result<Option<Result<Conversation, Error>>, raft::Fault> {
     match shown(view, user, id) {
         Ok(shown) => Ok(shown.map(Ok)),
         Err(Error::Fault(fault)) => Err(fault),
@@ -149,7 +149,7 @@ fn seen_by<V: View<Fault = store::Fault>>(
 /// A conversation as one user sees it; none if they never took part.
 ///
 /// Who has left sees it as of then: title, state and participants may have changed since, so they are left out.
-fn shown<V: View<Fault = store::Fault>>(
+fn shown<V: View<Fault = raft::Fault>>(
     view: &V,
     user: UserId,
     id: ConversationId,
@@ -188,7 +188,7 @@ fn shown<V: View<Fault = store::Fault>>(
     }))
 }
 
-fn peer<V: View<Fault = store::Fault>>(view: &V, user: UserId, id: ConversationId) -> Result<String, Error> {
+fn peer<V: View<Fault = raft::Fault>>(view: &V, user: UserId, id: ConversationId) -> Result<String, Error> {
     let (from, to) = keys::participants(id);
     let others = view.scan(&from, &to, false, 3)?.into_iter().filter_map(|(key, _)| match key {
         Key::Participant(_, Principal::User(other)) if other != user => Some(other),
@@ -198,7 +198,7 @@ fn peer<V: View<Fault = store::Fault>>(view: &V, user: UserId, id: ConversationI
 }
 
 /// Messages of others after `displayed` that the user may see, counted up to `UNREAD_COUNT_MAX`.
-fn unread<V: View<Fault = store::Fault>>(
+fn unread<V: View<Fault = raft::Fault>>(
     view: &V,
     user: UserId,
     id: ConversationId,
@@ -248,7 +248,7 @@ async fn list<H: Handle>(
     Ok(ListConversationsResponse { conversations, next_page_token, info: Some(info) })
 }
 
-fn page<V: View<Fault = store::Fault>>(
+fn page<V: View<Fault = raft::Fault>>(
     read: &Read<V>,
     mut after: Option<ConversationId>,
     size: usize,
@@ -376,7 +376,7 @@ async fn list_participants<H: Handle>(
     Ok(ListParticipantsResponse { participants, next_page_token, info: Some(info) })
 }
 
-fn page_of_participants<V: View<Fault = store::Fault>>(
+fn page_of_participants<V: View<Fault = raft::Fault>>(
     read: &Read<V>,
     id: ConversationId,
     mut after: Option<UserId>,

@@ -172,7 +172,7 @@ fn new_user(field: &str, user: &User, without_code: bool) -> Result<(NewUser, Op
 }
 
 /// The user as the reader may see them; none if not at all.
-fn shown<V: View<Fault = store::Fault>>(read: &Read<V>, id: UserId) -> Result<Option<User>, Error> {
+fn shown<V: View<Fault = raft::Fault>>(read: &Read<V>, id: UserId) -> Result<Option<User>, Error> {
     let Some(user) = read.view.user(id)? else { return Ok(None) };
     if !read.may(Action::SeeUser(id))?.is_yes() {
         return Ok(None);
@@ -180,7 +180,7 @@ fn shown<V: View<Fault = store::Fault>>(read: &Read<V>, id: UserId) -> Result<Op
     Ok(Some(convert::user(&user, read.may(Action::SeeUserDetails(id))?.is_yes())))
 }
 
-fn resolve<V: View<Fault = store::Fault>>(view: &V, name: &UserName) -> Result<Option<UserId>, Error> {
+fn resolve<V: View<Fault = raft::Fault>>(view: &V, name: &UserName) -> Result<Option<UserId>, Error> {
     Ok(match name {
         UserName::Id(id) => Some(*id),
         UserName::Login(login) => view.login(login)?,
@@ -236,7 +236,7 @@ async fn list_users<H: Handle>(
     Ok(ListUsersResponse { users, next_page_token, info: Some(info) })
 }
 
-fn page_of_users<V: View<Fault = store::Fault>>(
+fn page_of_users<V: View<Fault = raft::Fault>>(
     read: &Read<V>,
     mut after: String,
     size: usize,
@@ -288,7 +288,7 @@ async fn search_users<H: Handle>(
     Ok(SearchUsersResponse { users, truncated, info: Some(info) })
 }
 
-fn search<V: View<Fault = store::Fault>>(
+fn search<V: View<Fault = raft::Fault>>(
     read: &Read<V>,
     wanted: &[String],
     size: usize,

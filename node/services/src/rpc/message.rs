@@ -161,7 +161,7 @@ struct List<'a, V> {
     answer: ListMessagesResponse,
 }
 
-impl<'a, V: View<Fault = store::Fault>> List<'a, V> {
+impl<'a, V: View<Fault = raft::Fault>> List<'a, V> {
     fn of(read: &'a Read<V>, id: ConversationId, size: usize) -> Result<Self, Error> {
         let conversation = read.view.conversation(id)?.ok_or(Reject::NotFound)?;
         let participant = read.view.participant(id, Principal::User(read.user.id))?.ok_or(Reject::NotFound)?;

@@ -77,7 +77,7 @@ async fn batch_get<H: Handle>(
 }
 
 /// The presence of those one may see, in their order.
-pub(crate) fn all<'a, V: View<Fault = store::Fault>>(
+pub(crate) fn all<'a, V: View<Fault = raft::Fault>>(
     read: &Read<V>,
     users: impl IntoIterator<Item = &'a UserId>,
 ) -> Result<Vec<Presence>, Error> {
@@ -90,7 +90,7 @@ pub(crate) fn all<'a, V: View<Fault = store::Fault>>(
     Ok(presences)
 }
 
-fn of<V: View<Fault = store::Fault>>(read: &Read<V>, user: UserId) -> Result<Presence, Error> {
+fn of<V: View<Fault = raft::Fault>>(read: &Read<V>, user: UserId) -> Result<Presence, Error> {
     let presence = state::presence::of(&read.view, read.now, user)?;
     let status = read.view.status(user)?;
     let status = status.filter(|status| status.expires.is_none_or(|expires| read.now < expires));

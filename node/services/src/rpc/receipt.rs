@@ -92,7 +92,7 @@ fn token((user, device): (UserId, DeviceId)) -> String {
     pages::token("receipts", &[user.0, device.0].concat())
 }
 
-fn of_conversation<V: View<Fault = store::Fault>>(
+fn of_conversation<V: View<Fault = raft::Fault>>(
     read: &Read<V>,
     id: ConversationId,
     after: After,
@@ -111,7 +111,7 @@ fn of_conversation<V: View<Fault = store::Fault>>(
     Ok(page.answer)
 }
 
-fn of_message<V: View<Fault = store::Fault>>(
+fn of_message<V: View<Fault = raft::Fault>>(
     read: &Read<V>,
     id: ConversationId,
     seq: Seq,
@@ -164,7 +164,7 @@ impl Page {
     }
 
     /// Goes through the conversation's receipts: a page of those that fit, and all of them while counting.
-    fn walk<V: View<Fault = store::Fault>>(
+    fn walk<V: View<Fault = raft::Fault>>(
         &mut self,
         view: &V,
         id: ConversationId,

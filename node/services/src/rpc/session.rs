@@ -112,7 +112,7 @@ async fn enrol<H: Handle>(
 }
 
 /// The active user of a login, and what proves them.
-fn known<V: View<Fault = store::Fault>>(view: &V, login: &str) -> Result<Option<(UserId, Credential)>, Error> {
+fn known<V: View<Fault = raft::Fault>>(view: &V, login: &str) -> Result<Option<(UserId, Credential)>, Error> {
     let Some(id) = view.login(login)? else {
         // Before its first entry a cluster knows nobody, which is no word on what was typed.
         return if view.cluster()?.is_none() { Err(Error::NotFounded) } else { Ok(None) };
@@ -215,7 +215,7 @@ async fn list_sessions<H: Handle>(
     Ok(ListSessionsResponse { sessions, info: Some(read.info) })
 }
 
-fn connected<V: View<Fault = store::Fault>>(
+fn connected<V: View<Fault = raft::Fault>>(
     view: &V,
     now: types::Timestamp,
     session: &types::session::Session,

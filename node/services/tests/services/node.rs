@@ -22,14 +22,14 @@ impl Snapshot {
 }
 
 impl View for Snapshot {
-    type Fault = store::Fault;
+    type Fault = raft::Fault;
 
-    fn get(&self, key: &Key) -> Result<Option<Row>, store::Fault> {
+    fn get(&self, key: &Key) -> Result<Option<Row>, raft::Fault> {
         let Ok(row) = self.0.get(key);
         Ok(row)
     }
 
-    fn scan(&self, from: &Key, to: &Key, reverse: bool, limit: usize) -> Result<Vec<(Key, Row)>, store::Fault> {
+    fn scan(&self, from: &Key, to: &Key, reverse: bool, limit: usize) -> Result<Vec<(Key, Row)>, raft::Fault> {
         let Ok(rows) = self.0.scan(from, to, reverse, limit);
         Ok(rows)
     }
