@@ -5,10 +5,8 @@ use std::path::PathBuf;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    let client = [
-        "common", "session", "directory", "conversation", "message", "presence", "sync", "cluster",
-    ]
-    .map(|name| format!("tricord/v1/{name}.proto"));
+    let client = ["common", "session", "directory", "conversation", "message", "presence", "sync", "cluster"]
+        .map(|name| format!("tricord/v1/{name}.proto"));
     let mut files: Vec<String> = client.to_vec();
     files.push("tricord/peer/v1/peer.proto".into());
     let descriptors = protox::compile(&files, ["proto"])?;

@@ -4,9 +4,7 @@ use alloc::string::String;
 
 use crate::conversation::{Conversation, HistoryPolicy, Participant};
 use crate::event::{EventBody, Scope};
-use crate::id::{
-    ClusterId, ConversationId, DeviceId, EventNumber, Lineage, NodeId, Seq, SessionId, Timestamp, UserId,
-};
+use crate::id::{ClusterId, ConversationId, DeviceId, EventNumber, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
 use crate::message::Message;
 use crate::presence::{NodeLease, Status};
 use crate::principal::Principal;
