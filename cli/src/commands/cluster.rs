@@ -17,6 +17,8 @@ use crate::when::{minute, rfc3339};
 const DEGRADED: u8 = 3;
 /// Exit status when no message is accepted.
 const NOT_ACCEPTING: u8 = 4;
+/// Log entries a node must be behind for it to be shown.
+const LAG_SHOWN: u64 = 1_000;
 
 /// Does it; the exit status.
 pub async fn run(global: &Global, command: ClusterCommand) -> Result<u8> {
@@ -109,7 +111,8 @@ fn nodes(nodes: &[v1::NodeStatus]) -> String {
             } else {
                 "no answer".into()
             };
-            let behind = if node.lag == 0 { String::new() } else { crate::text::thousands(node.lag) };
+            // Each node was heard at another moment within the last second: a small difference says nothing.
+            let behind = if node.lag < LAG_SHOWN { String::new() } else { crate::text::thousands(node.lag) };
             vec![
                 format!("{} ({})", node.slot, node.node),
                 state,
