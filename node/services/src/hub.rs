@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use raft::{Applied, Handle, Typing};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use types::{ConversationId, EventNumber, SessionId, UserId};
 
 use crate::Services;
@@ -16,12 +16,13 @@ use crate::routing::{Routing, StreamId};
 /// The routing tables, held for the time of one batch or one change.
 pub(crate) struct Hub {
     routing: Mutex<Routing>,
+    presence: Notify,
 }
 
 impl Hub {
     /// A hub without streams, at this event.
     pub(crate) fn new(position: EventNumber) -> Self {
-        Self { routing: Mutex::new(Routing::new(position)) }
+        Self { routing: Mutex::new(Routing::new(position)), presence: Notify::new() }
     }
 
     /// How many streams are open.
@@ -76,6 +77,17 @@ impl Hub {
         lock(&self.routing).end_all(end);
     }
 
+    /// Waits until a batch had signals of presence, since it was last waited for.
+    pub(crate) async fn presence_changed(&self) {
+        self.presence.notified().await;
+    }
+
+    /// Notes for all watchers that these users' presence may look different.
+    pub(crate) fn touch_presence(&self, users: &[UserId]) {
+        let routing = lock(&self.routing);
+        users.iter().for_each(|&user| routing.touch_presence(user));
+    }
+
     /// Hands out a typing notice; gives how many were dropped.
     pub(crate) fn route_typing(&self, typing: Typing) -> u64 {
         lock(&self.routing).route_typing(typing)
@@ -89,6 +101,9 @@ impl Hub {
         let cut = applied.events.iter().map(|event| routing.route(event)).sum();
         routing.advance(applied.heads.event);
         applied.presence.iter().for_each(|&user| routing.touch_presence(user));
+        if !applied.presence.is_empty() {
+            self.presence.notify_one();
+        }
         (cut, routing.counts())
     }
 }

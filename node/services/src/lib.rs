@@ -13,6 +13,7 @@ mod errors;
 mod fetch;
 mod health;
 mod hub;
+mod leases;
 mod limiter;
 mod metrics;
 mod names;
@@ -121,6 +122,7 @@ impl<H: Handle> Services<H> {
         services.run(hub::run(services.clone(), applied, typing));
         services.run(confirmations::run(services.clone()));
         services.run(connections::run(services.clone()));
+        services.run(leases::watch(services.clone()));
         services.run(reads::watch_staleness(services.clone()));
         Ok(services)
     }

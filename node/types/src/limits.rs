@@ -82,6 +82,8 @@ pub const CONFIRM_FOLD_MS: u64 = 100;
 pub const PRESENCE_WATCH_MAX: usize = 500;
 /// Presence of one user reaches a watcher at most this often.
 pub const PRESENCE_INTERVAL_MS: u64 = 1_000;
+/// Most nodes, of today and of before, whose leases are looked at for the presence of who is connected to them.
+pub const NODE_LEASES_WATCHED_MAX: usize = 1_024;
 /// A typing notice is shown for this long.
 pub const TYPING_MS: u64 = 6_000;
 
@@ -122,8 +124,14 @@ pub const LOG_KEPT_BYTES_MAX: u64 = 512 * 1024 * 1024;
 pub const SNAPSHOT_LOG_BYTES: u64 = 256 * 1024 * 1024;
 /// A snapshot is made after this time if anything changed.
 pub const SNAPSHOT_MS: u64 = 30 * 60 * 1000;
+/// The state is made durable after this much log was applied: as much is replayed at most after a crash.
+pub const STATE_FLUSH_BYTES: u64 = 64 * 1024 * 1024;
+/// The state is made durable after this time if anything changed.
+pub const STATE_FLUSH_MS: u64 = 60 * 1000;
 /// Chunk in which snapshot files travel.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
+/// A snapshot whose next chunk does not come for this long is given up.
+pub const SNAPSHOT_STALL_MS_MAX: u64 = 30_000;
 /// Most files of one snapshot.
 pub const SNAPSHOT_FILES_MAX: usize = 32_768;
 
@@ -155,6 +163,8 @@ pub const CALLS_PER_SECOND_MAX: u32 = 500;
 pub const CALLS_BURST_MAX: u32 = 2_000;
 /// Sends one streaming call may have unanswered; reading stops until answers have gone out.
 pub const SENDS_IN_FLIGHT_MAX: usize = 512;
+/// Longest a sign-in waits for a majority: longer than an election takes.
+pub const SIGN_IN_MAJORITY_MS_MAX: u64 = 2_000;
 /// Sign-ins hashed at a time on one node (Argon2 takes memory and time).
 pub const PASSWORD_HASHES_AT_ONCE: usize = 2;
 /// Sign-ins waiting for a place; more are refused.
@@ -190,3 +200,5 @@ pub const CLOCK_SPREAD_MS_MAX: u64 = 1_000;
 pub const NODE_REPORT_TEXT_BYTES_MAX: usize = 256;
 /// Longest that handing over leadership may take when a node stops.
 pub const HANDOVER_MS_MAX: u64 = 2_000;
+/// Longest that consensus may take to end when a node stops.
+pub const CONSENSUS_STOP_MS_MAX: u64 = 5_000;

@@ -3,7 +3,13 @@ use std::time::Duration;
 use proto::v1::presence_service_client::PresenceServiceClient;
 use proto::v1::sync_response::Item;
 use proto::v1::*;
+use raft::Handle;
+use state::view::Rows;
 use tonic::Streaming;
+use types::command::Lease;
+use types::limits::TIMERS_PER_TICK_MAX;
+use types::session::Attachment;
+use types::{Author, Command, Envelope, Incarnation, Key, NodeId, Row, SessionId, Slot, UserId};
 
 use crate::world::{Person, World, next, refused};
 
@@ -50,6 +56,41 @@ async fn watchers_see_streams_open_close_and_what_is_said() {
     let got = PresenceServiceClient::new(ito.channel.clone()).batch_get_presence(ito.with(get)).await.unwrap();
     let got = got.into_inner().presences;
     assert_eq!(got.iter().map(Presence::state).collect::<Vec<_>>(), [PresenceState::Offline, PresenceState::Available]);
+}
+
+/// The session of someone, many times over, attached to a node: each of a user of its own.
+fn crowd(one: &types::session::Session, node: NodeId) -> Vec<(Key, Row)> {
+    let attached = Attachment { node, epoch: 1 };
+    let mut rows = Vec::new();
+    for n in 0..=TIMERS_PER_TICK_MAX as u128 {
+        let id = SessionId(n.to_be_bytes());
+        // The last one is of the user we watch: the command that expires the lease does not come as far as this.
+        let user = if n == TIMERS_PER_TICK_MAX as u128 { one.user } else { UserId(n.to_be_bytes()) };
+        let session = types::session::Session { id, user, attached: Some(attached), ..one.clone() };
+        rows.push((Key::Attached(attached, id), Row::Attached(())));
+        rows.push((Key::UserSession(user, id), Row::UserSession(())));
+        rows.push((Key::Session(id), Row::Session(session)));
+    }
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_stays_available_on_a_node_that_is_gone_however_many_were_connected() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (ito, mori) = (world.person(&admin, "ito").await, world.person(&admin, "mori").await);
+    let other = NodeId::new(Slot::B, Incarnation(1));
+    let by_other = |command| Envelope { origin: other, author: Author::Node, command };
+    world.node.apply(by_other(Command::RenewLease(Lease { epoch: 1 }))).await.result.unwrap();
+    let session = mori.session.rsplit('/').next().unwrap().parse().unwrap();
+    let session = world.node.view().session(session).unwrap().unwrap();
+    world.node.insert(crowd(&session, other));
+    let mut watcher = ito.sync(&ito.cursor, &[&mori]).await.unwrap();
+    state(&mut watcher, PresenceState::Available).await;
+    world.node.apply(by_other(Command::ExpireLease(other, Lease { epoch: 1 }))).await.result.unwrap();
+    state(&mut watcher, PresenceState::Reconnecting).await;
+    world.node.apply(by_other(Command::RenewLease(Lease { epoch: 1 }))).await.result.unwrap();
+    state(&mut watcher, PresenceState::Available).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
