@@ -334,17 +334,23 @@ async fn add_participants<H: Handle>(
     Ok(AddParticipantsResponse { cursor: services.cursor(done.event)? })
 }
 
-/// What a conversation is for: it says what an unspecified part means. An unknown one is left for the state to refuse.
+/// What a conversation is for: it says what an unspecified part means. An unknown one is left for the state to refuse,
+/// and one the caller never took part in is as unknown.
 async fn kind_of<H: Handle>(
     services: &Services<H>,
     call: &Call,
     id: ConversationId,
 ) -> Result<ConversationKind, Error> {
-    if let Some(found) = services.inner.handle.view().conversation(id)? {
-        return Ok(found.kind);
+    let known = || {
+        let view = services.inner.handle.view();
+        let took_part = view.participant(id, Principal::User(call.user))?.is_some();
+        Ok::<_, Error>(view.conversation(id)?.filter(|_| took_part).map(|found| found.kind))
+    };
+    if let Some(kind) = known()? {
+        return Ok(kind);
     }
     services.inner.handle.read_barrier(call.deadline).await?; // Made on another node a moment ago, perhaps.
-    Ok(services.inner.handle.view().conversation(id)?.map_or(ConversationKind::Group, |found| found.kind))
+    Ok(known()?.unwrap_or(ConversationKind::Group))
 }
 
 async fn remove_participant<H: Handle>(

@@ -173,17 +173,22 @@ fn new_user(field: &str, user: &User, without_code: bool) -> Result<(NewUser, Op
 
 /// The user as the reader may see them; none if not at all.
 fn shown<V: View<Fault = raft::Fault>>(read: &Read<V>, id: UserId) -> Result<Option<User>, Error> {
-    let Some(user) = read.view.user(id)? else { return Ok(None) };
     if !read.may(Action::SeeUser(id))?.is_yes() {
         return Ok(None);
     }
+    let Some(user) = read.view.user(id)? else { return Ok(None) };
     Ok(Some(convert::user(&user, read.may(Action::SeeUserDetails(id))?.is_yes())))
 }
 
-fn resolve<V: View<Fault = raft::Fault>>(view: &V, name: &UserName) -> Result<Option<UserId>, Error> {
+/// Nobody's id.
+const NOBODY: UserId = UserId([0; 16]);
+
+/// The id a name stands for. An unknown login stands for nobody, who is looked for as anybody is: the time an answer
+/// takes must not tell whether a login exists either.
+fn resolve<V: View<Fault = raft::Fault>>(view: &V, name: &UserName) -> Result<UserId, Error> {
     Ok(match name {
-        UserName::Id(id) => Some(*id),
-        UserName::Login(login) => view.login(login)?,
+        UserName::Id(id) => *id,
+        UserName::Login(login) => view.login(login)?.unwrap_or(NOBODY),
     })
 }
 
@@ -194,7 +199,7 @@ async fn get_user<H: Handle>(
 ) -> Result<GetUserResponse, Error> {
     let name = names::user_or_login("name", &body.name)?;
     let read = services.read(&call, body.read).await?;
-    let id = resolve(&read.view, &name)?.ok_or(Reject::NotFound)?;
+    let id = resolve(&read.view, &name)?;
     let user = shown(&read, id)?.ok_or(Reject::NotFound)?;
     Ok(GetUserResponse { user: Some(user), info: Some(read.info) })
 }
@@ -211,9 +216,7 @@ async fn batch_get_users<H: Handle>(
     let work = move |read: &Read<H::View>| {
         let mut users = Vec::with_capacity(parsed.len());
         for name in &parsed {
-            if let Some(id) = resolve(&read.view, name)? {
-                users.extend(shown(read, id)?);
-            }
+            users.extend(shown(read, resolve(&read.view, name)?)?);
         }
         Ok(users)
     };
@@ -336,8 +339,10 @@ async fn update_user<H: Handle>(
 }
 
 /// The words of a user whose name or unit changes; what does not change is read here.
+///
+/// An unknown user has none: the state refuses, so that the answer is the same whether there is one or not.
 fn words_after<H: Handle>(services: &Services<H>, update: &UpdateUser) -> Result<Vec<String>, Error> {
-    let user = services.inner.handle.view().user(update.id)?.ok_or(Reject::NotFound)?;
+    let Some(user) = services.inner.handle.view().user(update.id)? else { return Ok(Vec::new()) };
     let display_name = update.display_name.as_ref().unwrap_or(&user.display_name);
     Ok(words::of(&user.login, display_name, update.unit.as_ref().unwrap_or(&user.unit)))
 }

@@ -211,3 +211,58 @@ async fn accounts_are_changed_by_version_and_deactivated() {
     assert_eq!(refused(after), "NO_SESSION");
     assert_eq!(refused(world.sign_in("ito", PASSWORD, "").await), "BAD_CREDENTIALS");
 }
+
+#[tokio::test]
+async fn without_permission_accounts_answer_alike_whether_they_exist_or_not() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (ito, mori) = (world.person(&admin, "ito").await, world.person(&admin, "mori").await);
+    let nobody = "users/00000000000000000000000000000042".to_owned();
+    let mut answers = Vec::new();
+    for name in [mori.name.clone(), nobody] {
+        let user = User { name: name.clone(), display_name: "Other".into(), ..User::default() };
+        let update =
+            UpdateUserRequest { user: Some(user), update_paths: vec!["display_name".into()], request_id: ito.id() };
+        let update = ito.directory().update_user(ito.with(update)).await.unwrap_err();
+        let deactivate = DeactivateUserRequest { name: name.clone(), request_id: ito.id() };
+        let deactivate = ito.directory().deactivate_user(ito.with(deactivate)).await.unwrap_err();
+        let code = CreateEnrolmentCodeRequest { name: name.clone(), request_id: ito.id() };
+        let code = ito.directory().create_enrolment_code(ito.with(code)).await.unwrap_err();
+        let list = ListSessionsRequest { parent: name, ..ListSessionsRequest::default() };
+        let list = ito.sessions().list_sessions(ito.with(list)).await.unwrap_err();
+        answers.push([update, deactivate, code, list].map(|status| (status.code(), status.message().to_owned())));
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[tokio::test]
+async fn patients_see_only_whom_they_share_a_conversation_with() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let mori = world.person(&admin, "mori").await;
+    let user = User {
+        login: "patient".into(),
+        display_name: "A Patient".into(),
+        kind: UserKind::Patient.into(),
+        ..User::default()
+    };
+    let create = CreateUserRequest { user: Some(user), without_enrolment_code: false, request_id: admin.id() };
+    let made = admin.directory().create_user(admin.with(create)).await.unwrap().into_inner();
+    let patient = world.enrol("patient", &made.enrolment_code).await;
+    let get = async |name: &str| {
+        let request = GetUserRequest { name: name.into(), read: None };
+        patient.directory().get_user(patient.with(request)).await
+    };
+    let unknown = get("users/00000000000000000000000000000042").await.unwrap_err();
+    assert_eq!(reason(&unknown), "NOT_FOUND");
+    for hidden in [mori.name.as_str(), "users/@mori", "users/@nobody"] {
+        let status = get(hidden).await.unwrap_err();
+        assert_eq!((status.message(), status.details()), (unknown.message(), unknown.details()), "{hidden}");
+    }
+    let ward = mori.group("Ward", &[&patient]).await;
+    assert_eq!(get("users/@mori").await.unwrap().into_inner().user.unwrap().name, mori.name);
+    mori.remove(&ward, &patient).await;
+    assert_eq!(refused(get(&mori.name).await), "NOT_FOUND");
+    let search = SearchUsersRequest { query: "mori".into(), page_size: 0, read: None };
+    assert_eq!(refused(patient.directory().search_users(patient.with(search)).await), "NOT_PERMITTED");
+}

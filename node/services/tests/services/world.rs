@@ -77,12 +77,13 @@ impl World {
         let user = User { login: login.into(), display_name: format!("Dr {login}"), ..User::default() };
         let create = CreateUserRequest { user: Some(user), without_enrolment_code: false, request_id: admin.id() };
         let made = admin.directory().create_user(admin.with(create)).await.expect("created").into_inner();
-        let enrol = EnrolRequest {
-            login: login.into(),
-            code: made.enrolment_code,
-            password: PASSWORD.into(),
-            device: String::new(),
-        };
+        self.enrol(login, &made.enrolment_code).await
+    }
+
+    /// Someone signed in with a one-time code.
+    pub async fn enrol(&self, login: &str, code: &str) -> Person {
+        let enrol =
+            EnrolRequest { login: login.into(), code: code.into(), password: PASSWORD.into(), device: String::new() };
         let answer = SessionServiceClient::new(self.channel.clone()).enrol(enrol).await.expect("enrolled");
         Person::new(self.channel.clone(), answer.into_inner().credentials.expect("credentials"))
     }
