@@ -12,6 +12,8 @@ use crate::limiter::lock;
 
 /// Typing notices that wait at most; they are worth nothing later.
 const TYPING_MAX: usize = 32;
+/// Events an idle stream keeps room for.
+const KEPT: usize = 16;
 /// Events taken out at a time.
 const TAKE: usize = 64;
 
@@ -110,11 +112,15 @@ impl Queue {
     pub(crate) fn take(&self) -> Taken {
         let mut waiting = lock(&self.waiting);
         let count = waiting.events.len().min(TAKE);
-        Taken {
+        let taken = Taken {
             events: waiting.events.drain(..count).collect(),
-            typing: waiting.typing.drain(..).collect(),
+            typing: std::mem::take(&mut waiting.typing).into(),
             end: waiting.end,
+        };
+        if waiting.events.is_empty() && waiting.events.capacity() > KEPT {
+            waiting.events = VecDeque::new(); // There are many streams, and few of them in a burst.
         }
+        taken
     }
 
     /// Takes out the users whose presence may look different.
@@ -159,6 +165,16 @@ mod tests {
         let taken = queue.take();
         assert!(taken.events.is_empty());
         assert_eq!(taken.end, Some(End::SlowReader));
+    }
+
+    #[test]
+    fn an_idle_stream_does_not_keep_the_room_of_a_burst() {
+        let queue = Queue::default();
+        (0..STREAM_QUEUE_EVENTS_MAX).for_each(|number| assert!(!queue.push(event(number))));
+        while !queue.is_empty() {
+            queue.take();
+        }
+        assert!(lock(&queue.waiting).events.capacity() <= KEPT);
     }
 
     #[test]

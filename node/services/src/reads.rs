@@ -120,8 +120,8 @@ impl<H: Handle> Services<H> {
             }
             match tokio::time::timeout_at(deadline.into(), heads.changed()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Error::ShuttingDown),
-                Err(_) => return Err(raft::ProposeError::OutcomeUnknown.into()),
+                // Not that this node stops: what was asked for is done.
+                Ok(Err(_)) | Err(_) => return Err(raft::ProposeError::OutcomeUnknown.into()),
             }
         }
     }

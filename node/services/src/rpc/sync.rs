@@ -15,8 +15,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use types::limits::{PRESENCE_INTERVAL_MS, PRESENCE_WATCH_MAX, STREAM_PROGRESS_MS};
 use types::presence::Connection;
-use types::row::Cluster;
-use types::{Event, EventNumber, Reject, UserId};
+use types::{Event, EventNumber, Lineage, Reject, UserId};
 
 use crate::call::Call;
 use crate::errors::Error;
@@ -30,6 +29,8 @@ use crate::{Services, convert, cursor, names, replay, validation};
 /// The items of one stream.
 pub(crate) type Items = Pin<Box<dyn Stream<Item = Result<SyncResponse, Status>> + Send>>;
 
+/// Items an idle stream keeps room for.
+const READY_KEPT: usize = 16;
 /// Missed events read at a time.
 const PAGE: usize = 256;
 
@@ -70,13 +71,15 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     let place = Place { services: services.clone(), call, id };
     services.inner.connections.note(call.session, Connection::Active);
     // Watched from before they are read, so that no change falls between.
-    let first: VecDeque<SyncResponse> = presence::all(&read, &watched)?.into_iter().map(presence_item).collect();
+    let (first, _) = services.scan(read, move |read| presence::all(read, &watched)).await?;
+    let first: VecDeque<SyncResponse> = first.into_iter().map(presence_item).collect();
     let now = Instant::now();
     let stale = services.inner.stale.subscribe();
     let reader = Reader {
         stale,
+        mark_due: false,
         place,
-        cluster,
+        lineage: cluster.lineage,
         queue,
         with_messages: body.with_messages,
         stage: Stage::CatchUp(after),
@@ -98,8 +101,13 @@ struct Place<H: Handle> {
 
 impl<H: Handle> Drop for Place<H> {
     fn drop(&mut self) {
-        if self.services.inner.hub.leave(self.id) {
-            self.services.inner.connections.note(self.call.session, Connection::Gone);
+        let (inner, session) = (&self.services.inner, self.call.session);
+        if inner.hub.leave(self.id) {
+            inner.connections.note(session, Connection::Gone);
+            // A stream that the session opened meanwhile may have noted itself before that.
+            if inner.hub.has_session(session) {
+                inner.connections.note(session, Connection::Active);
+            }
         }
     }
 }
@@ -118,7 +126,7 @@ enum Stage {
 /// One stream, driven by its reader: nothing is read or computed until the one before has been taken.
 struct Reader<H: Handle> {
     place: Place<H>,
-    cluster: Cluster,
+    lineage: Lineage,
     queue: Arc<Queue>,
     with_messages: bool,
     stage: Stage,
@@ -129,6 +137,8 @@ struct Reader<H: Handle> {
     presence_told: Instant,
     /// Whether this node has word of a leader: a change is told at once.
     stale: watch::Receiver<bool>,
+    /// That has changed, and no mark has said so yet: events came first.
+    mark_due: bool,
 }
 
 impl<H: Handle> Reader<H> {
@@ -137,6 +147,9 @@ impl<H: Handle> Reader<H> {
             if let Some(item) = self.ready.pop_front() {
                 self.spoke = Instant::now();
                 return Some(Ok(item));
+            }
+            if self.ready.capacity() > READY_KEPT {
+                self.ready = VecDeque::new(); // An idle stream does not keep the room of its fullest moment.
             }
             if self.over {
                 return None;
@@ -227,7 +240,7 @@ impl<H: Handle> Reader<H> {
             return Ok(());
         }
         if self.queue.has_presence() && self.presence_due() <= Instant::now() {
-            return self.tell_presence();
+            return self.tell_presence().await;
         }
         if taken.end.is_none() {
             self.wait(after).await?;
@@ -237,18 +250,20 @@ impl<H: Handle> Reader<H> {
 
     /// Waits for whatever comes first: something queued, presence that may be told again, or time for a progress mark.
     async fn wait(&mut self, after: EventNumber) -> Result<(), Error> {
-        let mark = self.spoke + Duration::from_millis(STREAM_PROGRESS_MS);
+        let now = Instant::now();
+        let mark = if self.mark_due { now } else { self.spoke + Duration::from_millis(STREAM_PROGRESS_MS) };
         let presence = if self.queue.has_presence() { self.presence_due().min(mark) } else { mark };
-        let changed = tokio::select! {
-            () = self.queue.woken() => false,
-            Ok(()) = self.stale.changed() => true,
-            () = tokio::time::sleep_until(presence.into()) => false,
-        };
-        if !changed && Instant::now() < mark {
+        tokio::select! {
+            () = self.queue.woken() => {}
+            Ok(()) = self.stale.changed() => self.mark_due = true,
+            () = tokio::time::sleep_until(presence.into()) => {}
+        }
+        if !self.mark_due && Instant::now() < mark {
             return Ok(());
         }
         self.session_holds()?;
         if let Some(position) = self.place.services.inner.hub.idle_position(&self.queue) {
+            self.mark_due = false;
             let at = position.max(after);
             self.stage = Stage::Live(at);
             self.ready.push_back(self.progress(at));
@@ -273,14 +288,15 @@ impl<H: Handle> Reader<H> {
         self.presence_told + Duration::from_millis(PRESENCE_INTERVAL_MS)
     }
 
-    fn tell_presence(&mut self) -> Result<(), Error> {
+    async fn tell_presence(&mut self) -> Result<(), Error> {
         self.presence_told = Instant::now();
         let users = self.queue.take_presence();
         let view = self.place.services.inner.handle.view();
         let now = state::view::heads(&view)?.clock;
         let actor = policy::actor_of(&view, now, self.place.call.session)?.ok_or(Reject::NoSession)?;
         let read = Read { view, user: actor.user, now, info: ReadInfo::default() };
-        self.ready.extend(presence::all(&read, &users)?.into_iter().map(presence_item));
+        let (told, _) = self.place.services.scan(read, move |read| presence::all(read, &users)).await?;
+        self.ready.extend(told.into_iter().map(presence_item));
         Ok(())
     }
 
@@ -288,7 +304,7 @@ impl<H: Handle> Reader<H> {
         telling::Telling {
             user: self.place.call.user,
             session: self.place.call.session,
-            lineage: self.cluster.lineage,
+            lineage: self.lineage,
             with_messages: self.with_messages,
         }
     }
@@ -302,7 +318,7 @@ impl<H: Handle> Reader<H> {
     fn progress(&self, at: EventNumber) -> SyncResponse {
         let stale = self.place.services.inner.handle.stale_age().map(convert::duration);
         SyncResponse {
-            cursor: cursor::encode(self.cluster.lineage, at),
+            cursor: cursor::encode(self.lineage, at),
             time: None,
             item: Some(Item::Progress(Progress { live: true, stale })),
         }
