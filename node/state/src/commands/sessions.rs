@@ -121,6 +121,9 @@ pub(crate) fn end<V: View>(tx: &mut Tx<'_, V>, mut session: Session, why: Sessio
         return Ok(());
     }
     detach(tx, &mut session, tx.now);
+    // There unless the expiry has moved since: then it fires once and finds nothing to do. It is not left for many to
+    // pile up who sign in over and over.
+    tx.remove(Key::Timer(session.expires, Timer::SessionExpiry(session.id)));
     session.state = SessionState::Ended(tx.now, why);
     tx.event(Scope::User(session.user), EventBody::SessionEnded(session.id));
     tx.signal(session.user);
@@ -208,6 +211,9 @@ fn expired<V: View>(tx: &mut Tx<'_, V>, session: Session) -> Step<(), V> {
 }
 
 fn forget<V: View>(tx: &mut Tx<'_, V>, session: &Session) {
+    if let SessionState::Ended(at, _) = session.state {
+        tx.remove(Key::Timer(at.plus_ms(ENDED_KEPT_MS), Timer::SessionExpiry(session.id)));
+    }
     tx.remove(Key::Session(session.id));
     tx.remove(Key::UserSession(session.user, session.id));
 }
@@ -328,7 +334,8 @@ fn device<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Device, V> {
 
 /// Takes the device that was longest unused off a user who has too many, and drops its answers.
 ///
-/// Its row stays: should it sign in again, it goes on above the numbers it has used, and none is carried out twice.
+/// Its row stays if it has written: should it sign in again, it goes on above the numbers it has used, and none is
+/// carried out twice. One that never wrote leaves nothing, or whoever signs in over and over would fill the table.
 fn retire_oldest<V: View>(tx: &mut Tx<'_, V>, user: UserId) -> Step<(), V> {
     let (from, to) = keys::user_devices(user);
     let mut devices = Vec::new();
@@ -349,10 +356,14 @@ fn retire_oldest<V: View>(tx: &mut Tx<'_, V>, user: UserId) -> Step<(), V> {
     }
     let oldest = devices.into_iter().min_by_key(|device| (device.last_write.max(device.created), device.id));
     let Some(mut device) = oldest else { return Err(Reject::Limit(Field::Devices).into()) };
+    tx.remove(Key::UserDevice(user, device.id));
+    if device.highest == 0 {
+        tx.remove(Key::Device(device.id));
+        return Ok(());
+    }
     let settled = device.highest.saturating_add(1);
     drop_answers(tx, &device, settled)?;
     device.settled = settled;
-    tx.remove(Key::UserDevice(user, device.id));
     tx.put(Key::Device(device.id), Row::Device(device));
     Ok(())
 }

@@ -166,3 +166,20 @@ fn someone_elses_session_answers_as_an_unknown_one() {
     assert_eq!(world.by(1, Command::EndSession(session(1))), Ok(Reply::Done));
     assert!(!open(&world, 1) && !open(&world, 2));
 }
+
+#[test]
+fn signing_in_over_and_over_fills_no_table() {
+    let mut world = World::new(1);
+    let mut sizes = Vec::new();
+    for n in 0..6 * DEVICES_PER_USER_MAX as u16 {
+        let mut id = [99; 16];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        let sign_in = SignIn { session: SessionId(id), device: DeviceId(id), ..sign_in(1, 9, 2) };
+        world.node(Command::SignIn(sign_in)).answer.result.expect("signs in");
+        world.now += 1;
+        let kept = |key: &&Key| !matches!(key, Key::Record(_) | Key::UserEvent(..) | Key::EventScope(_));
+        sizes.push(world.model.rows.keys().filter(kept).count());
+    }
+    assert_eq!(sizes.last(), sizes.get(3 * DEVICES_PER_USER_MAX), "rows grow: {sizes:?}");
+    invariants::check(&world.model);
+}
