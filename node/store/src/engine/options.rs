@@ -12,6 +12,10 @@ const MIB: usize = 1024 * 1024;
 const CACHE_BYTES: usize = 128 * MIB;
 /// Memtables of the state; beyond it the largest family is flushed, and with it all.
 const STATE_MEMTABLES_BYTES: usize = 192 * MIB;
+/// RocksDB's own log in the directory of each engine: one file and how many of them.
+const INFO_LOG_BYTES: usize = 16 * MIB;
+/// See [`INFO_LOG_BYTES`].
+const INFO_LOGS_KEPT: usize = 4;
 const NEVER: usize = u64::MAX as usize >> 1;
 
 /// What engines of one process share.
@@ -40,10 +44,10 @@ impl Shared {
         options.set_wal_bytes_per_sync(0); // Otherwise a power cut can leave holes across logs.
         options.set_recycle_log_file_num(0);
         options.set_stats_dump_period_sec(0);
-        options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |level, text| match level {
-            LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "rocksdb", "{}", text.trim_end()),
-            _ => tracing::warn!(target: "rocksdb", "{}", text.trim_end()),
-        }));
+        // What RocksDB tells of itself, its settings above all, goes to LOG beside its tables; faults reach us as errors.
+        options.set_log_level(LogLevel::Info);
+        options.set_max_log_file_size(INFO_LOG_BYTES);
+        options.set_keep_log_file_num(INFO_LOGS_KEPT);
         match kind {
             Kind::Log => {
                 // Every bad record has been judged before this (`wal_scan`): what is still bad was never acknowledged.
@@ -56,6 +60,13 @@ impl Shared {
                 options.set_write_buffer_manager(&self.state_memtables);
             }
         }
+        options
+    }
+
+    /// Settings for looking at a checkpoint, which leave no trace in it.
+    pub fn checkpoint(&self, kind: Kind) -> Options {
+        let mut options = self.database(kind);
+        options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {}));
         options
     }
 

@@ -40,7 +40,7 @@ impl Disk<RocksEngine> for RocksDisk {
 
     fn open_checkpoint(&self, dir: &Path, kind: Kind) -> Result<Box<dyn Reader>, Fault> {
         let families = self.shared.families(kind);
-        let db = DB::open_cf_descriptors_read_only(&self.shared.database(kind), dir, families, false);
+        let db = DB::open_cf_descriptors_read_only(&self.shared.checkpoint(kind), dir, families, false);
         Ok(Box::new(RocksEngine { db: Arc::new(db.map_err(engine("open the checkpoint"))?), kind, torn_bytes: 0 }))
     }
 }
@@ -121,7 +121,7 @@ impl Engine for RocksEngine {
             Some(0) | None => Ok(()),
             Some(count) => Err(Fault::Engine {
                 doing: "flush or compact in the background",
-                source: format!("{count} background errors; see the log lines of rocksdb").into(),
+                source: format!("{count} background errors; see LOG in {}", self.db.path().display()).into(),
             }),
         }
     }

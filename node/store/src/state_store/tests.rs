@@ -266,3 +266,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_engine_tells_of_itself_in_a_file_of_its_own_and_leaves_none_in_a_snapshot() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = rocks(dir.path());
+    let told = |dir: &Path| std::fs::read_to_string(dir.join("LOG")).unwrap_or_default();
+    assert!(told(&dir.path().join("state-0000000000000001")).contains("RocksDB version"));
+    let snapshot = store.build_snapshot().expect("built");
+    assert_eq!(told(&snapshot.dir()), "");
+}
