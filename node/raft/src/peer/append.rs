@@ -22,12 +22,21 @@ pub(crate) type Responses = BoxStream<'static, Result<StreamAppendResult<TypeCon
 
 /// Sends what `input` yields, at most `APPENDS_IN_FLIGHT_MAX` ahead of the responses.
 ///
+/// The first request is taken before the peer is called: openraft waits there after a failure, and would not wait at
+/// all for a peer whose refusal is there before anybody asks for a request.
+///
 /// Errors: `Unreachable` when there is no connection within `setup`, or the peer owes a response and is silent for
 /// `PEER_STALL_MS_MAX`: openraft then waits before it tries again.
-pub(crate) async fn stream<S>(mut client: Client, input: S, setup: Duration) -> Result<Responses, RPCError<TypeConfig>>
+pub(crate) async fn stream<S>(
+    mut client: Client,
+    mut input: S,
+    setup: Duration,
+) -> Result<Responses, RPCError<TypeConfig>>
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 {
+    let Some(first) = input.next().await else { return Ok(stream::empty().boxed()) };
+    let input = Box::pin(stream::once(async { first }).chain(input));
     let flight = Arc::new(Flight { free: Semaphore::new(APPENDS_IN_FLIGHT_MAX), owed: AtomicUsize::new(0) });
     let requests = stream::unfold((input, flight.clone()), |(mut input, flight)| async move {
         // A place first, the request then: what is sent is what there is at that moment, not when it had to wait.

@@ -193,6 +193,25 @@ async fn a_vote_for_a_leader_that_hands_over_passes_a_lease_and_no_other_does() 
 }
 
 #[tokio::test]
+async fn a_peer_that_refuses_connections_is_tried_at_the_pace_of_openraft() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = closed.local_addr().expect("bound").to_string();
+    drop(closed);
+    let mut a = peer(&Authority::new(), Slot::B, &info(Slot::A, &address)).await;
+    let leader = RaftVote::new_committed(2, identity(Slot::B).node.0);
+    let heartbeat = AppendEntriesRequest { vote: leader, prev_log_id: None, entries: vec![], leader_commit: None };
+    // openraft waits where it makes a request: whoever never asks for one fails thousands of times a second.
+    let wait = Duration::from_millis(200);
+    let input = Box::pin(futures::stream::once(async move {
+        tokio::time::sleep(wait).await;
+        heartbeat
+    }));
+    let began = std::time::Instant::now();
+    assert!(a.stream_append(input, option()).await.is_err());
+    assert!(began.elapsed() >= wait, "it failed before a request was asked for");
+}
+
+#[tokio::test]
 async fn nobody_votes_or_appends_in_the_name_of_another() {
     let authority = Authority::new();
     let (_dir, node, address) = node(authority.tls(CLUSTER, Slot::A)).await;
