@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures::stream;
 use proto::peer::{self, ForwardFailure, forward_response};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tonic::Streaming;
-use types::limits::{FORWARDS_IN_FLIGHT_MAX, PEER_CONNECT_MS_MAX};
+use types::limits::{FORWARDS_IN_FLIGHT_MAX, PEER_CONNECT_MS_MAX, PROPOSAL_BYTES_WAITING_MAX};
 use types::reply::Answer;
 use types::{Envelope, NodeId};
 
-use crate::claim::Claim;
+use crate::claim::{Claim, WithdrawOnDrop};
 use crate::peer::connect::Client;
 use crate::peer::directory::{Directory, Lane};
 use crate::propose::Refusal;
@@ -22,6 +22,8 @@ use crate::propose::Refusal;
 pub(crate) struct Forwarder {
     directory: Arc<Directory>,
     lines: std::sync::Mutex<HashMap<NodeId, mpsc::Sender<Forward>>>,
+    /// Of what waits to be sent, on all lines.
+    bytes: Arc<Semaphore>,
 }
 
 struct Forward {
@@ -29,21 +31,31 @@ struct Forward {
     deadline: Instant,
     claim: Claim,
     answer: oneshot::Sender<Result<Answer, Refusal>>,
+    _waiting: OwnedSemaphorePermit,
 }
 
 impl Forwarder {
     pub(crate) fn new(directory: Arc<Directory>) -> Self {
-        Self { directory, lines: std::sync::Mutex::default() }
+        Self {
+            directory,
+            lines: std::sync::Mutex::default(),
+            bytes: Arc::new(Semaphore::new(PROPOSAL_BYTES_WAITING_MAX)),
+        }
     }
 
     /// Puts a command to `leader` and waits for the answer until `deadline`.
     ///
-    /// Errors: [`Refusal::NotLeader`] when it was not sent, [`Refusal::OutcomeUnknown`] when it was and nothing came.
+    /// Errors: [`Refusal::NotLeader`] when it was not sent, [`Refusal::OutcomeUnknown`] when it was and nothing came,
+    /// [`Refusal::Overloaded`] when too much waits to be sent.
     pub(crate) async fn put(&self, leader: NodeId, envelope: &Envelope, deadline: Instant) -> Result<Answer, Refusal> {
         let line = self.line(leader).ok_or(Refusal::NotLeader)?;
         let (answer, answered) = oneshot::channel();
         let claim = Claim::default();
-        let forward = Forward { envelope: codec::encode_envelope(envelope), deadline, claim: claim.clone(), answer };
+        let envelope = codec::encode_envelope(envelope);
+        let weight = u32::try_from(envelope.len()).map_err(|_| Refusal::Refused)?;
+        let waiting = self.bytes.clone().try_acquire_many_owned(weight).map_err(|_| Refusal::Overloaded)?;
+        let forward = Forward { envelope, deadline, claim: claim.clone(), answer, _waiting: waiting };
+        let _withdraw = WithdrawOnDrop(claim.clone());
         line.try_send(forward).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Refusal::NotLeader,

@@ -93,9 +93,8 @@ impl Proposer {
         let _withdraw = WithdrawOnDrop(claim.clone());
         match tokio::time::timeout_at(deadline.into(), answered).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Refusal::OutcomeUnknown),
-            Err(_) if claim.withdraw() => Err(Refusal::NotLeader),
-            Err(_) => Err(Refusal::OutcomeUnknown),
+            Ok(Err(_)) | Err(_) if claim.withdraw() => Err(Refusal::NotLeader),
+            Ok(Err(_)) | Err(_) => Err(Refusal::OutcomeUnknown),
         }
     }
 
@@ -260,6 +259,21 @@ mod tests {
         assert_eq!(proposer.put(envelope(1), Instant::now()).await, Err(Refusal::NotLeader));
         let first = proposals.next().await.expect("it is in the queue still");
         assert!(proposals.batch(first).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_the_node_stops_was_certainly_not_written() {
+        let (proposer, mut proposals) = channel(Metrics::default());
+        let (waits, taken) = (proposer.put(envelope(1), soon()), proposer.put(envelope(2), soon()));
+        let stop = async {
+            let first = proposals.next().await.expect("one");
+            assert!(first.claim.take());
+            drop(first);
+            drop(proposals);
+        };
+        let (taken, waits, ()) = tokio::join!(taken, waits, stop);
+        assert_eq!(taken, Err(Refusal::OutcomeUnknown));
+        assert_eq!(waits, Err(Refusal::NotLeader));
     }
 
     #[tokio::test]
