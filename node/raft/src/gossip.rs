@@ -83,24 +83,45 @@ pub(crate) const fn role_of(number: u32) -> Role {
 pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>) {
     let mut ticks = interval(Duration::from_millis(GOSSIP_MS));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut silences = BTreeMap::new();
     loop {
         ticks.tick().await;
-        let calls = shared.directory.peers().into_iter().map(|info| ask(&shared, info));
-        futures::future::join_all(calls).await;
+        let peers = shared.directory.peers();
+        let calls = peers.iter().map(|info| ask(&shared, info));
+        let answers = futures::future::join_all(calls).await;
+        silences.retain(|node, _| peers.iter().any(|info| info.node == *node));
+        for (info, answer) in peers.iter().zip(answers) {
+            note(silences.entry(info.node).or_default(), info.node, answer.is_some());
+        }
         shared.measure();
     }
 }
 
-async fn ask<E: Engine>(shared: &Shared<E>, info: NodeInfo) {
-    let (Some(slot), Some(mut client)) = (info.slot(), shared.directory.client(&info, Lane::Control)) else { return };
+/// So many rounds without an answer are worth a line in the log.
+const SILENT_ROUNDS: u32 = 4;
+
+/// One line when a peer falls silent, and one when it is back.
+fn note(silence: &mut u32, node: NodeId, answered: bool) {
+    let before = *silence;
+    *silence = if answered { 0 } else { before.saturating_add(1) };
+    if *silence == SILENT_ROUNDS && before < SILENT_ROUNDS {
+        tracing::warn!(%node, "a peer does not answer");
+    } else if answered && before >= SILENT_ROUNDS {
+        tracing::info!(%node, "a peer answers again");
+    }
+}
+
+/// None: it did not answer.
+async fn ask<E: Engine>(shared: &Shared<E>, info: &NodeInfo) -> Option<()> {
+    let (slot, mut client) = (info.slot()?, shared.directory.client(info, Lane::Control)?);
     let request = peer::GossipRequest { report: Some(shared.own_report()) };
     let asked = shared.clock.monotonic();
-    let Ok(Ok(response)) = timeout(Duration::from_millis(GOSSIP_MS), client.gossip(request)).await else { return };
-    let response = response.into_inner();
+    let response = timeout(Duration::from_millis(GOSSIP_MS), client.gossip(request)).await.ok()?.ok()?.into_inner();
     shared.clock.sample(slot, asked, response.clock_ms);
     if let Some(report) = response.report {
         shared.reports.heard(info.node, report, shared.clock.read().now);
     }
+    Some(())
 }
 
 /// Tells the peers who is typing, all that waits in one call. What a peer does not take at once is dropped.

@@ -86,6 +86,10 @@ pub enum ProposeError {
     /// Larger than `ENVELOPE_BYTES_MAX`; nothing was written.
     #[error("the request is too large by {0} bytes")]
     TooLarge(usize),
+    /// The leader does not take this command from this node: it is not this node's to put, or newer than the leader's
+    /// software. Trying again does not help; nothing was written.
+    #[error("the leader does not accept this command; nothing was written")]
+    Refused,
     /// This node is stopping; nothing was written.
     #[error("this node is stopping")]
     ShuttingDown,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use prometheus::Registry;
+use proto::peer::HelloRequest;
 use proto::peer::peer_service_server::PeerServiceServer;
 use store::{Engine, LogStore, LogWriter, StateStore, StateView};
 use tokio::net::TcpListener;
@@ -17,7 +18,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
-use types::limits::{HANDOVER_MS_MAX, PEER_HANDSHAKES_MAX, PEER_MESSAGE_BYTES_MAX, TYPING_WAITING_MAX};
+use types::limits::{
+    CONSENSUS_STOP_MS_MAX, HANDOVER_MS_MAX, PEER_CONNECT_MS_MAX, PEER_HANDSHAKES_MAX, PEER_MESSAGE_BYTES_MAX,
+    TYPING_WAITING_MAX,
+};
 use types::reply::Answer;
 use types::row::Heads;
 use types::{Envelope, NodeId, Slot};
@@ -36,7 +40,7 @@ use crate::machine::{Core, Machine, Tell};
 use crate::metrics::Metrics;
 use crate::peer::accept;
 use crate::peer::connect::WINDOW_BYTES;
-use crate::peer::directory::{Directory, Identity};
+use crate::peer::directory::{Directory, Identity, Lane};
 use crate::peer::network::Network;
 use crate::peer::service::Service;
 use crate::peer::tls::PeerTls;
@@ -188,6 +192,7 @@ impl<E: Engine> Node<E> {
             metrics: metrics.clone(),
             on_fatal: config.on_fatal,
             stop: stop.clone(),
+            calls: TaskTracker::new(),
             last_log: AtomicU64::new(0),
             streams: AtomicU32::new(0),
             version: config.version,
@@ -216,7 +221,8 @@ impl<E: Engine> Node<E> {
         Ok(Self { shared, typing, heads, tasks, _stop: Arc::new(stop.drop_guard()) })
     }
 
-    /// Stops the node in order: leadership goes to the peer that has most, openraft ends, the state becomes durable.
+    /// Stops the node in order: leadership goes to the peer that has most, the peer port closes, openraft ends, the
+    /// state becomes durable.
     ///
     /// Errors: the state could not be made durable; the log will bring it back.
     pub async fn shutdown(self) -> Result<(), store::Fault> {
@@ -250,11 +256,22 @@ impl<E: Engine> Node<E> {
         self.shared.raft.with_raft_state(|state| state.vote_ref().leader_id.term).await.expect("it runs")
     }
 
+    /// The peer port and our tasks first: nobody asks a core that has ended.
     async fn stop(&self) {
         self.shared.stop.cancel();
-        drop(self.shared.raft.shutdown().await);
+        self.shared.calls.close();
+        let quiet = async {
+            self.tasks.wait().await;
+            self.shared.calls.wait().await;
+        };
         let limit = Duration::from_millis(HANDOVER_MS_MAX);
-        drop(tokio::time::timeout(limit, self.tasks.wait()).await);
+        if tokio::time::timeout(limit, quiet).await.is_err() {
+            tracing::warn!("some calls of peers had not ended in time");
+        }
+        let limit = Duration::from_millis(CONSENSUS_STOP_MS_MAX);
+        if tokio::time::timeout(limit, self.shared.raft.shutdown()).await.is_err() {
+            tracing::warn!("consensus had not ended in time");
+        }
     }
 
     async fn hand_over(&self) {
@@ -262,20 +279,41 @@ impl<E: Engine> Node<E> {
         if leadership.borrow_and_update().own != Role::Leader {
             return;
         }
-        let metrics = self.shared.raft.metrics().borrow_watched().clone();
-        let own = self.node().0;
-        let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
-        let matched = metrics.replication.unwrap_or_default();
-        let best =
-            matched.into_iter().filter(|(node, _)| *node != own && voters.contains(node)).max_by_key(|(_, at)| *at);
-        let Some((to, _)) = best else { return };
-        if self.shared.raft.trigger().transfer_leader(to).await.is_err() {
+        let Some(to) = self.successor().await else {
+            tracing::info!("no peer answers, so leadership is handed over to none");
+            return;
+        };
+        if self.shared.raft.trigger().transfer_leader(to.0).await.is_err() {
             return;
         }
         let gone = leadership.wait_for(|now| now.own != Role::Leader);
         let limit = Duration::from_millis(HANDOVER_MS_MAX);
         let handed_over = tokio::time::timeout(limit, gone).await.is_ok();
-        tracing::info!(to = %NodeId(to), handed_over, "leadership was handed over for stopping");
+        tracing::info!(%to, handed_over, "leadership was handed over for stopping");
+    }
+
+    /// The voter that has most of the log among those that answer now.
+    async fn successor(&self) -> Option<NodeId> {
+        let metrics = self.shared.raft.metrics().borrow_watched().clone();
+        let own = self.node().0;
+        let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
+        let mut matched: Vec<_> = metrics.replication.unwrap_or_default().into_iter().collect();
+        matched.retain(|(node, _)| *node != own && voters.contains(node));
+        matched.sort_by(|(_, one), (_, other)| other.cmp(one));
+        for (node, _) in matched {
+            if self.answers(NodeId(node)).await {
+                return Some(NodeId(node));
+            }
+        }
+        None
+    }
+
+    async fn answers(&self, node: NodeId) -> bool {
+        let directory = &self.shared.directory;
+        let client = directory.get(node).and_then(|info| directory.client(&info, Lane::Control));
+        let Some(mut client) = client else { return false };
+        let limit = Duration::from_millis(PEER_CONNECT_MS_MAX);
+        matches!(tokio::time::timeout(limit, client.hello(HelloRequest {})).await, Ok(Ok(_)))
     }
 }
 

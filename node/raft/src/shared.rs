@@ -8,6 +8,7 @@ use proto::peer;
 use store::{Engine, StateStore};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use types::limits::ENVELOPE_BYTES_MAX;
 use types::reply::Answer;
 use types::{Envelope, NodeId, Slot};
@@ -47,6 +48,8 @@ pub(crate) struct Shared<E: Engine> {
     pub(crate) metrics: Metrics,
     pub(crate) on_fatal: OnFatal,
     pub(crate) stop: CancellationToken,
+    /// Calls of peers that have not ended.
+    pub(crate) calls: TaskTracker,
     pub(crate) last_log: AtomicU64,
     pub(crate) streams: AtomicU32,
     pub(crate) version: String,
@@ -71,7 +74,9 @@ impl<E: Engine> Shared<E> {
             match refusal {
                 Refusal::Overloaded if !sent => return Err(ProposeError::Overloaded),
                 Refusal::OutcomeUnknown => sent = true,
-                Refusal::NotLeader | Refusal::Overloaded | Refusal::Refused => {}
+                Refusal::Refused if !sent => return Err(ProposeError::Refused),
+                Refusal::Refused => return Err(ProposeError::OutcomeUnknown), // An earlier attempt may have worked.
+                Refusal::NotLeader | Refusal::Overloaded => {}
             }
             if self.stop.is_cancelled() && !sent {
                 return Err(ProposeError::ShuttingDown);

@@ -38,8 +38,8 @@ pub(crate) enum Error {
     /// Login and password do not fit together.
     #[error("login name or password is wrong")]
     BadCredentials,
-    /// Too many sign-ins have failed here lately.
-    #[error("too many sign-ins have failed; try again in {} s", .0.as_secs().max(1))]
+    /// Too many sign-ins have been made, or have failed, here lately.
+    #[error("too many sign-ins lately; try again in {} s", .0.as_secs().max(1))]
     SignInsLimited(Duration),
     /// Too much waits on this node already.
     #[error("this node is busy ({0}); try again shortly")]
@@ -227,6 +227,7 @@ fn told_of_propose(error: &ProposeError) -> Told {
         ProposeError::OutcomeUnknown => Told::after(Code::Unavailable, "OUTCOME_UNKNOWN", 100),
         ProposeError::Overloaded => Told::after(Code::ResourceExhausted, "OVERLOADED", 500),
         ProposeError::TooLarge(_) => Told::new(Code::InvalidArgument, "INVALID"),
+        ProposeError::Refused => Told::new(Code::Internal, "NODE_FAULT"),
         ProposeError::ShuttingDown => Told::after(Code::Unavailable, "SHUTTING_DOWN", 0),
     }
 }

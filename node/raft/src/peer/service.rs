@@ -12,6 +12,7 @@ use prost::bytes::Bytes;
 use proto::peer::peer_service_server::PeerService;
 use proto::peer::{self, ForwardFailure};
 use store::Engine;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::{Request, Response, Status, Streaming};
 use types::limits::{CALL_MS_MAX, FORWARDS_IN_FLIGHT_MAX, TYPING_WAITING_MAX};
 use types::{ConversationId, NodeId, UserId};
@@ -29,8 +30,13 @@ pub(crate) struct Service<E: Engine>(pub(crate) Arc<Shared<E>>);
 type Reply<T> = Result<Response<T>, Status>;
 
 impl<E: Engine> Service<E> {
-    fn authorize<T>(&self, request: &Request<T>) -> Result<NodeInfo, Status> {
-        self.0.directory.authorize(request)
+    /// Who calls, and what holds up the end of consensus until the call has ended.
+    fn authorize<T>(&self, request: &Request<T>) -> Result<(NodeInfo, TaskTrackerToken), Status> {
+        let call = self.0.calls.token(); // Before asking: who stops asks in the other order.
+        if self.0.stop.is_cancelled() {
+            return Err(Status::unavailable("the node stops"));
+        }
+        Ok((self.0.directory.authorize(request)?, call))
     }
 }
 
@@ -46,7 +52,7 @@ fn core_ended(error: impl std::fmt::Display) -> Status {
 #[tonic::async_trait]
 impl<E: Engine> PeerService for Service<E> {
     async fn hello(&self, request: Request<peer::HelloRequest>) -> Reply<peer::HelloResponse> {
-        let caller = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request)?;
         let founded = self.0.raft.is_initialized().await.map_err(core_ended)?;
         Ok(Response::new(peer::HelloResponse { node: Some(self.0.directory.caller(&caller)), founded }))
     }
@@ -54,14 +60,18 @@ impl<E: Engine> PeerService for Service<E> {
     type AppendStream = BoxStream<'static, Result<peer::AppendResponse, Status>>;
 
     async fn append(&self, request: Request<Streaming<peer::AppendRequest>>) -> Reply<Self::AppendStream> {
-        let caller = self.authorize(&request)?;
+        let (caller, call) = self.authorize(&request)?;
         // A request that is not the caller's to make ends the stream.
-        let requests = request.into_inner().scan(caller, |caller, message| {
+        let stopped = self.0.stop.clone().cancelled_owned();
+        let reading = call.clone();
+        let requests = request.into_inner().take_until(stopped).scan(caller, move |caller, message| {
+            let _reading = &reading;
             let append = message.ok().and_then(|message| wire::append_of(message).ok());
             ready(append.filter(|append| own_vote(caller, &append.vote).is_ok()))
         });
         let shared = self.0.clone();
         let results = self.0.raft.stream_append(requests).map(move |result| {
+            let _answering = &call;
             let result = result.map_err(core_ended)?;
             if !matches!(result, Err(openraft::raft::StreamAppendError::HigherVote(_))) {
                 shared.contact.heard();
@@ -72,7 +82,7 @@ impl<E: Engine> PeerService for Service<E> {
     }
 
     async fn vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteResponse> {
-        let caller = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request)?;
         let (vote, pre_vote) = wire::vote_request_of(request.into_inner())?;
         own_vote(&caller, &vote.vote)?;
         let response = if pre_vote { self.0.raft.pre_vote(vote).await } else { self.0.raft.vote(vote).await };
@@ -83,7 +93,7 @@ impl<E: Engine> PeerService for Service<E> {
         &self,
         request: Request<peer::TransferLeaderRequest>,
     ) -> Reply<peer::TransferLeaderResponse> {
-        let caller = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request)?;
         let transfer = wire::transfer_of(request.into_inner())?;
         own_vote(&caller, transfer.from_leader())?;
         let response = self.0.raft.handle_transfer_leader(transfer).await.map_err(core_ended)?;
@@ -91,7 +101,7 @@ impl<E: Engine> PeerService for Service<E> {
     }
 
     async fn offer_snapshot(&self, request: Request<peer::OfferSnapshotRequest>) -> Reply<peer::OfferSnapshotResponse> {
-        let caller = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request)?;
         let request = request.into_inner();
         own_vote(&caller, &wire::vote_of(request.ballot)?)?;
         self.0.arrivals.offer(&self.0.state, request).await.map(Response::new)
@@ -101,7 +111,7 @@ impl<E: Engine> PeerService for Service<E> {
         &self,
         request: Request<Streaming<peer::SendSnapshotRequest>>,
     ) -> Reply<peer::SendSnapshotResponse> {
-        let caller = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request)?;
         let mut chunks = request.into_inner();
         let first = chunks.message().await?.ok_or(wire::Malformed("a snapshot's first message"))?;
         let vote = wire::vote_of(first.ballot)?;
@@ -118,18 +128,21 @@ impl<E: Engine> PeerService for Service<E> {
     type ForwardStream = BoxStream<'static, Result<peer::ForwardResponse, Status>>;
 
     async fn forward(&self, request: Request<Streaming<peer::ForwardRequest>>) -> Reply<Self::ForwardStream> {
-        let caller = self.authorize(&request)?;
+        let (caller, call) = self.authorize(&request)?;
         let shared = self.0.clone();
         let requests = request.into_inner().scan((), |(), message| ready(message.ok()));
         let answers = requests
             .map(move |message| answer(shared.clone(), caller.node, message))
             .buffer_unordered(FORWARDS_IN_FLIGHT_MAX)
-            .map(Ok);
+            .map(move |answer| {
+                let _answering = &call;
+                Ok(answer)
+            });
         Ok(Response::new(answers.boxed()))
     }
 
     async fn read_index(&self, request: Request<peer::ReadIndexRequest>) -> Reply<peer::ReadIndexResponse> {
-        self.authorize(&request)?;
+        let (_, _call) = self.authorize(&request)?;
         let linearizer = self.0.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
         // Whoever asked tries again, perhaps elsewhere.
         let read = linearizer.ok().map(|linearizer| wire::wire_id(linearizer.read_log_id().log_id()));
@@ -137,7 +150,7 @@ impl<E: Engine> PeerService for Service<E> {
     }
 
     async fn gossip(&self, request: Request<peer::GossipRequest>) -> Reply<peer::GossipResponse> {
-        let caller = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request)?;
         if let Some(report) = request.into_inner().report {
             self.0.reports.heard(caller.node, report, self.0.clock.read().now);
         }
@@ -146,7 +159,7 @@ impl<E: Engine> PeerService for Service<E> {
     }
 
     async fn tell_typing(&self, request: Request<peer::TellTypingRequest>) -> Reply<peer::TellTypingResponse> {
-        self.authorize(&request)?;
+        let (_, _call) = self.authorize(&request)?;
         for notice in request.into_inner().notices.iter().take(TYPING_WAITING_MAX) {
             let sixteen = |bytes: &Bytes| wire::sixteen(bytes).ok_or(wire::Malformed("a typing notice"));
             let conversation = ConversationId(sixteen(&notice.conversation)?);
