@@ -1,4 +1,4 @@
-//! When a snapshot is made, and how much log stays behind it.
+//! When a snapshot is made, how much log stays behind it, and when the state is made durable.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use types::limits;
 
 use crate::shared::Shared;
 
-/// When a snapshot is made, and how much log is kept. Smaller in tests.
+/// When a snapshot is made, how much log is kept, and how much is replayed after a crash. Smaller in tests.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotLimits {
     /// A snapshot is made after this much log.
@@ -19,6 +19,10 @@ pub struct SnapshotLimits {
     pub every: Duration,
     /// At most so many entries stay behind it; `LOG_KEPT_BYTES_MAX` holds beside.
     pub log_kept_entries: u64,
+    /// The state is made durable after this much log.
+    pub flush_bytes: u64,
+    /// Or after this time, if anything was applied.
+    pub flush_every: Duration,
 }
 
 impl Default for SnapshotLimits {
@@ -27,7 +31,33 @@ impl Default for SnapshotLimits {
             log_bytes: limits::SNAPSHOT_LOG_BYTES,
             every: Duration::from_millis(limits::SNAPSHOT_MS),
             log_kept_entries: limits::LOG_KEPT_ENTRIES_MAX,
+            flush_bytes: limits::STATE_FLUSH_BYTES,
+            flush_every: Duration::from_millis(limits::STATE_FLUSH_MS),
         }
+    }
+}
+
+/// Says when something is due: after so many bytes were applied, or after some time if any were.
+struct Due {
+    bytes: u64,
+    every: Duration,
+    done_bytes: u64,
+    done: Instant,
+}
+
+impl Due {
+    fn new(bytes: u64, every: Duration) -> Self {
+        Self { bytes, every, done_bytes: 0, done: Instant::now() }
+    }
+
+    /// Whether it is due now that `applied` bytes were applied in all; if so, it is taken for done.
+    fn is_now(&mut self, applied: u64) -> bool {
+        let grown = applied.saturating_sub(self.done_bytes);
+        let due = grown >= self.bytes.max(1) || (grown > 0 && self.done.elapsed() >= self.every);
+        if due {
+            (self.done_bytes, self.done) = (applied, Instant::now());
+        }
+        due
     }
 }
 
@@ -35,21 +65,24 @@ impl Default for SnapshotLimits {
 pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, log: LogStore<E>, limits: SnapshotLimits) {
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut asked_bytes = 0;
-    let mut asked = Instant::now();
+    let mut snapshot = Due::new(limits.log_bytes, limits.every);
+    let mut flush = Due::new(limits.flush_bytes, limits.flush_every);
     loop {
         ticks.tick().await;
-        let bytes = shared.applied_bytes.load(Ordering::Relaxed);
-        let grown = bytes - asked_bytes;
-        if grown >= limits.log_bytes || (grown > 0 && asked.elapsed() >= limits.every) {
-            (asked_bytes, asked) = (bytes, Instant::now());
-            if shared.raft.trigger().snapshot().await.is_err() {
-                return;
-            }
+        let applied = shared.applied_bytes.load(Ordering::Relaxed);
+        let flushes = flush.is_now(applied);
+        if snapshot.is_now(applied) && shared.raft.trigger().snapshot().await.is_err() {
+            return;
         }
         let looking = {
             let (shared, log) = (shared.clone(), log.clone());
-            tokio::task::spawn_blocking(move || look(&shared, &log, limits)).await
+            tokio::task::spawn_blocking(move || {
+                if flushes {
+                    shared.state.flush()?;
+                }
+                look(&shared, &log, limits)
+            })
+            .await
         };
         match looking {
             Ok(Ok(Some(upto))) if shared.raft.trigger().purge_log(upto).await.is_err() => return,
@@ -77,4 +110,22 @@ fn look<E: Engine>(shared: &Shared<E>, log: &LogStore<E>, limits: SnapshotLimits
         last.and_then(|last| last.index.checked_sub(limits.log_kept_entries)).map(|index| index.min(covered));
     let upto = point.max(by_count);
     Ok(upto.filter(|upto| purged.is_none_or(|purged| purged.index < *upto)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_due_after_enough_bytes_or_time_and_never_without_a_change() {
+        let mut by_bytes = Due::new(10, Duration::from_secs(3600));
+        assert!(!by_bytes.is_now(9));
+        assert!(by_bytes.is_now(10));
+        assert!(!by_bytes.is_now(19));
+        assert!(by_bytes.is_now(25));
+        let mut by_time = Due::new(10, Duration::ZERO);
+        assert!(!by_time.is_now(0), "nothing was applied");
+        assert!(by_time.is_now(1));
+        assert!(!by_time.is_now(1), "nothing was applied since");
+    }
 }

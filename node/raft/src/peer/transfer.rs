@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
-use types::limits::SNAPSHOT_CHUNK_BYTES;
+use types::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_STALL_MS_MAX};
 
 use super::append::unreachable;
 use super::connect::Client;
@@ -124,7 +124,9 @@ impl Arrivals {
         let offered = self.offered.lock().await.take_if(|offered| offered.transfer == first.transfer);
         let offered = offered.ok_or_else(|| Status::aborted("no such transfer"))?;
         let mut receiver = offered.receiver;
-        while let Some(chunk) = chunks.message().await? {
+        let patience = Duration::from_millis(SNAPSHOT_STALL_MS_MAX);
+        let stalled = |_| Status::deadline_exceeded("the snapshot does not go on");
+        while let Some(chunk) = timeout(patience, chunks.message()).await.map_err(stalled)?? {
             let at = Position { file: chunk.file as usize, offset: chunk.offset };
             receiver = blocking(move || receiver.write(at, &chunk.data).map(|()| receiver)).await?;
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use raft::{Handle, Identity, ProposeError, SnapshotLimits, Typing};
 use support::{CLUSTER, Cluster, LINEAGE, PATIENCE, has_user, id, is_founded, leads, until};
-use types::{ClusterId, ConversationId, Slot, UserId};
+use types::{Author, ClusterId, Command, ConversationId, Envelope, Slot, UserId};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_are_founded_and_take_commands_through_each() {
@@ -133,7 +133,7 @@ async fn a_node_alone_says_that_it_cannot_serve() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_far_behind_gets_a_snapshot_and_has_the_same_state() {
     let mut cluster = Cluster::new().await;
-    cluster.limits = SnapshotLimits { log_bytes: 1, every: Duration::from_secs(3600), log_kept_entries: 5 };
+    cluster.limits = SnapshotLimits { log_bytes: 1, log_kept_entries: 5, ..SnapshotLimits::default() };
     cluster.found().await;
     let away = cluster.follower().await;
     cluster.kill(away).await;
@@ -158,6 +158,44 @@ async fn a_node_far_behind_gets_a_snapshot_and_has_the_same_state() {
     until("its services were told", || cluster.running(away).replaced.load(Ordering::SeqCst) > 0).await;
     let digest = |slot| cluster.node(slot).state().digest().expect("readable");
     until("it is in the same state", || digest(away) == digest(via)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_applied_becomes_durable_by_itself() {
+    let mut cluster = Cluster::new().await;
+    cluster.limits = SnapshotLimits { flush_every: Duration::ZERO, ..SnapshotLimits::default() };
+    cluster.found().await;
+    let durable = |slot| cluster.node(slot).state().durable_applied().expect("readable");
+    let before = Slot::ALL.map(durable);
+    cluster.create_user(Slot::A).await;
+    until("all would start from there", || {
+        Slot::ALL.into_iter().zip(before).all(|(slot, before)| durable(slot) > before)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_is_not_the_senders_is_refused_at_once() {
+    let cluster = Cluster::founded().await;
+    let (leader, via) = (cluster.leader().await, cluster.follower().await);
+    let envelope = Envelope { origin: id(leader), author: Author::Node, command: Command::Tick };
+    let began = Instant::now();
+    let refused = cluster.node(via).propose(envelope, began + PATIENCE).await;
+    assert_eq!(refused, Err(ProposeError::Refused));
+    assert!(began.elapsed() < PATIENCE / 3, "it was tried again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_node_stops_at_once_and_hands_over_to_nobody() {
+    let mut cluster = Cluster::founded().await;
+    let last = cluster.leader().await;
+    for slot in Slot::ALL.into_iter().filter(|slot| *slot != last) {
+        cluster.kill(slot).await;
+    }
+    let node = cluster.nodes[usize::from(last.number() - 1)].take().expect("it runs").node;
+    let began = Instant::now();
+    node.shutdown().await.expect("its state is durable");
+    assert!(began.elapsed() < Duration::from_millis(1_900), "it waited for a peer that is gone");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
