@@ -19,7 +19,9 @@ const FAILURES_MAX: usize = 65_536;
 const LOGIN_FAILURES_MAX: f64 = 10.0;
 /// Failed sign-ins from one address before it has to wait: a ward may share one.
 const ADDRESS_FAILURES_MAX: f64 = 100.0;
-/// One failure is forgotten in this time.
+/// Sign-ins of one login that succeed, before it has to wait: each leaves rows and a record.
+const LOGIN_SUCCESSES_MAX: f64 = 100.0;
+/// One failure, or success, is forgotten in this time.
 const FAILURE_FORGOTTEN: Duration = Duration::from_secs(6);
 
 /// What a poisoned lock protects is still sound here: each change is a single assignment.
@@ -71,19 +73,21 @@ impl CallRates {
     }
 }
 
-/// Failed sign-ins, counted for each login and each address on this node; they fade with time.
+/// Sign-ins, counted on this node for each login, and those that failed for each address as well; they fade with time.
 #[derive(Default)]
-pub(crate) struct SignInFailures {
+pub(crate) struct SignIns {
+    successes: Mutex<HashMap<String, (f64, Instant)>>,
     logins: Mutex<HashMap<String, (f64, Instant)>>,
     addresses: Mutex<HashMap<IpAddr, (f64, Instant)>>,
 }
 
-impl SignInFailures {
+impl SignIns {
     /// Whether another try may be made now.
     ///
     /// Errors: [`Error::SignInsLimited`] with the time to wait.
     pub(crate) fn admit(&self, login: &str, address: Option<IpAddr>, now: Instant) -> Result<(), Error> {
         check(&lock(&self.logins), login, LOGIN_FAILURES_MAX, now)?;
+        check(&lock(&self.successes), login, LOGIN_SUCCESSES_MAX, now)?;
         match address {
             Some(address) => check(&lock(&self.addresses), &address, ADDRESS_FAILURES_MAX, now),
             None => Ok(()),
@@ -98,9 +102,10 @@ impl SignInFailures {
         }
     }
 
-    /// Forgets the failures of a login that signed in.
-    pub(crate) fn succeeded(&self, login: &str) {
+    /// Forgets the failures of a login that signed in, and notes that it did.
+    pub(crate) fn succeeded(&self, login: &str, now: Instant) {
         lock(&self.logins).remove(login);
+        note(&mut lock(&self.successes), login.to_owned(), now);
     }
 }
 
@@ -152,7 +157,7 @@ mod tests {
 
     #[test]
     fn failures_of_a_login_make_it_wait_and_fade() {
-        let (failures, start) = (SignInFailures::default(), Instant::now());
+        let (failures, start) = (SignIns::default(), Instant::now());
         for _ in 0..10 {
             assert!(failures.admit("ito", None, start).is_ok());
             failures.failed("ito", None, start);
@@ -160,7 +165,19 @@ mod tests {
         assert!(matches!(failures.admit("ito", None, start), Err(Error::SignInsLimited(_))));
         assert!(failures.admit("mori", None, start).is_ok());
         assert!(failures.admit("ito", None, start + Duration::from_secs(7)).is_ok());
-        failures.succeeded("ito");
+        failures.succeeded("ito", start);
         assert!(failures.admit("ito", None, start).is_ok());
+    }
+
+    #[test]
+    fn one_login_cannot_sign_in_without_end() {
+        let (sign_ins, start) = (SignIns::default(), Instant::now());
+        for _ in 0..100 {
+            assert!(sign_ins.admit("ito", None, start).is_ok());
+            sign_ins.succeeded("ito", start);
+        }
+        assert!(matches!(sign_ins.admit("ito", None, start), Err(Error::SignInsLimited(_))));
+        assert!(sign_ins.admit("mori", None, start).is_ok());
+        assert!(sign_ins.admit("ito", None, start + FAILURE_FORGOTTEN).is_ok());
     }
 }

@@ -207,17 +207,16 @@ fn unread<V: View<Fault = raft::Fault>>(
 ) -> Result<i32, Error> {
     let (mut count, mut looked) = (0_u32, 0);
     for &(from, to) in &visible.seqs {
-        let from = from.max(displayed.next());
-        if from > to {
-            continue;
-        }
-        let limit = UNREAD_ROWS_MAX.saturating_sub(looked);
-        let rows = view.scan(&Key::Message(id, from), &Key::Message(id, to), false, limit)?;
-        looked += rows.len();
-        let others = rows.iter().filter(|(_, row)| matches!(row, Row::Message(one) if one.sender.user != user));
-        count = count.saturating_add(u32::try_from(others.count()).unwrap_or(u32::MAX));
-        if count >= UNREAD_COUNT_MAX || looked >= UNREAD_ROWS_MAX {
-            break;
+        let mut from = from.max(displayed.next());
+        // As many at a time as may still count: rows hold the messages, and few of them are one's own.
+        while from <= to && count < UNREAD_COUNT_MAX && looked < UNREAD_ROWS_MAX {
+            let limit = UNREAD_COUNT_MAX.saturating_sub(count) as usize;
+            let rows = view.scan(&Key::Message(id, from), &Key::Message(id, to), false, limit)?;
+            let Some((Key::Message(_, last), _)) = rows.last() else { break };
+            from = last.next();
+            looked += rows.len();
+            let others = rows.iter().filter(|(_, row)| matches!(row, Row::Message(one) if one.sender.user != user));
+            count = count.saturating_add(u32::try_from(others.count()).unwrap_or(u32::MAX));
         }
     }
     Ok(i32::try_from(count.min(UNREAD_COUNT_MAX)).unwrap_or(i32::MAX))

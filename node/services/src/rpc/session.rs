@@ -75,7 +75,7 @@ async fn sign_in<H: Handle>(
     };
     let (token, sign_in) = opening(services, user, &body.device, credential.version, rehashed)?;
     let done = services.put_own(Command::SignIn(sign_in), visitor.deadline).await?;
-    inner.sign_ins.succeeded(&body.login);
+    inner.sign_ins.succeeded(&body.login, Instant::now());
     let credentials = credentials(services, token, done, visitor.deadline).await?;
     Ok(SignInResponse { credentials: Some(credentials) })
 }
@@ -106,7 +106,7 @@ async fn enrol<H: Handle>(
     let (token, sign_in) = opening(services, user, &body.device, 0, None)?;
     let command = Command::Enrol(Enrol { code, password, sign_in });
     let done = services.put_own(command, visitor.deadline).await?;
-    inner.sign_ins.succeeded(&body.login);
+    inner.sign_ins.succeeded(&body.login, Instant::now());
     let credentials = credentials(services, token, done, visitor.deadline).await?;
     Ok(EnrolResponse { credentials: Some(credentials) })
 }

@@ -136,3 +136,30 @@ async fn owners_change_a_conversation_and_add_people() {
     let rest = mori.conversations().list_participants(mori.with(rest)).await.unwrap().into_inner();
     assert_eq!((rest.participants.len(), rest.next_page_token.as_str()), (1, ""));
 }
+
+#[tokio::test]
+async fn a_retry_of_a_creation_gives_the_same_conversation() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let request = CreateConversationRequest {
+        conversation: Some(Conversation {
+            kind: ConversationKind::Group.into(),
+            title: "Ward 3".into(),
+            ..Conversation::default()
+        }),
+        participants: vec![],
+        request_id: admin.id(),
+    };
+    let create = async |request: CreateConversationRequest| {
+        let answer = admin.conversations().create_conversation(admin.with(request)).await;
+        answer.map(|answer| answer.into_inner().conversation.unwrap().name)
+    };
+    let first = create(request.clone()).await.unwrap();
+    assert_eq!(create(request.clone()).await.unwrap(), first);
+    let mut other = request;
+    other.conversation.as_mut().unwrap().title = "Ward 4".into();
+    assert_eq!(refused(create(other).await), "REQUEST_ID_REUSED");
+    let list = ListConversationsRequest::default();
+    let list = admin.conversations().list_conversations(admin.with(list)).await.unwrap().into_inner();
+    assert_eq!(list.conversations.len(), 1);
+}

@@ -83,6 +83,30 @@ async fn bad_texts_and_fields_are_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn texts_are_kept_byte_for_byte_up_to_the_limit() {
+    let world = World::start().await;
+    let ito = world.admin().await;
+    let ward = ito.group("Ward", &[]).await;
+    let controls: String = (0..0x20_u8).chain([0x7F]).map(char::from).chain("\u{85}\u{202E}\u{FEFF}".chars()).collect();
+    let texts = ["x".repeat(16_384), "\u{10FFFF}".repeat(4_096), controls, "\0".into(), "\r\n\t ".into()];
+    let mut stream = ito.sync(&[], &[]).await.unwrap();
+    crate::world::next(&mut stream).await.unwrap();
+    for text in &texts {
+        ito.send(&ward, text).await.unwrap();
+        let Some(sync_response::Item::MessagePosted(posted)) =
+            crate::world::next(&mut stream).await.unwrap().unwrap().item
+        else {
+            panic!("a message")
+        };
+        assert_eq!(&posted.message.unwrap().text, text);
+    }
+    assert_eq!(refused(ito.send(&ward, &"x".repeat(16_385)).await), "INVALID");
+    assert_eq!(refused(ito.send(&ward, "").await), "INVALID");
+    let stored = list(&ito, &ward, 0, Direction::Forward, 0).await.messages;
+    assert!(stored.iter().map(|message| &message.text).eq(&texts));
+}
+
+#[tokio::test]
 async fn a_list_has_no_gap_in_either_direction() {
     let world = World::start().await;
     let admin = world.admin().await;

@@ -5,10 +5,11 @@ use proto::v1::sync_response::Item;
 use proto::v1::*;
 use raft::Handle;
 use tonic::Streaming;
-use types::{Key, Principal, Row, Scope, UserId};
+use types::limits::{DAY_MS, EVENTS_KEPT_MS};
+use types::{Author, Command, Envelope, Key, Principal, Row, Scope, Timestamp, UserId};
 
 use crate::messages::cursor;
-use crate::node::SingleNode;
+use crate::node::{NODE, SingleNode};
 use crate::world::{Person, World, next, reason, refused};
 
 fn number(cursor: &[u8]) -> u64 {
@@ -218,6 +219,31 @@ async fn cursors_that_cannot_be_resumed_are_told_apart() {
     assert_eq!(refused(admin.sync(b"nonsense", &[]).await), "CURSOR_INVALID");
     assert_eq!(refused(admin.sync(&cursor([0x22; 16], 1), &[]).await), "LINEAGE_CHANGED");
     assert_eq!(refused(admin.sync(&cursor([0x11; 16], 1_000_000), &[]).await), "BEHIND");
+}
+
+#[tokio::test]
+async fn a_cursor_older_than_what_is_kept_has_expired() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let ward = admin.group("Ward", &[]).await;
+    let first = admin.send(&ward, "first").await.unwrap().cursor;
+    let last = admin.send(&ward, "last").await.unwrap().cursor;
+    // The test knows the clock: a month later, all events there were are dropped.
+    let later = Timestamp(crate::node::now().0 + EVENTS_KEPT_MS + DAY_MS);
+    let tick = Envelope { origin: NODE, author: Author::Node, command: Command::Tick };
+    world.node.apply_at(tick, later).await.result.unwrap();
+    let dropped = world.node.heads().borrow().events_dropped.0;
+    assert!(dropped >= number(&last), "{dropped}");
+    let admin = world.again("admin").await; // The session has expired meanwhile, too.
+    for old in [&first, &cursor([0x11; 16], dropped - 1)] {
+        let status = admin.sync(old, &[]).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (tonic::Code::OutOfRange, "CURSOR_EXPIRED"));
+    }
+    let mut stream = admin.sync(&cursor([0x11; 16], dropped), &[]).await.unwrap();
+    next(&mut stream).await.unwrap();
+    let list = ListMessagesRequest { parent: ward, ..ListMessagesRequest::default() };
+    let list = admin.messages().list_messages(admin.with(list)).await.unwrap().into_inner();
+    assert_eq!(list.messages.len(), 2, "messages stay");
 }
 
 #[tokio::test]
