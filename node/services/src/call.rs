@@ -116,7 +116,10 @@ impl<H: Handle> Services<H> {
         let mut row = view.session(session)?;
         if row.is_none() {
             drop(view);
-            // Forged, or opened on another node a moment ago: only the leader's word tells.
+            // Forged, or opened on another node a moment ago: only the leader's word tells. Whoever forges many must not
+            // take the places of those who wait for it with a reason.
+            let asking = self.inner.unknown_sessions.try_acquire();
+            let _asking = asking.map_err(|_| Error::Overloaded("too many unknown sessions are asked for"))?;
             self.inner.handle.read_barrier(deadline.min(Instant::now() + Duration::from_secs(1))).await?;
             row = self.inner.handle.view().session(session)?;
         }

@@ -29,6 +29,9 @@ pub(crate) enum Error {
     /// The state refused it.
     #[error(transparent)]
     Reject(#[from] Reject),
+    /// What this field names is taken.
+    #[error("already taken")]
+    Taken(&'static str),
     /// Consensus gave no answer.
     #[error(transparent)]
     Propose(#[from] ProposeError),
@@ -47,8 +50,8 @@ pub(crate) enum Error {
     /// The session makes more calls than it may.
     #[error("too many calls in this session; wait {} ms", .0.as_millis())]
     RateLimited(Duration),
-    /// More sync streams than a session, or this node, may have.
-    #[error("too many sync streams: {0}")]
+    /// More streams than a session, or this node, may have.
+    #[error("too many streams: {0}")]
     TooManyStreams(&'static str),
     /// A stream's reader did not keep up.
     #[error("the stream was read too slowly; go on from the last cursor")]
@@ -122,6 +125,14 @@ impl Told {
 }
 
 impl Error {
+    /// Names the field that is taken, where a request has one item only.
+    pub(crate) fn taken(self, field: &'static str) -> Self {
+        match self {
+            Self::Reject(Reject::Taken(_)) => Self::Taken(field),
+            other => other,
+        }
+    }
+
     /// A single wrong field.
     pub(crate) fn invalid(field: impl Into<String>, what: impl Into<String>) -> Self {
         Self::Invalid(vec![Violation { field: field.into(), what: what.into() }])
@@ -132,6 +143,7 @@ impl Error {
         match self {
             Self::Invalid(_) => Told::new(Code::InvalidArgument, "INVALID"),
             Self::Reject(reject) => told_of_reject(reject),
+            Self::Taken(_) => told_of_reject(&Reject::Taken(0)),
             Self::Propose(error) => told_of_propose(error),
             Self::Barrier(BarrierError::NoMajority) => Told::after(Code::Unavailable, "NO_MAJORITY", 500),
             Self::Barrier(BarrierError::Behind) => Told::after(Code::Unavailable, "BEHIND", 200),
@@ -191,6 +203,7 @@ impl Error {
             Self::Reject(reject @ Reject::Invalid(field)) => {
                 vec![Violation { field: field.to_string(), what: reject.to_string() }]
             }
+            Self::Taken(field) => vec![Violation { field: (*field).into(), what: self.to_string() }],
             Self::Reject(reject @ Reject::Taken(item)) => {
                 vec![Violation { field: format!("users[{item}].login"), what: reject.to_string() }]
             }

@@ -19,6 +19,7 @@ mod metrics;
 mod names;
 mod pages;
 mod passwords;
+mod places;
 mod queue;
 mod reads;
 mod replay;
@@ -41,10 +42,10 @@ use proto::v1::presence_service_server::PresenceServiceServer;
 use proto::v1::session_service_server::SessionServiceServer;
 use proto::v1::sync_service_server::SyncServiceServer;
 use raft::{Applied, Handle, Typing};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use types::limits::CLIENT_REQUEST_BYTES_MAX;
+use types::limits::{CLIENT_REQUEST_BYTES_MAX, UNKNOWN_SESSIONS_ASKED_MAX};
 use types::row::Cluster;
 
 pub use health::{Health, summary};
@@ -80,6 +81,8 @@ struct Inner<H: Handle> {
     passwords: passwords::Passwords,
     rates: limiter::CallRates,
     sign_ins: limiter::SignIns,
+    send_streams: places::Places,
+    unknown_sessions: Semaphore,
     confirmations: confirmations::Confirmations,
     connections: connections::ConnectionChanges,
     hub: hub::Hub,
@@ -110,6 +113,8 @@ impl<H: Handle> Services<H> {
             passwords: passwords::Passwords::new(config.password_cost)?,
             rates: limiter::CallRates::default(),
             sign_ins: limiter::SignIns::default(),
+            send_streams: places::Places::default(),
+            unknown_sessions: Semaphore::new(UNKNOWN_SESSIONS_ASKED_MAX),
             confirmations: confirmations::Confirmations::default(),
             connections: connections::ConnectionChanges::default(),
             hub: hub::Hub::new(position),

@@ -151,7 +151,11 @@ pub const STALE_AFTER_MS: u64 = 1_000;
 pub const STALE_READS_MS_MAX: u64 = 8 * 60 * 60 * 1000;
 /// Most sync streams of one session.
 pub const STREAMS_PER_SESSION_MAX: usize = 2;
-/// Most sync streams of one node.
+/// Most streams for sending of one session.
+pub const SEND_STREAMS_PER_SESSION_MAX: usize = 4;
+/// Sessions this node does not know, asked for at a time; a forged token looks like one that another node just opened.
+pub const UNKNOWN_SESSIONS_ASKED_MAX: usize = 64;
+/// Most sync streams of one node, and most streams for sending.
 pub const STREAMS_PER_NODE_MAX: usize = 20_000;
 /// Events waiting for one slow reader; then it is cut off with its cursor.
 pub const STREAM_QUEUE_EVENTS_MAX: usize = 1_024;

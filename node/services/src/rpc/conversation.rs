@@ -437,6 +437,7 @@ async fn create_history_policy<H: Handle>(
     }
     let policy = convert::policy_in(content.policy)?;
     let command = Command::DefinePolicy(at, policy);
-    let done = services.put(&call, "CreateHistoryPolicy", id, &content, command).await?;
+    let done = services.put(&call, "CreateHistoryPolicy", id, &content, command).await;
+    let done = done.map_err(|error| error.taken("ref"))?;
     Ok(CreateHistoryPolicyResponse { cursor: services.cursor(done.event)? })
 }

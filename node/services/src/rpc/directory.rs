@@ -98,7 +98,8 @@ async fn create_user<H: Handle>(
     let user = content.user.as_ref().ok_or_else(|| Error::invalid("user", "is missing"))?;
     let (new, code) = new_user("user", user, content.without_enrolment_code)?;
     let minted = new.id;
-    let done = services.put(&call, "CreateUser", id, &content, Command::CreateUsers(vec![new])).await?;
+    let done = services.put(&call, "CreateUser", id, &content, Command::CreateUsers(vec![new])).await;
+    let done = done.map_err(|error| error.taken("user.login"))?;
     let Reply::Users(ids) = done.reply else { return Err(unexpected()) };
     let created = *ids.first().ok_or_else(unexpected)?;
     let user = services.seen(call.deadline, |view| view.user(created)).await?;

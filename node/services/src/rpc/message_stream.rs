@@ -38,10 +38,16 @@ pub(crate) async fn open<H: Handle>(
 ) -> Result<Response<Answers>, Status> {
     services
         .call("StreamMessages", request, |call, requests| {
-            let (answers, receiver) = mpsc::channel(ANSWERS_WAITING_MAX);
-            tokio::spawn(run(services.clone(), call, requests, answers));
-            let answers: Answers = Box::pin(ReceiverStream::new(receiver));
-            std::future::ready(Ok(answers))
+            let opened = services.inner.send_streams.take(call.session).map(|place| {
+                let (answers, receiver) = mpsc::channel(ANSWERS_WAITING_MAX);
+                let services = services.clone();
+                tokio::spawn(async move {
+                    run(services, call, requests, answers).await;
+                    drop(place);
+                });
+                Box::pin(ReceiverStream::new(receiver)) as Answers
+            });
+            std::future::ready(opened)
         })
         .await
 }

@@ -175,7 +175,9 @@ async fn bad_accounts_are_refused_with_every_wrong_field() {
 
     let user = User { login: "admin".into(), display_name: "Other".into(), ..User::default() };
     let create = CreateUserRequest { user: Some(user), without_enrolment_code: true, request_id: admin.id() };
-    assert_eq!(refused(admin.directory().create_user(admin.with(create)).await), "TAKEN");
+    let taken = admin.directory().create_user(admin.with(create)).await.unwrap_err();
+    assert_eq!(reason(&taken), "TAKEN");
+    assert_eq!(taken.get_error_details().bad_request().unwrap().field_violations[0].field, "user.login");
 }
 
 #[tokio::test]
