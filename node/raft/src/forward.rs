@@ -168,3 +168,61 @@ fn result_of(result: Option<forward_response::Result>) -> Result<Answer, Refusal
         None => Err(Refusal::OutcomeUnknown),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt;
+    use futures::stream::FuturesUnordered;
+    use tokio::net::TcpListener;
+    use types::command::NewUser;
+    use types::user::{Realm, UserKind};
+    use types::{Author, ClusterId, Command, Incarnation, Lineage, Slot, UserId};
+
+    use crate::kinds::NodeInfo;
+    use crate::peer::directory::Identity;
+    use crate::peer::tls::tests_support::Authority;
+
+    const ENVELOPE_BYTES: usize = 500_000;
+
+    fn large(origin: NodeId) -> Envelope {
+        let user = NewUser {
+            id: UserId([1; 16]),
+            kind: UserKind::Person,
+            realm: Realm::Staff,
+            login: String::from("x"),
+            display_name: "x".repeat(ENVELOPE_BYTES),
+            unit: String::new(),
+            words: Vec::new(),
+            external_ids: Vec::new(),
+            may_message: true,
+            permissions: Vec::new(),
+            enrolment: None,
+        };
+        Envelope { origin, author: Author::Node, command: Command::CreateUsers(vec![user]) }
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_leader_is_bounded_in_bytes_and_what_it_never_got_was_not_written() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port"); // Connects, and says nothing.
+        let cluster = ClusterId([7; 16]);
+        let [own, leader] = [Slot::A, Slot::B].map(|slot| NodeId::new(slot, Incarnation(1)));
+        let identity = Identity { cluster, lineage: Lineage([8; 16]), node: own, disk: [1; 16] };
+        let address = silent.local_addr().expect("bound").to_string();
+        let info = NodeInfo { node: leader, peer_address: address, client_address: String::new(), disk: [2; 16] };
+        let directory = Arc::new(Directory::new(identity, Arc::new(Authority::new().tls(cluster, Slot::A)), &[info]));
+        let forwarder = Forwarder::new(directory);
+        let envelope = large(own);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut waiting = FuturesUnordered::new();
+        for _ in 0..PROPOSAL_BYTES_WAITING_MAX / (ENVELOPE_BYTES + 1_000) {
+            waiting.push(forwarder.put(leader, &envelope, deadline));
+        }
+        assert!(futures::poll!(waiting.next()).is_pending(), "these fit");
+        assert_eq!(forwarder.put(leader, &envelope, deadline).await, Err(Refusal::Overloaded));
+        while let Some(result) = waiting.next().await {
+            assert_eq!(result, Err(Refusal::NotLeader));
+        }
+        assert_eq!(forwarder.put(leader, &envelope, deadline).await, Err(Refusal::NotLeader), "there is room again");
+    }
+}

@@ -34,5 +34,6 @@ pub use kinds::NodeInfo;
 pub use node::{Config, Node, OnFatal, StartError};
 pub use peer::directory::Identity;
 pub use peer::tls::{Certified, PeerTls, TlsError};
+pub use peer::transport::{Dial, Handshake, Io, Listen, PeerIo, TlsListener};
 pub use snapshots::SnapshotLimits;
 pub use store::Fault;

@@ -12,7 +12,6 @@ use prometheus::Registry;
 use proto::peer::HelloRequest;
 use proto::peer::peer_service_server::PeerServiceServer;
 use store::{Engine, LogStore, LogWriter, StateStore, StateView};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -43,8 +42,9 @@ use crate::peer::connect::WINDOW_BYTES;
 use crate::peer::directory::{Directory, Identity, Lane};
 use crate::peer::network::Network;
 use crate::peer::service::Service;
-use crate::peer::tls::PeerTls;
+use crate::peer::tls::Certified;
 use crate::peer::transfer::Arrivals;
+use crate::peer::transport::{Dial, Listen};
 use crate::propose::{self, Batcher};
 use crate::read;
 use crate::settings::openraft_config;
@@ -64,10 +64,10 @@ pub struct Config<E: Engine> {
     pub boot_seq: u64,
     /// All three nodes as configured, this one among them; the log's membership counts once there is one.
     pub peers: Vec<NodeInfo>,
-    /// The bound peer port.
-    pub listener: TcpListener,
-    /// Certificates for it.
-    pub tls: PeerTls,
+    /// How peers are reached, and what this node proves to be.
+    pub dial: Arc<dyn Dial>,
+    /// How peers reach this node.
+    pub listen: Box<dyn Listen>,
     /// Given while the cluster is to be founded; does no harm afterwards.
     pub founding: Option<Founding>,
     /// The log and its writer.
@@ -147,7 +147,7 @@ impl<E: Engine> Node<E> {
     /// Errors: [`StartError`] when the node is not who its certificate says, or cannot recover; nothing runs then.
     pub async fn start(config: Config<E>) -> Result<Self, StartError> {
         let identity = config.identity;
-        check_certificate(&identity, &config.tls)?;
+        check_certificate(&identity, config.dial.own())?;
         let metrics = Metrics::default();
         metrics.register(&config.registry)?;
         let (log, writer) = config.log;
@@ -157,7 +157,7 @@ impl<E: Engine> Node<E> {
         start_writer(writer, config.on_fatal.clone())?;
 
         let clock = Arc::new(ClusterClock::new(config.time));
-        let directory = Arc::new(Directory::new(identity, config.tls.clone(), &config.peers));
+        let directory = Arc::new(Directory::new(identity, config.dial, &config.peers));
         let applied_bytes = Arc::new(AtomicU64::new(0));
         let (heads_sender, heads) = watch::channel(state.heads());
         let (applied_sender, applied) = watch::channel(None);
@@ -216,7 +216,7 @@ impl<E: Engine> Node<E> {
         if let Some(founding) = config.founding {
             spawn(&tasks, &stop, founding::run(shared.clone(), founding));
         }
-        spawn(&tasks, &stop, serve(shared.clone(), config.listener, config.tls));
+        spawn(&tasks, &stop, serve(shared.clone(), config.listen));
         tasks.close();
         Ok(Self { shared, typing, heads, tasks, _stop: Arc::new(stop.drop_guard()) })
     }
@@ -317,13 +317,13 @@ impl<E: Engine> Node<E> {
     }
 }
 
-fn check_certificate(identity: &Identity, tls: &PeerTls) -> Result<(), StartError> {
+fn check_certificate(identity: &Identity, own: Certified) -> Result<(), StartError> {
     let slot = identity.node.slot().ok_or(StartError::NodeId(identity.node))?;
-    let expected = crate::peer::tls::Certified { cluster: identity.cluster, slot };
-    if tls.own() == expected {
+    let expected = Certified { cluster: identity.cluster, slot };
+    if own == expected {
         return Ok(());
     }
-    Err(StartError::Certificate { expected: expected.name(), found: tls.own().name() })
+    Err(StartError::Certificate { expected: expected.name(), found: own.name() })
 }
 
 fn start_writer<E: Engine>(writer: LogWriter<E>, on_fatal: OnFatal) -> io::Result<()> {
@@ -343,7 +343,7 @@ fn spawn(tasks: &TaskTracker, stop: &CancellationToken, task: impl Future<Output
     });
 }
 
-async fn serve<E: Engine>(shared: Arc<Shared<E>>, listener: TcpListener, tls: PeerTls) {
+async fn serve<E: Engine>(shared: Arc<Shared<E>>, listen: Box<dyn Listen>) {
     let (accepted, connections) = mpsc::channel(PEER_HANDSHAKES_MAX);
     let service = PeerServiceServer::new(Service(shared.clone()))
         .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
@@ -356,7 +356,7 @@ async fn serve<E: Engine>(shared: Arc<Shared<E>>, listener: TcpListener, tls: Pe
         .add_service(service)
         .serve_with_incoming(ReceiverStream::new(connections));
     tokio::select! {
-        () = accept::accept(listener, tls, shared.stop.clone(), accepted) => {}
+        () = accept::accept(listen, shared.stop.clone(), accepted) => {}
         served = server => if let Err(error) = served {
             (shared.on_fatal)(&format!("serve the peer port: {error}"));
         },

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
-use raft::{Handle, Node, NodeInfo, PeerTls, SnapshotLimits, SystemClock};
+use raft::{Handle, Node, NodeInfo, PeerTls, SnapshotLimits, SystemClock, TlsListener};
 use services::Services;
 use store::{DataDir, Identity, LogStore, RocksDisk, RocksEngine, StateStore};
 use tokio::net::TcpListener;
@@ -170,6 +170,7 @@ fn raft_config(
     registry: &Registry,
 ) -> Result<raft::Config<RocksEngine>, Failure> {
     let own = *data.identity();
+    let tls = peer_tls(config)?;
     let disk = RocksDisk::default();
     let log = LogStore::open_dir(&disk, &data.log_dir())?;
     let state = StateStore::open(Arc::new(disk), &data.state_dir())?;
@@ -184,8 +185,8 @@ fn raft_config(
         identity: raft::Identity { cluster: own.cluster, lineage: own.lineage, node: own.node, disk: own.disk },
         boot_seq: data.boot_seq(),
         peers: peers(config, &own),
-        listener,
-        tls: peer_tls(config)?,
+        listen: Box::new(TlsListener::new(listener, &tls)),
+        dial: Arc::new(tls),
         founding: founding.map(|founding| raft::Founding {
             nodes: Slot::ALL.map(|slot| founding_node(&founding, slot)),
             found: founding.found,

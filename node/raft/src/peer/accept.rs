@@ -1,4 +1,4 @@
-//! The peer port: accepts connections whose certificate names a slot of a cluster.
+//! The peer port: accepts connections that prove which slot of which cluster they come from.
 
 use std::io;
 use std::pin::Pin;
@@ -7,33 +7,29 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 use types::limits::{PEER_CONNECT_MS_MAX, PEER_HANDSHAKES_MAX};
 
-use super::tls::{self, Certified, PeerTls};
+use super::tls::Certified;
+use super::transport::{Handshake, Io, Listen};
 
 /// Accepts connections until the receiver is dropped, each with what its certificate names.
 ///
 /// A handshake that takes too long, or comes while too many are under way, is dropped: a stranger must not keep the
 /// peers out.
 pub(crate) async fn accept(
-    listener: TcpListener,
-    tls: PeerTls,
+    mut listener: Box<dyn Listen>,
     stop: CancellationToken,
     accepted: mpsc::Sender<io::Result<PeerStream>>,
 ) {
-    let acceptor = TlsAcceptor::from(tls.server);
     let handshakes = Arc::new(Semaphore::new(PEER_HANDSHAKES_MAX));
     loop {
-        let tcp = tokio::select! {
+        let handshake = tokio::select! {
             () = accepted.closed() => return,
             next = listener.accept() => match next {
-                Ok((tcp, _)) => tcp,
+                Ok(handshake) => handshake,
                 Err(error) => {
                     // Out of file descriptors, most likely: give those in use time to end.
                     tracing::warn!(%error, "accept a peer");
@@ -46,13 +42,12 @@ pub(crate) async fn accept(
             tracing::warn!("too many peers connect at once; one was dropped");
             continue;
         };
-        let acceptor = acceptor.clone();
         let accepted = accepted.clone();
         let stop = stop.clone();
         tokio::spawn(async move {
             let _permit = permit;
             let limit = Duration::from_millis(4 * PEER_CONNECT_MS_MAX);
-            match tokio::time::timeout(limit, handshake(acceptor, tcp, stop)).await {
+            match tokio::time::timeout(limit, shake(handshake, stop)).await {
                 Ok(Ok(stream)) => drop(accepted.send(Ok(stream)).await),
                 Ok(Err(error)) => tracing::warn!(%error, "a peer's handshake failed"),
                 Err(_) => tracing::warn!("a peer's handshake took too long"),
@@ -61,19 +56,15 @@ pub(crate) async fn accept(
     }
 }
 
-async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream, stop: CancellationToken) -> io::Result<PeerStream> {
-    tcp.set_nodelay(true)?;
-    let inner = acceptor.accept(tcp).await?;
-    let certificates = inner.get_ref().1.peer_certificates().unwrap_or_default();
-    let certified = certificates.first().and_then(tls::certified);
-    let certified = certified.ok_or_else(|| io::Error::other("its certificate names no cluster and slot"))?;
+async fn shake(handshake: Handshake, stop: CancellationToken) -> io::Result<PeerStream> {
+    let (inner, certified) = handshake.await?;
     Ok(PeerStream { inner, certified, stopped: Box::pin(stop.cancelled_owned()) })
 }
 
-/// An accepted connection, and who it is by its certificate. It breaks off when the node stops: its own task would
+/// An accepted connection, and who it has proven to be. It breaks off when the node stops: its own task would
 /// go on answering for a node that is gone.
 pub(crate) struct PeerStream {
-    inner: TlsStream<TcpStream>,
+    inner: Io,
     certified: Certified,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
 }

@@ -1,5 +1,6 @@
 //! How a peer is reached: one connection for each kind of traffic, so that none waits behind another's bytes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,16 +8,14 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use proto::peer;
 use proto::peer::peer_service_client::PeerServiceClient;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use types::limits::{PEER_CONNECT_MS_MAX, PEER_MESSAGE_BYTES_MAX};
 
-use super::tls::{Certified, PeerTls};
+use super::tls::Certified;
+use super::transport::Dial;
 
 /// The metadata key of the caller.
 pub(crate) const CALLER: &str = "tricord-caller-bin";
@@ -44,8 +43,7 @@ impl Interceptor for Introduce {
 /// A new connection to `address`, which must prove to be `expected`.
 ///
 /// Errors: none at once; the calls fail with `UNAVAILABLE` when it cannot be reached, or is someone else.
-pub(crate) fn client(tls: &PeerTls, address: String, expected: Certified, caller: &peer::Caller) -> Client {
-    let connector = Connect { tls: TlsConnector::from(tls.client.clone()), address, name: expected.server_name() };
+pub(crate) fn client(dial: Arc<dyn Dial>, address: String, expected: Certified, caller: &peer::Caller) -> Client {
     let uri = Bytes::from(format!("http://{}", expected.name()));
     let endpoint = Endpoint::from_shared(uri)
         .expect("a DNS name makes a URI")
@@ -55,7 +53,11 @@ pub(crate) fn client(tls: &PeerTls, address: String, expected: Certified, caller
         .keep_alive_while_idle(true)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(2 * WINDOW_BYTES);
-    let channel = endpoint.connect_with_connector_lazy(tower::service_fn(move |_| connector.clone().connect()));
+    let connect = move |_| {
+        let dialled = dial.dial(address.clone(), expected);
+        async move { dialled.await.map(TokioIo::new) }
+    };
+    let channel = endpoint.connect_with_connector_lazy(tower::service_fn(connect));
     PeerServiceClient::with_interceptor(channel, Introduce::new(caller))
         .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX)
@@ -63,18 +65,3 @@ pub(crate) fn client(tls: &PeerTls, address: String, expected: Certified, caller
 
 /// Bytes in flight on one stream without a word from the other side.
 pub(crate) const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-
-#[derive(Clone)]
-struct Connect {
-    tls: TlsConnector,
-    address: String,
-    name: ServerName<'static>,
-}
-
-impl Connect {
-    async fn connect(self) -> std::io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
-        let tcp = TcpStream::connect(self.address).await?;
-        tcp.set_nodelay(true)?;
-        Ok(TokioIo::new(self.tls.connect(self.name, tcp).await?))
-    }
-}

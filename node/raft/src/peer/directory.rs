@@ -1,7 +1,7 @@
 //! Who the peers are: how each is reached, and whether a caller is who it says.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,7 +11,8 @@ use tonic::{Request, Status};
 use types::{ClusterId, Lineage, NodeId, Slot};
 
 use super::connect::{self, CALLER, Client};
-use super::tls::{Certified, PeerTls};
+use super::tls::Certified;
+use super::transport::Dial;
 use crate::kinds::{NodeInfo, RaftMembership, is_known};
 use crate::wire::sixteen;
 
@@ -42,7 +43,7 @@ pub(crate) enum Lane {
 /// The peers as this node knows them.
 pub(crate) struct Directory {
     pub(crate) identity: Identity,
-    tls: PeerTls,
+    dial: Arc<dyn Dial>,
     members: Mutex<Members>,
     clients: Mutex<HashMap<(NodeId, Lane), (NodeInfo, Client)>>,
     warned: Mutex<Option<Instant>>,
@@ -56,11 +57,11 @@ struct Members {
 }
 
 impl Directory {
-    pub(crate) fn new(identity: Identity, tls: PeerTls, configured: &[NodeInfo]) -> Self {
+    pub(crate) fn new(identity: Identity, dial: Arc<dyn Dial>, configured: &[NodeInfo]) -> Self {
         let nodes = configured.iter().map(|info| (info.node, info.clone())).collect();
         Self {
             identity,
-            tls,
+            dial,
             members: Mutex::new(Members { nodes, logged: false }),
             clients: Mutex::new(HashMap::new()),
             warned: Mutex::default(),
@@ -103,7 +104,7 @@ impl Directory {
             return Some(client.clone());
         }
         let expected = Certified { cluster: self.identity.cluster, slot };
-        let client = connect::client(&self.tls, info.peer_address.clone(), expected, &self.caller(info));
+        let client = connect::client(self.dial.clone(), info.peer_address.clone(), expected, &self.caller(info));
         // One for each node and lane there ever was: nodes are replaced by hand, so they stay few.
         clients.insert((info.node, lane), (info.clone(), client.clone()));
         Some(client)
@@ -205,7 +206,7 @@ mod tests {
         let identity = Identity { cluster: CLUSTER, lineage: Lineage([8; 16]), node: own.node, disk: own.disk };
         let tls = crate::peer::tls::tests_support::Authority::new().tls(CLUSTER, Slot::A);
         let peers = [own.clone(), node(Slot::B, 2), node(Slot::C, 1)];
-        let directory = Directory::new(identity, tls, &peers);
+        let directory = Directory::new(identity, Arc::new(tls), &peers);
         let caller = peer::Caller {
             cluster: Bytes::copy_from_slice(&CLUSTER.0),
             lineage: Bytes::copy_from_slice(&[8; 16]),

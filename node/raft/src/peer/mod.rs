@@ -10,3 +10,4 @@ pub(crate) mod service;
 mod tests;
 pub(crate) mod tls;
 pub(crate) mod transfer;
+pub(crate) mod transport;
