@@ -183,15 +183,13 @@ mod tests {
     use crate::peer::directory::Identity;
     use crate::peer::tls::tests_support::Authority;
 
-    const ENVELOPE_BYTES: usize = 500_000;
-
     fn large(origin: NodeId) -> Envelope {
         let user = NewUser {
             id: UserId([1; 16]),
             kind: UserKind::Person,
             realm: Realm::Staff,
             login: String::from("x"),
-            display_name: "x".repeat(ENVELOPE_BYTES),
+            display_name: "x".repeat(500_000),
             unit: String::new(),
             words: Vec::new(),
             external_ids: Vec::new(),
@@ -215,7 +213,7 @@ mod tests {
         let envelope = large(own);
         let deadline = Instant::now() + Duration::from_secs(10);
         let mut waiting = FuturesUnordered::new();
-        for _ in 0..PROPOSAL_BYTES_WAITING_MAX / (ENVELOPE_BYTES + 1_000) {
+        for _ in 0..PROPOSAL_BYTES_WAITING_MAX / codec::envelope_len(&envelope) {
             waiting.push(forwarder.put(leader, &envelope, deadline));
         }
         assert!(futures::poll!(waiting.next()).is_pending(), "these fit");
