@@ -7,7 +7,7 @@ pub fn line(text: &str) -> String {
     neutralise(text, false)
 }
 
-/// Text that may have several lines; everything else as [`line`].
+/// Text that may have several lines; everything else as [`line()`].
 pub fn lines(text: &str) -> String {
     neutralise(text, true)
 }

@@ -1,4 +1,4 @@
-//! The state machine and the one access policy: pure. [`apply`] is a function of (view, time, envelope) alone; it logs
+//! The state machine and the one access policy: pure. [`apply()`] is a function of (view, time, envelope) alone; it logs
 //! nothing, serializes nothing, and returns values.
 #![no_std]
 // A panic here would come on all three nodes, and again after every restart.

@@ -24,7 +24,7 @@ pub(super) fn write(identity: &Identity, format: u32) -> String {
     text
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 pub(super) fn read(text: &str, known: u32, dir: &Path, file: &Path) -> Result<Identity, DataDirError> {
     let damaged = || DataDirError::Damaged { path: file.to_path_buf() };
     let lines = text.lines().filter_map(|line| line.split_once(" = "));
