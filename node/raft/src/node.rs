@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use types::limits::{
     CONSENSUS_STOP_MS_MAX, HANDOVER_MS_MAX, PEER_CONNECT_MS_MAX, PEER_HANDSHAKES_MAX, PEER_MESSAGE_BYTES_MAX,
-    TYPING_WAITING_MAX,
+    STORES_CLOSE_MS_MAX, TYPING_WAITING_MAX,
 };
 use types::reply::Answer;
 use types::row::Heads;
@@ -126,6 +126,8 @@ pub struct Node<E: Engine> {
     typing: mpsc::Sender<Typing>,
     heads: watch::Receiver<Heads>,
     tasks: TaskTracker,
+    /// Closes when the log's writer has ended, which it does after everyone who could give it work.
+    closed: watch::Receiver<()>,
     _stop: Arc<DropGuard>,
 }
 
@@ -136,6 +138,7 @@ impl<E: Engine> Clone for Node<E> {
             typing: self.typing.clone(),
             heads: self.heads.clone(),
             tasks: self.tasks.clone(),
+            closed: self.closed.clone(),
             _stop: self._stop.clone(),
         }
     }
@@ -154,7 +157,7 @@ impl<E: Engine> Node<E> {
         log.register(&config.registry)?;
         config.state.register(&config.registry)?;
         let state = Arc::new(config.state);
-        start_writer(writer, config.on_fatal.clone())?;
+        let closed = start_writer(writer, config.on_fatal.clone())?;
 
         let clock = Arc::new(ClusterClock::new(config.time));
         let directory = Arc::new(Directory::new(identity, config.dial, &config.peers));
@@ -218,7 +221,7 @@ impl<E: Engine> Node<E> {
         }
         spawn(&tasks, &stop, serve(shared.clone(), config.listen));
         tasks.close();
-        Ok(Self { shared, typing, heads, tasks, _stop: Arc::new(stop.drop_guard()) })
+        Ok(Self { shared, typing, heads, tasks, closed, _stop: Arc::new(stop.drop_guard()) })
     }
 
     /// Stops the node in order: leadership goes to the peer that has most, the peer port closes, openraft ends, the
@@ -230,12 +233,25 @@ impl<E: Engine> Node<E> {
         self.stop().await;
         let state = self.shared.state.clone();
         let flushed = tokio::task::spawn_blocking(move || state.flush()).await;
+        self.close().await;
         flushed.unwrap_or(Ok(()))
     }
 
     /// Stops the node at once and waits until it has: what a kill does, without the end of the process.
     pub async fn kill(self) {
         self.stop().await;
+        self.close().await;
+    }
+
+    /// Lets go of the stores and waits until the log is closed: the end of the process, should it come next, must not meet
+    /// RocksDB's threads at work. Bounded, for another clone of the node may be in use.
+    async fn close(self) {
+        let mut closed = self.closed.clone();
+        drop(self);
+        let limit = Duration::from_millis(STORES_CLOSE_MS_MAX);
+        if tokio::time::timeout(limit, closed.changed()).await.is_err() {
+            tracing::warn!("the log was still in use when the node had stopped");
+        }
     }
 
     /// The state itself, for tests and tools.
@@ -326,13 +342,17 @@ fn check_certificate(identity: &Identity, own: Certified) -> Result<(), StartErr
     Err(StartError::Certificate { expected: expected.name(), found: own.name() })
 }
 
-fn start_writer<E: Engine>(writer: LogWriter<E>, on_fatal: OnFatal) -> io::Result<()> {
+/// The channel closes when the writer's thread has let go of the log.
+fn start_writer<E: Engine>(writer: LogWriter<E>, on_fatal: OnFatal) -> io::Result<watch::Receiver<()>> {
+    let (open, closed) = watch::channel(());
     let run = move || {
         if let Err(fault) = writer.run() {
             on_fatal(&format!("write the log: {fault}"));
         }
+        drop(open);
     };
-    std::thread::Builder::new().name(String::from("tricord-log")).spawn(run).map(drop)
+    std::thread::Builder::new().name(String::from("tricord-log")).spawn(run)?;
+    Ok(closed)
 }
 
 /// Runs until it ends or the node stops.

@@ -14,6 +14,11 @@ pub fn start(config: &Config) {
     let filter = filter.with_targets(
         ["openraft", "h2", "hyper", "rustls", "tonic", "tower"].map(|target| (target, tracing::Level::WARN)),
     );
+    // Of a peer that is away openraft tells twenty times a second; `raft` says so once, and once when it is back.
+    let filter = filter.with_targets(
+        ["openraft::replication", "openraft::core::heartbeat", "openraft::engine::handler::replication_handler"]
+            .map(|target| (target, tracing::Level::ERROR)),
+    );
     let layer = fmt::layer().with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => tracing_subscriber::registry().with(layer.with_ansi(false).with_filter(filter)).init(),

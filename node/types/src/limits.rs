@@ -206,3 +206,5 @@ pub const NODE_REPORT_TEXT_BYTES_MAX: usize = 256;
 pub const HANDOVER_MS_MAX: u64 = 2_000;
 /// Longest that consensus may take to end when a node stops.
 pub const CONSENSUS_STOP_MS_MAX: u64 = 5_000;
+/// How long a node that has stopped waits for its log to be closed.
+pub const STORES_CLOSE_MS_MAX: u64 = 2_000;

@@ -81,6 +81,20 @@ pub struct Cluster {
     disk: Arc<RocksDisk>,
 }
 
+impl Drop for Cluster {
+    /// Stops what still runs: RocksDB must not be at work in a thread when the process ends.
+    fn drop(&mut self) {
+        let running: Vec<Running> = self.nodes.iter_mut().filter_map(Option::take).collect();
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                for one in running {
+                    one.node.kill().await;
+                }
+            });
+        });
+    }
+}
+
 fn place(slot: Slot) -> usize {
     usize::from(slot.number() - 1)
 }
