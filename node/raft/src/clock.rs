@@ -207,3 +207,25 @@ mod tests {
         assert!(core.read(1_001, NOON).alone);
     }
 }
+
+/// A clock for tests of this crate.
+#[cfg(test)]
+pub(crate) mod tests_support {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    /// Monotonic time in milliseconds, moved by hand.
+    #[derive(Clone, Default)]
+    pub(crate) struct Hand(pub(crate) Arc<AtomicU64>);
+
+    impl Time for Hand {
+        fn wall_ms(&self) -> u64 {
+            0
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+}

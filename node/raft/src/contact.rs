@@ -51,19 +51,7 @@ fn millis(at: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Time;
-
-    #[derive(Clone, Default)]
-    struct Hand(Arc<AtomicU64>);
-
-    impl Time for Hand {
-        fn wall_ms(&self) -> u64 {
-            0
-        }
-        fn monotonic(&self) -> Duration {
-            Duration::from_millis(self.0.load(Ordering::Relaxed))
-        }
-    }
+    use crate::clock::tests_support::Hand;
 
     #[test]
     fn it_is_stale_until_first_heard_and_a_second_after_the_last_word() {

@@ -51,20 +51,8 @@ impl Leases {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Time;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    #[derive(Clone, Default)]
-    struct Hand(Arc<AtomicU64>);
-
-    impl Time for Hand {
-        fn wall_ms(&self) -> u64 {
-            0
-        }
-        fn monotonic(&self) -> Duration {
-            Duration::from_millis(self.0.load(Ordering::Relaxed))
-        }
-    }
+    use crate::clock::tests_support::Hand;
+    use std::sync::atomic::Ordering;
 
     #[test]
     fn a_lease_starts_anew_with_each_leader_and_each_renewal() {
