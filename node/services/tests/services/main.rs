@@ -3,6 +3,7 @@
 
 mod accounts;
 mod conversations;
+mod matrix;
 mod messages;
 mod node;
 mod presence;
