@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Each crate and what it may use.
-const MAP: [(&str, &[&str]); 14] = [
+const MAP: [(&str, &[&str]); 15] = [
     ("proto", &[]),
     ("types", &[]),
     ("state", &["types"]),
@@ -16,7 +16,8 @@ const MAP: [(&str, &[&str]); 14] = [
     ("services", &["raft", "state", "seal", "record", "codec", "types", "proto"]),
     ("server", &["services", "raft", "store", "codec", "seal", "record", "state", "types", "proto"]),
     ("cli", &["proto", "types", "record", "seal"]),
-    ("tests-cluster", &["proto", "types"]),
+    ("tests-checker", &[]),
+    ("tests-cluster", &["proto", "types", "tests-checker"]),
     ("benches", &["proto", "types", "tests-cluster"]),
     ("xtask", &[]),
 ];
