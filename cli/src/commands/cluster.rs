@@ -40,6 +40,7 @@ struct NodeRow {
     version: String,
     client_address: String,
     last_seen: Option<String>,
+    certificates_expire: Option<String>,
 }
 
 async fn status(session: &Session, global: &Global) -> Result<u8> {
@@ -62,6 +63,9 @@ async fn status(session: &Session, global: &Global) -> Result<u8> {
     print(&crate::text::line(&answer.summary))?;
     print("")?;
     print(&nodes(&answer.nodes))?;
+    for line in expiries(&answer) {
+        print(&line)?;
+    }
     let stale = answer
         .stale_age
         .map_or_else(String::new, |age| format!("; people read as of {} ago", crate::when::roughly(age.seconds)));
@@ -72,6 +76,31 @@ async fn status(session: &Session, global: &Global) -> Result<u8> {
         minute(answer.cluster_time.as_ref())
     ));
     Ok(exit)
+}
+
+/// Certificates that expire within this time are named.
+const EXPIRY_SHOWN_S: i64 = 30 * 24 * 60 * 60;
+
+/// One line for each node whose certificates need an operator.
+fn expiries(answer: &v1::GetClusterStatusResponse) -> Vec<String> {
+    let now = answer.cluster_time.as_ref().map_or(0, |at| at.seconds);
+    let expiring = answer.nodes.iter().filter_map(|node| {
+        let left = node.certificates_expire_time.as_ref()?.seconds.saturating_sub(now);
+        let slot = &node.slot;
+        match left {
+            EXPIRY_SHOWN_S.. => None,
+            ..=0 => {
+                Some(format!("{slot}: a certificate HAS EXPIRED. Put a new one in place now: runbook certificates."))
+            }
+            _ => {
+                let days = left / (24 * 60 * 60);
+                Some(format!(
+                    "{slot}: a certificate expires in {days} days. Put a new one in place: runbook certificates."
+                ))
+            }
+        }
+    });
+    expiring.collect()
 }
 
 /// What to say when not a single node answers.
@@ -142,6 +171,7 @@ fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Value {
             version: node.version.clone(),
             client_address: node.client_address.clone(),
             last_seen: rfc3339(node.last_seen_time.as_ref()),
+            certificates_expire: rfc3339(node.certificates_expire_time.as_ref()),
         })
         .collect();
     let health = match answer.health() {
@@ -161,6 +191,25 @@ fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn certificates_are_named_before_and_after_they_expire() {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let node = |slot: &str, seconds| v1::NodeStatus {
+            slot: slot.into(),
+            certificates_expire_time: at(seconds),
+            ..Default::default()
+        };
+        let day = 24 * 60 * 60;
+        let nodes =
+            vec![node("a", 100 + 31 * day), node("b", 100 + 12 * day), node("c", 99), v1::NodeStatus::default()];
+        let answer = v1::GetClusterStatusResponse { cluster_time: at(100), nodes, ..Default::default() };
+        let lines = expiries(&answer);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].starts_with("b: ") && lines[0].contains("12 days"), "{lines:?}");
+        assert!(lines[1].starts_with("c: ") && lines[1].contains("HAS EXPIRED"), "{lines:?}");
+        assert!(lines.iter().all(|line| crate::text::width(line) <= 80), "{lines:?}");
+    }
 
     #[test]
     fn the_table_of_nodes_fits_80_columns_with_the_longest_values() {

@@ -47,6 +47,11 @@ pub trait Handle: Clone + Send + Sync + 'static {
     fn set_streams(&self, count: u32) {
         let _ = count;
     }
+
+    /// Says when the first of this node's certificates ceases to be good, for the status the others see.
+    fn set_certificates_expire(&self, at: types::Timestamp) {
+        let _ = at;
+    }
 }
 
 /// One batch as it was applied here, for the hub of the services. Sent in order, without gaps, after the commit.
@@ -140,6 +145,8 @@ pub struct NodeStatus {
     pub last_seen: Option<types::Timestamp>,
     /// Sync streams open there, as last heard.
     pub streams: u32,
+    /// When the first of its certificates ceases to be good, as last heard.
+    pub certificates_expire: Option<types::Timestamp>,
 }
 
 /// What a node does in the cluster.

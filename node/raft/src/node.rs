@@ -198,6 +198,7 @@ impl<E: Engine> Node<E> {
             calls: TaskTracker::new(),
             last_log: AtomicU64::new(0),
             streams: AtomicU32::new(0),
+            certificates_expire_ms: AtomicU64::new(0),
             version: config.version,
             client_address: config.client_address,
             clock: clock.clone(),
@@ -427,5 +428,9 @@ impl<E: Engine> Handle for Node<E> {
 
     fn set_streams(&self, count: u32) {
         self.shared.streams.store(count, Ordering::Relaxed);
+    }
+
+    fn set_certificates_expire(&self, at: types::Timestamp) {
+        self.shared.certificates_expire_ms.store(at.0, Ordering::Relaxed);
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::limits::ENVELOPE_BYTES_MAX;
 use types::reply::Answer;
-use types::{Envelope, NodeId, Slot};
+use types::{Envelope, NodeId, Slot, Timestamp};
 
 use crate::clock::ClusterClock;
 use crate::contact::Contact;
@@ -52,6 +52,7 @@ pub(crate) struct Shared<E: Engine> {
     pub(crate) calls: TaskTracker,
     pub(crate) last_log: AtomicU64,
     pub(crate) streams: AtomicU32,
+    pub(crate) certificates_expire_ms: AtomicU64,
     pub(crate) version: String,
     pub(crate) client_address: String,
 }
@@ -112,6 +113,7 @@ impl<E: Engine> Shared<E> {
             version: self.version.clone(),
             client_address: self.client_address.clone(),
             streams: self.streams.load(Ordering::Relaxed),
+            certificates_expire_ms: self.certificates_expire_ms.load(Ordering::Relaxed),
         }
     }
 
@@ -188,6 +190,7 @@ fn status_of(
         client_address: told.client_address,
         last_seen,
         streams: told.streams,
+        certificates_expire: (told.certificates_expire_ms > 0).then_some(Timestamp(told.certificates_expire_ms)),
     }
 }
 

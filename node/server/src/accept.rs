@@ -1,16 +1,21 @@
 //! Accepting TLS connections: handshakes run beside each other, bounded in number and in time, so that a client that
-//! connects and says nothing holds up nobody.
+//! connects and says nothing holds up nobody. Connections are bounded too: past that, the next one is closed at once.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
+
+use crate::certificates::Shown;
 
 /// Handshakes at a time; more connections wait in the kernel's queue.
 const HANDSHAKES_MAX: usize = 256;
@@ -19,11 +24,12 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Wait after a failed accept (out of file descriptors, say), so that it is not tried in a loop.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Connections on which the handshake is done, as they come, until the receiver is dropped.
-pub fn accept(listener: TcpListener, config: Arc<ServerConfig>) -> ReceiverStream<io::Result<TlsStream<TcpStream>>> {
+/// At most `connections_max` connections on which the handshake is done, as they come, until the receiver is dropped. Each
+/// handshake goes by the certificate that is shown then.
+pub fn accept(listener: TcpListener, shown: Shown, connections_max: usize) -> ReceiverStream<io::Result<Connection>> {
     let (ready, connections) = mpsc::channel(HANDSHAKES_MAX);
-    let acceptor = TlsAcceptor::from(config);
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let open = Arc::new(Semaphore::new(connections_max));
     tokio::spawn(async move {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -39,12 +45,16 @@ pub fn accept(listener: TcpListener, config: Arc<ServerConfig>) -> ReceiverStrea
                     continue;
                 }
             };
-            let (acceptor, ready) = (acceptor.clone(), ready.clone());
+            let Ok(counted) = Arc::clone(&open).try_acquire_owned() else {
+                tracing::debug!(connections_max, "too many connections; a new one was closed");
+                continue;
+            };
+            let (acceptor, ready) = (TlsAcceptor::from(shown.load_full()), ready.clone());
             tokio::spawn(async move {
                 let _ = stream.set_nodelay(true);
                 match tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
-                    Ok(Ok(connection)) => {
-                        let _ = ready.send(Ok(connection)).await;
+                    Ok(Ok(stream)) => {
+                        let _ = ready.send(Ok(Connection { stream, _counted: counted })).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, "a client's TLS handshake failed"),
                     Err(_) => tracing::debug!("a client's TLS handshake took too long"),
@@ -54,4 +64,57 @@ pub fn accept(listener: TcpListener, config: Arc<ServerConfig>) -> ReceiverStrea
         }
     });
     ReceiverStream::new(connections)
+}
+
+/// An accepted connection; its place is free again when it is dropped.
+pub struct Connection {
+    stream: TlsStream<TcpStream>,
+    _counted: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// Whether the other side has shown a certificate, which the handshake has then verified.
+    pub fn is_certified(&self) -> bool {
+        self.stream.get_ref().1.peer_certificates().is_some()
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = <TlsStream<TcpStream> as Connected>::ConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }

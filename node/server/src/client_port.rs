@@ -1,7 +1,6 @@
 //! The client port: gRPC and gRPC-Web over TLS, with health and reflection beside the services.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -9,8 +8,10 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_web::GrpcWebLayer;
+use types::limits::{CONNECTIONS_PER_NODE_MAX, HEADER_BYTES_MAX};
 
 use crate::accept::accept;
+use crate::certificates::Shown;
 
 /// Pings on a silent connection, so that a client that is gone is noticed.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -22,7 +23,7 @@ const CALLS_PER_CONNECTION_MAX: u32 = 256;
 /// Serves `routes` until `stop`, then lets calls in progress end.
 pub async fn serve(
     listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
+    tls: Shown,
     routes: Routes,
     health: HealthServer<impl Health>,
     stop: impl Future<Output = ()>,
@@ -32,9 +33,10 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_MAX))
         .max_concurrent_streams(Some(CALLS_PER_CONNECTION_MAX))
+        .http2_max_header_list_size(Some(HEADER_BYTES_MAX))
         .layer(GrpcWebLayer::new())
         .add_routes(routes)
         .add_service(health)
-        .serve_with_incoming_shutdown(accept(listener, tls), stop)
+        .serve_with_incoming_shutdown(accept(listener, tls, CONNECTIONS_PER_NODE_MAX), stop)
         .await
 }

@@ -2,6 +2,7 @@
 
 mod abort;
 mod accept;
+mod certificates;
 mod client_port;
 mod config;
 mod founding;
@@ -35,7 +36,8 @@ enum Command {
     /// Makes this node's data directory, once, when the cluster is founded. A machine that replaces another is not founded:
     /// this refuses a directory that is not empty.
     Found(ConfigFile),
-    /// Runs the node until it is told to stop (SIGTERM). SIGHUP reads the certificates again.
+    /// Runs the node until it is told to stop (SIGTERM). Certificates are read again when their files change, or on
+    /// SIGHUP.
     Run(ConfigFile),
     /// Checks the configuration, certificates and data directory, and changes nothing.
     Check(ConfigFile),

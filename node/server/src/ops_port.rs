@@ -13,10 +13,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_stream::StreamExt;
 
 use crate::accept::accept;
+use crate::certificates::Shown;
 
 /// Connections at a time: a few scrapers and people.
 const CONNECTIONS_MAX: usize = 64;
@@ -45,15 +45,12 @@ pub struct OpsPort {
 }
 
 /// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>, port: OpsPort) {
+pub async fn serve(listener: TcpListener, tls: Shown, port: OpsPort) {
     let port = Arc::new(port);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = accept(listener, tls);
+    let mut connections = accept(listener, tls, CONNECTIONS_MAX);
     while let Some(Ok(connection)) = connections.next().await {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let port = Arc::clone(&port);
-        // The handshake has verified it, if there is one.
-        let certified = connection.get_ref().1.peer_certificates().is_some();
+        let certified = connection.is_certified();
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let port = Arc::clone(&port);
@@ -65,7 +62,6 @@ pub async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>, port: 
             if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_MAX, served).await {
                 tracing::debug!(%error, "a connection to the ops port failed");
             }
-            drop(place);
         });
     }
 }

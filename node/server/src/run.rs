@@ -4,7 +4,6 @@
 //! heartbeat.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +18,11 @@ use tokio::sync::{mpsc, watch};
 use tonic_health::ServingStatus;
 use types::{Incarnation, NodeId, Slot};
 
+use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::founding::Founding;
 use crate::ops_port::{OpsPort, Readiness};
-use crate::{Failure, abort, client_port, ops_port, tls};
+use crate::{Failure, abort, client_port, ops_port};
 
 /// Batches applied and not yet routed to streams.
 const HUB_BATCHES_MAX: usize = 256;
@@ -52,8 +52,7 @@ pub fn run(config: Config) -> Result<(), Failure> {
 
 /// Checks that what the configuration names is there and fits, without changing anything.
 pub fn check_files(config: &Config) -> Result<(), Failure> {
-    tls::Identity::load(&config.tls.client_cert, &config.tls.client_key)?;
-    peer_tls(config)?;
+    Certificates::load(&config.tls)?;
     metrics_token(config)?;
     Ok(())
 }
@@ -81,11 +80,12 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
 
 async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle) -> Result<(), Failure> {
     let ports = Ports::bind(&config).await?;
-    let identity = tls::Identity::load(&config.tls.client_cert, &config.tls.client_key)?;
+    let certificates = Certificates::load(&config.tls)?;
     let registry = Registry::new();
+    certificates.register(&registry)?;
     let (hub, applied) = mpsc::channel(HUB_BATCHES_MAX);
     let (typing_in, typing) = mpsc::channel(TYPING_MAX);
-    let raft = raft_config(&config, &data, ports.peer, hub, typing_in, &registry)?;
+    let raft = raft_config(&config, &data, certificates.peer(), ports.peer, hub, typing_in, &registry)?;
     let node: Consensus = consensus.spawn(Node::start(raft)).await??;
 
     let cost =
@@ -99,19 +99,17 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
     let (health, health_service) = tonic_health::server::health_reporter();
     // Many clients still ask in the older version of the reflection protocol.
     let routes = services.routes().add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
-    let client_tls = identity.server_config(&[b"h2", b"http/1.1"], None)?;
     let mut client_port = tokio::spawn(client_port::serve(
         ports.client,
-        client_tls,
+        certificates.client(),
         routes,
         health_service,
         until_stopped(stopped.clone()),
     ));
-    let ops_tls = identity.server_config(&[b"http/1.1"], Some(&config.tls.ca))?;
     let ops_port = ops_port(&registry, &node, metrics_token(&config)?, stopped.clone());
-    let ops = tokio::spawn(ops_port::serve(ports.ops, ops_tls, ops_port));
+    let ops = tokio::spawn(ops_port::serve(ports.ops, certificates.ops(), ops_port));
     let watching = tokio::spawn(watch_readiness(node.clone(), services.clone(), health, stopped));
-    reload_on_hangup(identity)?;
+    let renewing = tokio::spawn(certificates.watch(node.clone()));
     tracing::info!(node = %data.identity().node, client = %config.client_listen, "the node runs");
 
     tokio::select! {
@@ -130,6 +128,7 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
         tracing::warn!("some calls had not ended in time");
     }
     watching.abort();
+    renewing.abort();
     ops.abort();
     drop(services);
     consensus.spawn(node.shutdown()).await??;
@@ -164,13 +163,13 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
 fn raft_config(
     config: &Config,
     data: &DataDir,
+    tls: PeerTls,
     listener: TcpListener,
     hub: mpsc::Sender<raft::Applied>,
     typing: mpsc::Sender<raft::Typing>,
     registry: &Registry,
 ) -> Result<raft::Config<RocksEngine>, Failure> {
     let own = *data.identity();
-    let tls = peer_tls(config)?;
     let disk = RocksDisk::default();
     let log = LogStore::open_dir(&disk, &data.log_dir())?;
     let state = StateStore::open(Arc::new(disk), &data.state_dir())?;
@@ -227,13 +226,6 @@ fn founding_node(founding: &Founding, slot: Slot) -> NodeInfo {
         client_address: client.clone(),
         disk: [0; 16],
     }
-}
-
-fn peer_tls(config: &Config) -> Result<PeerTls, Failure> {
-    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("read {}: {error}", path.display()));
-    let files = &config.tls;
-    PeerTls::load(&read(&files.ca)?, &read(&files.peer_cert)?, &read(&files.peer_key)?)
-        .map_err(|error| format!("{}: {error}", files.peer_cert.display()).into())
 }
 
 fn metrics_token(config: &Config) -> Result<Option<String>, Failure> {
@@ -302,19 +294,6 @@ async fn watch_readiness(
         }
         let _ = tokio::time::timeout(LOOK_EVERY, stopped.changed()).await;
     }
-}
-
-fn reload_on_hangup(identity: Arc<tls::Identity>) -> Result<(), Failure> {
-    let mut hangups = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
-            match identity.reload() {
-                Ok(()) => tracing::info!("the certificate shown to clients was read again"),
-                Err(error) => tracing::error!(%error, "the certificate shown to clients stays as it was"),
-            }
-        }
-    });
-    Ok(())
 }
 
 async fn told_to_stop() -> Result<(), Failure> {

@@ -1,16 +1,15 @@
-//! TLS for clients and operators: 1.3 only, and a certificate that can be replaced while connections go on.
+//! TLS for clients and operators: 1.3 only, from files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Why a certificate could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +22,8 @@ pub enum TlsError {
         /// Why.
         source: rustls::pki_types::pem::Error,
     },
-    /// The file holds no certificate.
-    #[error("{path} holds no certificate")]
+    /// The file holds no certificate that can be used.
+    #[error("{path} holds no certificate that can be used")]
     Empty {
         /// Which file.
         path: PathBuf,
@@ -39,52 +38,40 @@ pub enum TlsError {
     },
 }
 
-/// The certificate shown to clients; [`Identity::reload`] replaces it for new connections.
-#[derive(Debug)]
-pub struct Identity {
-    cert: PathBuf,
-    key: PathBuf,
-    current: ArcSwap<CertifiedKey>,
+/// A server configuration that shows this certificate and speaks the given protocols. With `ca`, a client may show a
+/// certificate, and it must then be one of that authority.
+///
+/// Errors: [`TlsError`], with the file it is about.
+pub fn server_config(
+    cert: &Path,
+    key: &Path,
+    protocols: &[&[u8]],
+    ca: Option<&Path>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let unusable = |source| TlsError::Use { path: cert.to_owned(), source };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(unusable)?;
+    let builder = match ca {
+        None => builder.with_no_client_auth(),
+        Some(ca) => builder.with_client_cert_verifier(verifier(ca, provider)?),
+    };
+    let private =
+        PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Read { path: key.to_owned(), source })?;
+    let mut config = builder.with_single_cert(chain(cert)?, private).map_err(unusable)?;
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
 }
 
-impl Identity {
-    /// Reads certificate chain and key.
-    pub fn load(cert: &Path, key: &Path) -> Result<Arc<Self>, TlsError> {
-        let current = ArcSwap::new(Arc::new(read(cert, key)?));
-        Ok(Arc::new(Self { cert: cert.to_owned(), key: key.to_owned(), current }))
-    }
-
-    /// Reads the files again. With an error the certificate in use stays.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.store(Arc::new(read(&self.cert, &self.key)?));
-        Ok(())
-    }
-
-    /// A server configuration that shows this certificate and speaks the given protocols. With `ca`, a client may show a
-    /// certificate, and it must then be one of that authority.
-    pub fn server_config(
-        self: &Arc<Self>,
-        protocols: &[&[u8]],
-        ca: Option<&Path>,
-    ) -> Result<Arc<ServerConfig>, TlsError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|source| TlsError::Use { path: self.cert.clone(), source })?;
-        let builder = match ca {
-            None => builder.with_no_client_auth(),
-            Some(ca) => builder.with_client_cert_verifier(verifier(ca, provider)?),
-        };
-        let mut config = builder.with_cert_resolver(Arc::<Self>::clone(self));
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        Ok(Arc::new(config))
-    }
-}
-
-impl ResolvesServerCert for Identity {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
-    }
+/// When the first certificate of the file ceases to be good, in seconds since 1970.
+///
+/// Errors: [`TlsError`] when the file cannot be read, or its first certificate is none.
+pub fn expires(path: &Path) -> Result<i64, TlsError> {
+    let chain = chain(path)?;
+    let first = chain.first().and_then(|der| X509Certificate::from_der(der).ok());
+    let (_, certificate) = first.ok_or_else(|| TlsError::Empty { path: path.to_owned() })?;
+    Ok(certificate.validity().not_after.timestamp())
 }
 
 fn verifier(ca: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
@@ -101,12 +88,4 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
     if chain.is_empty() { Err(TlsError::Empty { path: path.to_owned() }) } else { Ok(chain) }
-}
-
-fn read(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
-    let chain = chain(cert)?;
-    let private =
-        PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Read { path: key.to_owned(), source })?;
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    CertifiedKey::from_der(chain, private, &provider).map_err(|source| TlsError::Use { path: cert.to_owned(), source })
 }

@@ -111,6 +111,7 @@ mod tests {
             client_address: String::new(),
             last_seen: None,
             streams: 0,
+            certificates_expire: None,
         }
     }
 

@@ -208,3 +208,8 @@ pub const HANDOVER_MS_MAX: u64 = 2_000;
 pub const CONSENSUS_STOP_MS_MAX: u64 = 5_000;
 /// How long a node that has stopped waits for its log to be closed.
 pub const STORES_CLOSE_MS_MAX: u64 = 2_000;
+
+/// Most connections to the client port of one node; more are closed at once.
+pub const CONNECTIONS_PER_NODE_MAX: usize = 24_000;
+/// Largest header list of one request.
+pub const HEADER_BYTES_MAX: u32 = 16 * 1024;

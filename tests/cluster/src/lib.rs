@@ -15,6 +15,7 @@ mod refusal;
 pub mod irc;
 pub mod replay;
 
+pub use binaries::binary;
 pub use client::{ATTEMPT, Client, PATIENCE, Wire};
 pub use cluster::{Cluster, Options, SLOTS};
 pub use links::{Links, Node};

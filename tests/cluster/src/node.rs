@@ -79,6 +79,11 @@ impl NodeProcess {
         self.signal(Signal::CONT)
     }
 
+    /// Tells it to read its certificates again (SIGHUP).
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     /// Its process id, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

@@ -6,7 +6,7 @@ use std::io;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsAcceptor;
 
 use super::tls::{self, Certified, PeerTls};
 
@@ -42,11 +42,11 @@ pub trait Listen: Send + 'static {
 
 impl Dial for PeerTls {
     fn own(&self) -> Certified {
-        self.own
+        PeerTls::own(self)
     }
 
     fn dial(&self, address: String, expected: Certified) -> BoxFuture<'static, io::Result<Io>> {
-        let connector = TlsConnector::from(self.client.clone());
+        let connector = self.connector();
         Box::pin(async move {
             let tcp = TcpStream::connect(address).await?;
             tcp.set_nodelay(true)?;
@@ -58,14 +58,14 @@ impl Dial for PeerTls {
 /// The bound peer port, with the certificates for it.
 pub struct TlsListener {
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    tls: PeerTls,
 }
 
 impl TlsListener {
     /// A peer port on this socket.
     #[must_use]
     pub fn new(listener: TcpListener, tls: &PeerTls) -> Self {
-        Self { listener, acceptor: TlsAcceptor::from(tls.server.clone()) }
+        Self { listener, tls: tls.clone() }
     }
 }
 
@@ -73,7 +73,7 @@ impl Listen for TlsListener {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Handshake>> {
         Box::pin(async {
             let (tcp, _) = self.listener.accept().await?;
-            let acceptor = self.acceptor.clone();
+            let acceptor = self.tls.acceptor();
             Ok(Box::pin(handshake(acceptor, tcp)) as Handshake)
         })
     }

@@ -67,5 +67,6 @@ fn seen(node: &Seen, head: u64) -> NodeStatus {
         client_address: node.client_address.clone(),
         last_seen_time: node.last_seen.map(convert::time),
         streams: node.streams,
+        certificates_expire_time: node.certificates_expire.map(convert::time),
     }
 }

@@ -157,6 +157,7 @@ impl Handle for SingleNode {
             client_address: String::new(),
             last_seen: None,
             streams: 0,
+            certificates_expire: None,
         };
         ClusterStatus { term: 1, leader: Some(NODE), nodes: Slot::ALL.map(node) }
     }

@@ -1,0 +1,174 @@
+//! What the ports say to strangers, and how certificates are renewed under load.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cluster::{Client, Cluster, Options, Person, Result, SLOTS, binary, create_group, enrol_all};
+use proto::v1::message_service_client::MessageServiceClient;
+use proto::v1::{OutgoingMessage, SendMessageRequest};
+use tokio::time::sleep;
+
+/// How long a port may take to turn a stranger away.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// The first byte of a TLS alert.
+const ALERT: u8 = 0x15;
+
+/// What a port answers to these bytes until it closes.
+fn answer(address: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(bytes)?;
+    let mut heard = Vec::new();
+    match stream.read_to_end(&mut heard) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => {
+            Err(format!("{address} keeps a stranger: {error}").into())
+        }
+        _ => Ok(heard),
+    }
+}
+
+/// A `ClientHello` of TLS 1.2, as a client sends it that knows no newer version.
+fn hello_of_tls_1_2() -> Vec<u8> {
+    let extensions: &[u8] = &[
+        0, 10, 0, 4, 0, 2, 0, 23, // supported_groups: secp256r1
+        0, 11, 0, 2, 1, 0, // ec_point_formats: uncompressed
+        0, 13, 0, 6, 0, 4, 4, 3, 8, 4, // signature_algorithms: ecdsa_secp256r1_sha256, rsa_pss_rsae_sha256
+    ];
+    let mut body = vec![3, 3];
+    body.extend([7; 32]);
+    body.extend([0, 0, 4, 0xC0, 0x2B, 0xC0, 0x2F, 1, 0]); // no session, two suites with AES-128-GCM, no compression
+    body.extend((extensions.len() as u16).to_be_bytes());
+    body.extend(extensions);
+    let mut hello = vec![0x16, 3, 1];
+    hello.extend((body.len() as u16 + 4).to_be_bytes());
+    hello.extend([1, 0]);
+    hello.extend((body.len() as u16).to_be_bytes());
+    hello.extend(body);
+    hello
+}
+
+/// The addresses that a node's configuration says it listens on.
+fn listens_on(config: &Path) -> Result<Vec<String>> {
+    let parsed: toml::Table = fs::read_to_string(config)?.parse()?;
+    let listen = |section: &str| parsed.get(section)?.get("listen")?.as_str().map(str::to_owned);
+    let all: Option<Vec<_>> = ["peer", "client", "ops"].into_iter().map(listen).collect();
+    Ok(all.ok_or("the configuration names no ports")?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_port_answers_in_clear_or_in_an_older_tls() -> Result<()> {
+    let mut cluster = Cluster::found(Options::default()).await?;
+    let mut strangers = Vec::new();
+    for node in 0..3 {
+        for address in listens_on(cluster.node(node).config())? {
+            for (what, bytes) in [
+                ("HTTP/1.1", b"GET /metrics HTTP/1.1\r\nHost: tricord\r\n\r\n".to_vec()),
+                ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00".to_vec()),
+                ("TLS 1.2", hello_of_tls_1_2()),
+                ("nothing", Vec::new()),
+            ] {
+                let address = address.clone();
+                strangers.push(std::thread::spawn(move || {
+                    let heard = answer(&address, &bytes).map_err(|error| error.to_string())?;
+                    match heard.first() {
+                        None | Some(&ALERT) => Ok(()),
+                        Some(_) => Err(format!("{address} answered {what} with {:?}", String::from_utf8_lossy(&heard))),
+                    }
+                }));
+            }
+        }
+    }
+    assert_eq!(strangers.len(), 36, "three ports of three nodes, each approached in four ways");
+    for stranger in strangers {
+        stranger.join().map_err(|_| "a stranger panicked")??;
+    }
+    cluster.wait_until_well().await?;
+    cluster.check_logs(&[])
+}
+
+/// Issues a certificate for a node into its directory, in place of the one there.
+fn renew(dir: &Path, slot: &str, arguments: &[&str]) -> Result<()> {
+    let output = Command::new(binary("tricord")?)
+        .args(["pki", "issue", "--ca"])
+        .arg(dir.join("ca"))
+        .args(arguments)
+        .arg("--out")
+        .arg(dir.join("new"))
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("tricord pki issue: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    for file in fs::read_dir(dir.join("new"))? {
+        let file = file?.path();
+        let name = file.file_name().ok_or("a file without a name")?;
+        fs::rename(&file, dir.join(slot).join("tls").join(name))?;
+    }
+    Ok(fs::remove_dir(dir.join("new"))?)
+}
+
+async fn logged(cluster: &mut Cluster, node: usize, words: &str, times: usize) -> Result<()> {
+    let began = Instant::now();
+    while cluster.node(node).log().matches(words).count() < times {
+        if began.elapsed() > Duration::from_secs(30) {
+            return Err(format!("node {} did not say {words:?} {times} times", SLOTS[node]).into());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn send(client: &Client, conversation: &str, text: &str) -> Result<u64> {
+    let message =
+        OutgoingMessage { conversation: conversation.into(), text: text.into(), ..OutgoingMessage::default() };
+    let sent = client.write(|wire, id| {
+        let request = SendMessageRequest { message: Some(message.clone()), request_id: Some(id) };
+        async move { MessageServiceClient::new(wire).send_message(request).await }
+    });
+    Ok(sent.await?.seq)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_renewed_while_people_write_and_nobody_is_elected() -> Result<()> {
+    let mut cluster = Cluster::found(Options::default()).await?;
+    let people = [Person::new("ito", "Dr Ito"), Person::new("berg", "Nurse Berg")];
+    let people = enrol_all(cluster.links(), cluster.admin(), &people, || {}).await?;
+    let ward = create_group(&people[0], "Ward 3", &[people[1].user().to_owned()]).await?;
+    let before = cluster.status(0).await?;
+    let dir = cluster.dir().to_owned();
+
+    for (node, slot) in SLOTS.iter().enumerate() {
+        renew(&dir, slot, &["--for", "peer", "--cluster", &before.cluster, "--slot", slot])?;
+        renew(&dir, slot, &["--for", "client", "--host", "127.0.0.1"])?;
+        cluster.node(node).hang_up()?;
+        logged(&mut cluster, node, "the certificates were read again", 1).await?;
+        send(&people[0], &ward, "still there?").await?;
+    }
+    let after = cluster.status(0).await?;
+    assert_eq!(after.term, before.term, "renewing a certificate is no reason to elect");
+
+    // A node that starts now meets nothing but new certificates.
+    assert!(cluster.node(2).stop(Duration::from_secs(20))?.success());
+    cluster.node(2).start()?;
+    cluster.wait_until_well().await?;
+
+    // A certificate of another node, and one that is none, are refused; the node goes on with what it has.
+    renew(&dir, "b", &["--for", "peer", "--cluster", &before.cluster, "--slot", "c"])?;
+    cluster.node(1).hang_up()?;
+    logged(&mut cluster, 1, "the certificates stay as they were", 1).await?;
+    fs::write(dir.join("b/tls/peer.crt"), "not a certificate")?;
+    cluster.node(1).hang_up()?;
+    logged(&mut cluster, 1, "the certificates stay as they were", 2).await?;
+    people[1].move_to(1);
+    let seq = send(&people[1], &ward, "yes").await?;
+    assert_eq!(seq, 4);
+
+    // Without being told: the files are looked at by themselves.
+    renew(&dir, "b", &["--for", "peer", "--cluster", &before.cluster, "--slot", "b"])?;
+    logged(&mut cluster, 1, "the certificates were read again", 2).await?;
+    cluster.wait_until_well().await?;
+    cluster.check_logs(&[])
+}
