@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::binaries::binary;
+use crate::faults::{Disk, Hosts};
 use crate::ports::free_ports;
 use crate::{Client, Links, Node, NodeProcess, Result, run_daemon};
 
@@ -29,6 +30,10 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// Hash passwords as a hospital would. Otherwise cheaply, for runs with thousands of users.
     pub full_password_hash: bool,
+    /// Give each node a host of its own ([`Hosts`]); needs root.
+    pub hosts: bool,
+    /// Give each node a disk of its own of so many MiB ([`Disk`]); needs root.
+    pub disk_mib: Option<u64>,
 }
 
 /// Three running nodes and their first operator.
@@ -38,6 +43,9 @@ pub struct Cluster {
     links: Links,
     admin: Client,
     dir: PathBuf,
+    // Dropped in this order: the processes above first, then what they use, then the files.
+    disks: Vec<Disk>,
+    hosts: Option<Hosts>,
     _temporary: Option<TempDir>,
 }
 
@@ -51,8 +59,21 @@ impl Cluster {
             (None, Some(temporary)) => temporary.path().to_owned(),
             (None, None) => return Err("no directory".into()),
         };
+        let hosts = if options.hosts { Some(Hosts::new()?) } else { None };
         let ports: [u16; 9] = free_ports()?;
-        let code = init(&dir, &ports)?;
+        let at = |kind: usize, node: Node| {
+            let host = hosts.as_ref().map_or("127.0.0.1".to_owned(), |hosts| hosts.address(node));
+            format!("{host}:{}", ports[node + 3 * kind])
+        };
+        let code = init(&dir, &at)?;
+        let disk = |slot: &str, mib| {
+            let image = dir.join(Disk::image_name(slot));
+            Disk::new(image, &dir.join(slot).join("data"), mib)
+        };
+        let disks = match options.disk_mib {
+            Some(mib) => SLOTS.iter().map(|slot| disk(slot, mib)).collect::<Result<_>>()?,
+            None => Vec::new(),
+        };
         let config = |slot: &str| dir.join(slot).join("tricordd.toml");
         for slot in SLOTS {
             if !options.full_password_hash {
@@ -65,16 +86,17 @@ impl Cluster {
             }
         }
         let mut nodes = SLOTS.map(|slot| NodeProcess::new(config(slot), dir.join(format!("{slot}.log"))));
-        for node in &mut nodes {
+        for (place, node) in nodes.iter_mut().enumerate() {
+            node.prefix = hosts.as_ref().map(|hosts| hosts.prefix(place)).unwrap_or_default();
             node.start()?;
         }
         let authority = std::fs::read(dir.join("ca.crt"))?;
-        let links = Links::new([0, 1, 2].map(|node| format!("127.0.0.1:{}", ports[node])), &authority);
+        let links = Links::new([0, 1, 2].map(|node| at(0, node)), &authority);
         let admin = match Client::enrol(&links, 0, ADMIN, &code, ADMIN_PASSWORD).await {
             Ok(admin) => admin,
             Err(error) => return Err(format!("{error}; node a said:\n{}", tail(&nodes[0].log())).into()),
         };
-        let cluster = Self { nodes, links, admin, dir, _temporary: temporary };
+        let cluster = Self { nodes, links, admin, dir, disks, hosts, _temporary: temporary };
         cluster.wait_until_well().await?;
         Ok(cluster)
     }
@@ -100,6 +122,27 @@ impl Cluster {
     /// A node's process.
     pub fn node(&mut self, node: Node) -> &mut NodeProcess {
         &mut self.nodes[node]
+    }
+
+    /// The hosts the nodes were given.
+    pub fn hosts(&self) -> Result<&Hosts> {
+        self.hosts.as_ref().ok_or_else(|| "the nodes have no hosts of their own".into())
+    }
+
+    /// Takes the power from these nodes: their disks first, so that nothing more is written, then their processes.
+    pub fn cut_power(&mut self, nodes: &[Node]) -> Result<()> {
+        for &node in nodes {
+            self.disks.get(node).ok_or("the nodes have no disks of their own")?.cut_power()?;
+        }
+        nodes.iter().try_for_each(|&node| self.nodes[node].kill())
+    }
+
+    /// The power is back: these nodes start with what their disks kept.
+    pub fn restore_power(&mut self, nodes: &[Node]) -> Result<()> {
+        for &node in nodes {
+            self.disks.get(node).ok_or("the nodes have no disks of their own")?.restore_power()?;
+        }
+        nodes.iter().try_for_each(|&node| self.nodes[node].start())
     }
 
     /// The process ids of the nodes that run.
@@ -169,6 +212,16 @@ impl Cluster {
         Ok(())
     }
 
+    /// Copies the nodes' logs to a directory that stays, and says where it is.
+    pub fn keep_logs(&self) -> Result<PathBuf> {
+        let kept = tempfile::Builder::new().prefix("tricord-logs-").tempdir()?.keep();
+        for slot in SLOTS {
+            let name = format!("{slot}.log");
+            std::fs::copy(self.dir.join(&name), kept.join(&name))?;
+        }
+        Ok(kept)
+    }
+
     /// Keeps the directory when the cluster goes away, and says where it is: to look into after a failure.
     pub fn keep(&mut self) -> PathBuf {
         if let Some(temporary) = self._temporary.take() {
@@ -179,7 +232,7 @@ impl Cluster {
 }
 
 /// Makes configurations, certificates and the founding document; answers the first operator's enrolment code.
-fn init(dir: &Path, ports: &[u16; 9]) -> Result<String> {
+fn init(dir: &Path, at: &dyn Fn(usize, Node) -> String) -> Result<String> {
     let mut command = Command::new(binary("tricord")?);
     command.args([
         "cluster",
@@ -194,8 +247,7 @@ fn init(dir: &Path, ports: &[u16; 9]) -> Result<String> {
         "json",
     ]);
     for (node, slot) in SLOTS.iter().enumerate() {
-        let at = |kind: usize| format!("127.0.0.1:{}", ports[node + 3 * kind]);
-        command.arg("--node").arg(format!("{slot}={},{},{}", at(1), at(0), at(2)));
+        command.arg("--node").arg(format!("{slot}={},{},{}", at(1, node), at(0, node), at(2, node)));
     }
     let output = command.arg("--out").arg(dir).output()?;
     if !output.status.success() {

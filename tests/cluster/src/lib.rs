@@ -12,6 +12,7 @@ mod people;
 mod ports;
 mod refusal;
 
+pub mod faults;
 pub mod irc;
 pub mod replay;
 
@@ -21,7 +22,7 @@ pub use cluster::{Cluster, Options, SLOTS};
 pub use links::{Links, Node};
 pub use node::{NodeProcess, run_daemon};
 pub use numbers::Numbers;
-pub use observer::{Observer, Seen};
+pub use observer::{Observer, Seen, Sink};
 pub use people::{Person, create_group, enrol_all};
 pub use refusal::{reason, retryable};
 

@@ -1,5 +1,6 @@
 //! One daemon process.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -16,13 +17,17 @@ pub struct NodeProcess {
     config: PathBuf,
     log: PathBuf,
     child: Option<Child>,
+    /// What its command begins with: another program that runs it somewhere else, for instance.
+    pub prefix: Vec<String>,
+    /// Set in its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl NodeProcess {
     /// Not started yet; its output is appended to `log`.
     #[must_use]
     pub fn new(config: PathBuf, log: PathBuf) -> Self {
-        Self { config, log, child: None }
+        Self { config, log, child: None, prefix: Vec::new(), environment: Vec::new() }
     }
 
     /// Starts it. It may need a while until it answers.
@@ -31,7 +36,11 @@ impl NodeProcess {
             return Err("the node runs already".into());
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let child = Command::new(binary("tricordd")?)
+        let daemon = binary("tricordd")?;
+        let mut words = self.prefix.iter().map(OsString::from).chain([daemon.into_os_string()]);
+        let child = Command::new(words.next().ok_or("no command")?)
+            .args(words)
+            .envs(self.environment.iter().cloned())
             .arg("run")
             .arg("--config")
             .arg(&self.config)

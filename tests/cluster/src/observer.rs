@@ -29,23 +29,33 @@ pub struct Seen {
     pub at: Instant,
 }
 
+/// What is done with each message that comes; an error ends the subscriber.
+pub type Sink = Arc<dyn Fn(MessagePosted) -> Result<()> + Send + Sync>;
+
 /// A subscriber. Ends when dropped.
 #[derive(Debug)]
 pub struct Observer {
     seen: Arc<Mutex<BTreeMap<String, Vec<Seen>>>>,
     count: watch::Receiver<usize>,
-    task: JoinHandle<Result<()>>,
+    task: Following,
 }
 
 impl Observer {
     /// Follows as `client` from now on, at `home` as long as that node answers, else at the next. Returns once it is live.
     pub async fn start(client: Arc<Client>, home: Node) -> Result<Self> {
         let seen = Arc::new(Mutex::new(BTreeMap::new()));
+        let kept = Arc::clone(&seen);
+        let own = Self::with_sink(client, home, Arc::new(move |posted| take(&kept, posted))).await?;
+        Ok(Self { seen, ..own })
+    }
+
+    /// Likewise, and gives each message to `sink`, which judges for itself whether it is the next; nothing is kept.
+    pub async fn with_sink(client: Arc<Client>, home: Node, sink: Sink) -> Result<Self> {
         let (told, count) = watch::channel(0);
         let (live, mut is_live) = watch::channel(false);
-        let task = tokio::spawn(follow(client, home, Arc::clone(&seen), told, live));
+        let task = Following(tokio::spawn(follow(client, home, sink, told, live)));
         timeout(SILENCE, is_live.wait_for(|live| *live)).await.map_err(|_| "the stream did not become live")??;
-        Ok(Self { seen, count, task })
+        Ok(Self { seen: Arc::default(), count, task })
     }
 
     /// Waits until so many messages have come in all.
@@ -71,20 +81,24 @@ impl Observer {
     }
 
     async fn verdict(&mut self) -> Result<()> {
-        (&mut self.task).await?
+        (&mut self.task.0).await?
     }
 }
 
-impl Drop for Observer {
+/// The task, which ends when this is dropped.
+#[derive(Debug)]
+struct Following(JoinHandle<Result<()>>);
+
+impl Drop for Following {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
 async fn follow(
     client: Arc<Client>,
     home: Node,
-    seen: Arc<Mutex<BTreeMap<String, Vec<Seen>>>>,
+    sink: Sink,
     count: watch::Sender<usize>,
     live: watch::Sender<bool>,
 ) -> Result<()> {
@@ -112,7 +126,7 @@ async fn follow(
                 Ok(Ok(Some(item))) => {
                     match item.item {
                         Some(Item::MessagePosted(posted)) => {
-                            take(&seen, posted)?;
+                            sink(posted)?;
                             count.send_modify(|count| *count += 1);
                         }
                         Some(Item::Progress(progress)) if progress.live => drop(live.send(true)),

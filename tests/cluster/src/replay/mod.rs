@@ -8,4 +8,4 @@ mod verify;
 
 pub use plan::Plan;
 pub use run::{Settings, Summary, run};
-pub use verify::Verdict;
+pub use verify::{Entry, Verdict, fresh_clients, list_all};

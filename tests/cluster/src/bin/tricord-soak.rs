@@ -1,0 +1,120 @@
+//! `ops/soak --cluster`: faults of all kinds under load, for as long as one likes.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use cluster::Result;
+use cluster::faults::{Settings, Size, run};
+use tokio::time::Instant;
+
+/// Founds clusters of three processes, each with a host and a disk of its own, breaks them under load in every way it can, and
+/// checks every answer anyone was given. Needs root, nftables and xfsprogs; without them it makes only the faults that need
+/// none of these, and says so.
+#[derive(Parser)]
+#[command(name = "ops/soak --cluster")]
+struct Arguments {
+    /// For so long in all.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    minutes: u64,
+    /// Begin with this seed; each round takes the next.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Minutes of one round, after which everything is checked and a new cluster founded.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    round: u64,
+    /// The longest fault, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    longest: u64,
+    /// People who write.
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    writers: usize,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut sum = Sum::default();
+    let ended = tokio::select! {
+        ended = soak(&arguments, &mut sum) => ended,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    };
+    sum.say();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("soak failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Of all rounds.
+#[derive(Default)]
+struct Sum {
+    rounds: usize,
+    faults: BTreeMap<&'static str, (usize, Duration)>,
+    acknowledged: usize,
+    unknown: usize,
+    events: usize,
+}
+
+impl Sum {
+    #[expect(clippy::print_stdout, reason = "the result is the output")]
+    fn say(&self) {
+        let all: usize = self.faults.values().map(|(times, _)| times).sum();
+        println!("{:24} {:>6} {:>22}", "fault", "times", "longest gap in acks");
+        for (name, (times, gap)) in &self.faults {
+            println!("{name:24} {times:>6} {:>20.2} s", gap.as_secs_f64());
+        }
+        println!(
+            "{} rounds, {all} faults, {} writes acknowledged, {} unanswered, {} events on streams",
+            self.rounds, self.acknowledged, self.unknown, self.events
+        );
+    }
+}
+
+async fn soak(arguments: &Arguments, sum: &mut Sum) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(60 * arguments.minutes);
+    for seed in arguments.seed.. {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        let settings = Settings {
+            seed,
+            time: left.min(Duration::from_secs(60 * arguments.round)),
+            longest: Duration::from_secs(arguments.longest),
+            size: Size { writers: arguments.writers, ..Size::default() },
+        };
+        eprintln!("round with seed {seed}");
+        let ended =
+            run(settings, |line| eprintln!("  {line}")).await.map_err(|error| again(seed, arguments, &error))?;
+        if let Some(why) = &ended.skipped {
+            eprintln!("  SKIPPED, not run: partitions, packet loss and power cuts: {why}");
+        }
+        eprintln!("  {}", ended.report);
+        sum.rounds += 1;
+        sum.acknowledged += ended.report.acknowledged;
+        sum.unknown += ended.report.unknown;
+        sum.events += ended.report.events;
+        for (name, times) in &ended.faults {
+            let entry = sum.faults.entry(name).or_default();
+            entry.0 += times;
+            entry.1 = entry.1.max(ended.gaps.get(name).copied().unwrap_or_default());
+        }
+        if !ended.report.is_clean() {
+            return Err(again(seed, arguments, "the checker found something").into());
+        }
+    }
+    Ok(())
+}
+
+fn again(seed: u64, arguments: &Arguments, why: impl std::fmt::Display) -> String {
+    let Arguments { round, longest, writers, .. } = arguments;
+    format!(
+        "{why}\nthe same faults again: ops/soak --cluster --minutes {round} --round {round} --seed {seed} --longest {longest} \
+         --writers {writers}"
+    )
+}

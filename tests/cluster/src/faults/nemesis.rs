@@ -1,0 +1,189 @@
+//! Chooses faults by a seed, and makes them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::{Cluster, Node, Result, SLOTS};
+
+/// Longest graceful stop.
+const STOP_MAX: Duration = Duration::from_secs(30);
+
+/// One fault, from its beginning to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// SIGKILL; started again after a time.
+    Kill(Node, Duration),
+    /// SIGKILL of all three; started again at once.
+    KillAll,
+    /// SIGSTOP for a time.
+    Pause(Node, Duration),
+    /// Cut off from the two others for a time, in both directions; clients still reach it.
+    Isolate(Node, Duration),
+    /// What the first sends to the second is lost for a time.
+    OneWay(Node, Node, Duration),
+    /// Neither hears the other, and the third hears both.
+    Bridge(Node, Node, Duration),
+    /// So many of 100 packets are lost for a time.
+    Loss(u32, Duration),
+    /// Power cut of one: what it had not synced is gone.
+    PowerCut(Node, Duration),
+    /// Power cut of all three at once.
+    PowerCutAll,
+    /// SIGTERM, and started again.
+    Restart(Node),
+}
+
+impl Fault {
+    /// What the table calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kill(..) => "kill -9 of one",
+            Self::KillAll => "kill -9 of all",
+            Self::Pause(..) => "SIGSTOP",
+            Self::Isolate(..) => "partition, full",
+            Self::OneWay(..) => "partition, one-way",
+            Self::Bridge(..) => "partition, bridge",
+            Self::Loss(..) => "packet loss",
+            Self::PowerCut(..) => "power cut of one",
+            Self::PowerCutAll => "power cut of all",
+            Self::Restart(..) => "graceful restart",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name();
+        match *self {
+            Self::Kill(node, time)
+            | Self::Pause(node, time)
+            | Self::Isolate(node, time)
+            | Self::PowerCut(node, time) => write!(f, "{name}: {} for {time:?}", SLOTS[node]),
+            Self::OneWay(from, to, time) | Self::Bridge(from, to, time) => {
+                write!(f, "{name}: {} to {} for {time:?}", SLOTS[from], SLOTS[to])
+            }
+            Self::Loss(percent, time) => write!(f, "{name}: {percent} % for {time:?}"),
+            Self::Restart(node) => write!(f, "{name}: {}", SLOTS[node]),
+            Self::KillAll | Self::PowerCutAll => f.write_str(name),
+        }
+    }
+}
+
+/// Chooses and makes faults, and counts them.
+#[derive(Debug)]
+pub struct Nemesis {
+    random: fastrand::Rng,
+    longest: Duration,
+    done: BTreeMap<&'static str, usize>,
+    made: usize,
+}
+
+impl Nemesis {
+    /// With faults of at most so long.
+    #[must_use]
+    pub fn new(seed: u64, longest: Duration) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), longest, done: BTreeMap::new(), made: 0 }
+    }
+
+    /// How often each was made.
+    #[must_use]
+    pub fn tally(&self) -> &BTreeMap<&'static str, usize> {
+        &self.done
+    }
+
+    /// The next fault. Every kind this cluster's machine allows comes once before any comes again; the leader is the victim
+    /// every other time.
+    pub fn choose(&mut self, leader: Node, network: bool, disks: bool) -> Fault {
+        let other = (leader + self.random.usize(1..3)) % 3;
+        let victim = if self.random.bool() { leader } else { other };
+        let peer = (victim + self.random.usize(1..3)) % 3;
+        // Most are short: it is beginnings and ends that break things.
+        let shortest = Duration::from_millis(100);
+        let time = shortest + (self.longest - shortest).mul_f64(self.random.f64().powi(3));
+        let mut kinds =
+            vec![Fault::Kill(victim, time), Fault::Pause(victim, time), Fault::KillAll, Fault::Restart(victim)];
+        if network {
+            kinds.extend([
+                Fault::Isolate(victim, time),
+                Fault::OneWay(victim, peer, time),
+                Fault::OneWay(peer, victim, time),
+                Fault::Bridge(victim, peer, time),
+                Fault::Loss(5, time),
+            ]);
+        }
+        if disks {
+            kinds.extend([Fault::PowerCut(victim, time), Fault::PowerCutAll]);
+        }
+        let least = kinds.iter().map(|kind| self.times(kind.name())).min().unwrap_or(0);
+        kinds.retain(|kind| self.times(kind.name()) == least);
+        self.made += 1;
+        kinds[self.random.usize(..kinds.len())]
+    }
+
+    /// Makes a fault and ends it; the cluster may need a while to be well again.
+    pub async fn make(&mut self, cluster: &mut Cluster, fault: Fault) -> Result<()> {
+        *self.done.entry(fault.name()).or_default() += 1;
+        match fault {
+            Fault::Kill(node, time) => {
+                cluster.node(node).kill()?;
+                sleep(time).await;
+                cluster.node(node).start()
+            }
+            Fault::KillAll => {
+                (0..3).try_for_each(|node| cluster.node(node).kill())?;
+                (0..3).try_for_each(|node| cluster.node(node).start())
+            }
+            Fault::Pause(node, time) => {
+                cluster.node(node).pause()?;
+                sleep(time).await;
+                cluster.node(node).resume()
+            }
+            Fault::Isolate(node, time) => {
+                cluster.hosts()?.isolate(node)?;
+                heal(cluster, time).await
+            }
+            Fault::OneWay(from, to, time) => {
+                cluster.hosts()?.cut(from, to)?;
+                heal(cluster, time).await
+            }
+            Fault::Bridge(one, other, time) => {
+                cluster.hosts()?.cut(one, other)?;
+                cluster.hosts()?.cut(other, one)?;
+                heal(cluster, time).await
+            }
+            Fault::Loss(percent, time) => {
+                cluster.hosts()?.lose(percent)?;
+                heal(cluster, time).await
+            }
+            Fault::PowerCut(node, time) => {
+                cluster.cut_power(&[node])?;
+                sleep(time).await;
+                cluster.restore_power(&[node])
+            }
+            Fault::PowerCutAll => {
+                cluster.cut_power(&[0, 1, 2])?;
+                cluster.restore_power(&[0, 1, 2])
+            }
+            Fault::Restart(node) => {
+                let status = tokio::task::block_in_place(|| cluster.node(node).stop(STOP_MAX))?;
+                if !status.success() {
+                    return Err(format!("node {} ended with {status} when asked to stop", SLOTS[node]).into());
+                }
+                cluster.node(node).start()
+            }
+        }
+    }
+
+    fn times(&self, name: &str) -> usize {
+        self.done.get(name).copied().unwrap_or(0)
+    }
+}
+
+async fn heal(cluster: &Cluster, time: Duration) -> Result<()> {
+    sleep(time).await;
+    cluster.hosts()?.heal()
+}

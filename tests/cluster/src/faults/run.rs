@@ -1,0 +1,92 @@
+//! A run: faults under load for a while, then the judgement.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use checker::Report;
+use tokio::time::{Instant, sleep};
+
+use super::{Load, Nemesis, Size, allowed, settle};
+use crate::{Cluster, Options, Result};
+
+/// What nodes may say at level error while disks are taken from them.
+const EXPECTED: &[&str] = &["stopping at once", "IOFlushed error"];
+/// Between two faults.
+const BREATH: Duration = Duration::from_millis(300);
+/// The smallest disks there are.
+const DISK_MIB: u64 = 320;
+
+/// How to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Chooses the faults. Machines are not repeatable: the same seed makes the same kinds of fault at other moments.
+    pub seed: u64,
+    /// Faults are made for so long.
+    pub time: Duration,
+    /// The longest fault.
+    pub longest: Duration,
+    /// The load.
+    pub size: Size,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What was checked and found.
+    pub report: Report,
+    /// How often each kind of fault was made.
+    pub faults: BTreeMap<&'static str, usize>,
+    /// Why this machine makes only some of them.
+    pub skipped: Option<String>,
+    /// The longest time without an acknowledgement, by fault.
+    pub gaps: BTreeMap<&'static str, Duration>,
+}
+
+/// Founds a cluster and runs; `tell` is told of each fault and of what came of it. When something is wrong the nodes' data and
+/// logs are kept, and the error says where.
+pub async fn run(settings: Settings, tell: impl Fn(&str) + Sync) -> Result<Ended> {
+    let skipped = allowed().err().map(|why| why.to_string());
+    let privileged = skipped.is_none();
+    let options = Options { hosts: privileged, disk_mib: privileged.then_some(DISK_MIB), ..Options::default() };
+    let mut cluster = Cluster::found(options).await?;
+    let ended = play(&mut cluster, settings, privileged, &tell).await;
+    let ended = ended.and_then(|(report, faults, gaps)| {
+        cluster.check_logs(EXPECTED)?;
+        Ok(Ended { report, faults, skipped, gaps })
+    });
+    match ended {
+        Ok(ended) if ended.report.is_clean() => Ok(ended),
+        wrong => {
+            let kept = cluster.keep_logs()?;
+            tell(&format!("the nodes' logs are kept in {}", kept.display()));
+            wrong
+        }
+    }
+}
+
+type Played = (Report, BTreeMap<&'static str, usize>, BTreeMap<&'static str, Duration>);
+
+async fn play(
+    cluster: &mut Cluster,
+    settings: Settings,
+    privileged: bool,
+    tell: &(impl Fn(&str) + Sync),
+) -> Result<Played> {
+    let mut load = Load::start(cluster, settings.size).await?;
+    let mut nemesis = Nemesis::new(settings.seed, settings.longest);
+    let mut gaps: BTreeMap<&'static str, Duration> = BTreeMap::new();
+    let until = Instant::now() + settings.time;
+    while Instant::now() < until {
+        let fault = nemesis.choose(cluster.leader().await?, privileged, privileged);
+        let _ = load.take_gap();
+        nemesis.make(cluster, fault).await?;
+        cluster.wait_until_well().await.map_err(|error| format!("after {fault}: {error}"))?;
+        sleep(BREATH).await;
+        let gap = load.take_gap();
+        let longest = gaps.entry(fault.name()).or_default();
+        *longest = gap.max(*longest);
+        tell(&format!("{fault}; longest time without an acknowledgement {:.2} s", gap.as_secs_f64()));
+    }
+    let report = settle(cluster, &mut load).await?;
+    Ok((report, nemesis.tally().clone(), gaps))
+}
