@@ -208,7 +208,9 @@ mod tests {
         let identity = Identity { cluster, lineage: Lineage([8; 16]), node: own, disk: [1; 16] };
         let address = silent.local_addr().expect("bound").to_string();
         let info = NodeInfo { node: leader, peer_address: address, client_address: String::new(), disk: [2; 16] };
-        let directory = Arc::new(Directory::new(identity, Arc::new(Authority::new().tls(cluster, Slot::A)), &[info]));
+        let tls = Arc::new(Authority::new().tls(cluster, Slot::A));
+        let memory = crate::memory::Memory::detached(identity.node);
+        let directory = Arc::new(Directory::new(identity, tls, memory, &[info]));
         let forwarder = Forwarder::new(directory);
         let envelope = large(own);
         let deadline = Instant::now() + Duration::from_secs(10);

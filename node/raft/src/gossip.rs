@@ -118,6 +118,7 @@ async fn ask<E: Engine>(shared: &Shared<E>, info: &NodeInfo) -> Option<()> {
     let asked = shared.clock.monotonic();
     let response = timeout(Duration::from_millis(GOSSIP_MS), client.gossip(request)).await.ok()?.ok()?.into_inner();
     shared.clock.sample(slot, asked, response.clock_ms);
+    shared.told(info.node, response.remembered.as_ref());
     if let Some(report) = response.report {
         shared.reports.heard(info.node, report, shared.clock.read().now);
     }

@@ -15,6 +15,7 @@ mod leadership;
 mod leases;
 mod log;
 mod machine;
+mod memory;
 mod metrics;
 mod node;
 mod peer;

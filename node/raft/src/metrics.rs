@@ -3,6 +3,8 @@
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 use types::Slot;
 
+use crate::memory::Held;
+
 /// Metrics of consensus. Clones are the same metrics.
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -18,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) proposal_seconds: Histogram,
     pub(crate) clock_alone: IntGauge,
     pub(crate) typing_dropped: IntCounter,
+    pub(crate) vote_held: IntGauge,
 }
 
 impl Default for Metrics {
@@ -43,18 +46,40 @@ impl Default for Metrics {
                 prometheus::exponential_buckets(100e-6, 2.0, 16),
             ),
             clock_alone: gauge("tricord_raft_clock_alone_flag", "1: no two clocks agree, time goes on by itself"),
+            vote_held: gauge(
+                "tricord_raft_vote_held_number",
+                "0: votes; 1: has not heard yet what peers remember; 2: its log lost what it had; 3: an old copy of a disk",
+            ),
             typing_dropped: counter("tricord_raft_typing_dropped_total", "Typing notices dropped, a peer being busy"),
         }
     }
 }
 
 impl Metrics {
+    /// Why this node does not vote, if it does not.
+    pub(crate) fn held(&self, held: Option<Held>) {
+        self.vote_held.set(match held {
+            None => 0,
+            Some(Held::NotHeard) => 1,
+            Some(Held::Behind) => 2,
+            Some(Held::Restored) => 3,
+        });
+    }
+
     /// Errors: a name is taken, because a node was started with this registry before.
     pub(crate) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         for slot in Slot::ALL {
             self.lag.with_label_values(&[slot.letter()]).set(0);
         }
-        for one in [&self.role, &self.term, &self.applied, &self.last_log, &self.proposals_waiting, &self.clock_alone] {
+        for one in [
+            &self.role,
+            &self.term,
+            &self.applied,
+            &self.last_log,
+            &self.proposals_waiting,
+            &self.clock_alone,
+            &self.vote_held,
+        ] {
             registry.register(Box::new(one.clone()))?;
         }
         for one in [&self.elections, &self.leader_changes, &self.typing_dropped] {

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use prometheus::Registry;
 use proto::peer::HelloRequest;
 use proto::peer::peer_service_server::PeerServiceServer;
-use store::{Engine, LogStore, LogWriter, StateStore, StateView};
-use tokio::sync::{mpsc, watch};
+use store::{Engine, Fault, LogStore, LogWriter, StateStore, StateView};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -36,11 +37,13 @@ use crate::leadership::{self, Leadership};
 use crate::leases::Leases;
 use crate::log::Log;
 use crate::machine::{Core, Machine, Tell};
+use crate::memory::{Memory, Start};
 use crate::metrics::Metrics;
 use crate::peer::accept;
 use crate::peer::connect::WINDOW_BYTES;
 use crate::peer::directory::{Directory, Identity, Lane};
 use crate::peer::network::Network;
+use crate::peer::reversion;
 use crate::peer::service::Service;
 use crate::peer::tls::Certified;
 use crate::peer::transfer::Arrivals;
@@ -51,7 +54,7 @@ use crate::settings::openraft_config;
 use crate::shared::Shared;
 use crate::snapshots::{self, SnapshotLimits};
 use crate::worker::Worker;
-use crate::{duties, founding};
+use crate::{duties, founding, memory};
 
 /// What happens when this node must not go on. The server ends the process; a test looks on.
 pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
@@ -62,6 +65,10 @@ pub struct Config<E: Engine> {
     pub identity: Identity,
     /// Higher at each start of this data directory; the epoch of its lease.
     pub boot_seq: u64,
+    /// Random, of this start.
+    pub boot_nonce: u64,
+    /// The file of what this node and its peers have promised; none: that is not kept, for tests.
+    pub remembered: Option<PathBuf>,
     /// All three nodes as configured, this one among them; the log's membership counts once there is one.
     pub peers: Vec<NodeInfo>,
     /// How peers are reached, and what this node proves to be.
@@ -115,6 +122,9 @@ pub enum StartError {
     /// openraft refused its settings.
     #[error("check the settings of consensus")]
     Settings(#[from] openraft::ConfigError),
+    /// What nodes promised cannot be read.
+    #[error("read what this node and its peers have promised")]
+    Promises(#[from] Fault),
     /// What the log and the state say does not fit, or cannot be read.
     #[error("recover from the log: {0}")]
     Recover(String),
@@ -160,13 +170,25 @@ impl<E: Engine> Node<E> {
         let closed = start_writer(writer, config.on_fatal.clone())?;
 
         let clock = Arc::new(ClusterClock::new(config.time));
-        let directory = Arc::new(Directory::new(identity, config.dial, &config.peers));
+        let ends = log.clone();
+        let memory = Arc::new(Memory::load(Start {
+            own: identity.node,
+            boot_seq: config.boot_seq,
+            nonce: config.boot_nonce,
+            path: config.remembered,
+            ends: Box::new(move || (ends.bounds().1, ends.vote())),
+            clock: clock.clone(),
+        })?);
+        take_up_vote(&log, &memory).await?;
+        let directory = Arc::new(Directory::new(identity, config.dial, memory.clone(), &config.peers));
         let applied_bytes = Arc::new(AtomicU64::new(0));
         let (heads_sender, heads) = watch::channel(state.heads());
         let (applied_sender, applied) = watch::channel(None);
         let (tell, live) = Tell::new(config.hub, heads_sender, applied_sender, applied_bytes.clone());
         let machine = Machine::new(state.clone(), Worker::start("tricord-apply")?, tell);
-        let network: Network<E> = Network { directory: directory.clone(), engine: PhantomData };
+        let reversion = Arc::new(OnceLock::new());
+        let network: Network<E> =
+            Network { directory: directory.clone(), reversion: reversion.clone(), engine: PhantomData };
         let settings = Arc::new(openraft_config(identity.cluster.to_string())?);
         let recover = |error: openraft::errors::Fatal<_>| StartError::Recover(error.to_string());
         let raft =
@@ -180,6 +202,8 @@ impl<E: Engine> Node<E> {
         let shared = Arc::new(Shared {
             directory: directory.clone(),
             raft: raft.clone(),
+            log: log.clone(),
+            memory,
             state,
             leases: leases.clone(),
             contact: Contact::new(clock.clone()),
@@ -204,6 +228,7 @@ impl<E: Engine> Node<E> {
             clock: clock.clone(),
         });
 
+        let _ = reversion.set(reversion::of(&shared)); // Its only time.
         live.store(true, Ordering::Release);
         raft.run();
         let tasks = TaskTracker::new();
@@ -213,6 +238,7 @@ impl<E: Engine> Node<E> {
         spawn(&tasks, &stop, Batcher { raft, clock, leases, metrics }.run(proposals));
         spawn(&tasks, &stop, read::run(shared.clone(), readers));
         spawn(&tasks, &stop, gossip::run(shared.clone()));
+        spawn(&tasks, &stop, memory::run(shared.clone()));
         spawn(&tasks, &stop, gossip::tell_typing(shared.clone(), typing_out));
         spawn(&tasks, &stop, snapshots::run(shared.clone(), log, config.snapshots));
         spawn(&tasks, &stop, duties::renew(shared.clone(), config.boot_seq));
@@ -341,6 +367,19 @@ fn check_certificate(identity: &Identity, own: Certified) -> Result<(), StartErr
         return Ok(());
     }
     Err(StartError::Certificate { expected: expected.name(), found: own.name() })
+}
+
+/// A vote that only the file remembers goes back into the log, so that it is not given twice.
+async fn take_up_vote<E: Engine>(log: &LogStore<E>, memory: &Memory) -> Result<(), StartError> {
+    let Some(vote) = memory.lost_vote() else { return Ok(()) };
+    tracing::error!(term = vote.term, "the log has lost this node's newest vote; it is taken up from its other copy");
+    let (done, durable) = oneshot::channel();
+    log.save_vote(vote, Box::new(move |result| _ = done.send(result)));
+    match durable.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(fault)) => Err(StartError::Recover(fault.to_string())),
+        Err(_) => Err(StartError::Recover(String::from("the log has stopped"))),
+    }
 }
 
 /// The channel closes when the writer's thread has let go of the log.

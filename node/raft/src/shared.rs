@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use proto::peer;
-use store::{Engine, StateStore};
+use store::{Engine, LogStore, StateStore};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +21,7 @@ use crate::handle::{NodeStatus, ProposeError, Role, Typing};
 use crate::leadership::{Leadership, jitter};
 use crate::leases::Leases;
 use crate::machine::Core;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::node::OnFatal;
 use crate::peer::directory::{self, Directory};
@@ -32,6 +33,8 @@ use crate::read::Barrier;
 pub(crate) struct Shared<E: Engine> {
     pub(crate) directory: Arc<Directory>,
     pub(crate) raft: Core<E>,
+    pub(crate) log: LogStore<E>,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) state: Arc<StateStore<E>>,
     pub(crate) clock: Arc<ClusterClock>,
     pub(crate) leases: Arc<Leases>,
@@ -101,6 +104,19 @@ impl<E: Engine> Shared<E> {
             }
             Some(leader) => self.forwarder.put(leader, envelope, deadline).await,
             None => Err(Refusal::NotLeader),
+        }
+    }
+
+    /// Takes in what a peer remembers of this node. A vote that the log has lost cannot be put back under a running
+    /// core, so the node stops; the next start takes it up.
+    pub(crate) fn told(&self, by: NodeId, remembered: Option<&peer::Remembered>) {
+        let Some(remembered) = remembered else { return };
+        if self.memory.told(by, remembered).is_err() {
+            let memory = self.memory.clone();
+            if let Err(fault) = memory.save() {
+                tracing::error!(%fault, "keep what nodes promised");
+            }
+            (self.on_fatal)("the log has lost a vote that a peer remembers; starting again takes it up");
         }
     }
 

@@ -183,6 +183,8 @@ fn raft_config(
     Ok(raft::Config {
         identity: raft::Identity { cluster: own.cluster, lineage: own.lineage, node: own.node, disk: own.disk },
         boot_seq: data.boot_seq(),
+        boot_nonce: data.nonce(),
+        remembered: Some(data.remembered_file()),
         peers: peers(config, &own),
         listen: Box::new(TlsListener::new(listener, &tls)),
         dial: Arc::new(tls),

@@ -1,7 +1,7 @@
 //! The data directory: whose it is, and that only one daemon uses it.
 //!
 //! Shape: `identity` is text, one `name = value` a line, closed by the SHA-256 of the lines before; written once. `boot`
-//! is a number. `lock` is locked while a daemon runs and holds its process id. Beside them `log/`, `state/` and
+//! is a number, `remembered` what the node and its peers have promised. `lock` is locked while a daemon runs and holds its process id. Beside them `log/`, `state/` and
 //! `attachments/`.
 
 mod text;
@@ -41,10 +41,7 @@ pub struct Identity {
 impl Identity {
     /// A new one, with a random disk id.
     pub fn new(cluster: ClusterId, lineage: Lineage, node: NodeId, created: Timestamp) -> Result<Self, Fault> {
-        let mut disk = [0; 16];
-        getrandom::fill(&mut disk)
-            .map_err(|error| Fault::Engine { doing: "ask the system for random bytes", source: Box::new(error) })?;
-        Ok(Self { cluster, lineage, node, disk, created })
+        Ok(Self { cluster, lineage, node, disk: random()?, created })
     }
 }
 
@@ -132,6 +129,7 @@ pub struct DataDir {
     path: PathBuf,
     identity: Identity,
     boot_seq: u64,
+    nonce: u64,
     _lock: File,
 }
 
@@ -195,6 +193,18 @@ impl DataDir {
         self.boot_seq
     }
 
+    /// Random, of this opening: tells two openings with one number apart, which two copies of a disk have.
+    #[must_use]
+    pub const fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
+    /// The file of what the node and its peers have promised.
+    #[must_use]
+    pub fn remembered_file(&self) -> PathBuf {
+        self.path.join("remembered")
+    }
+
     /// The directory of the Raft log.
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {
@@ -222,8 +232,16 @@ impl DataDir {
         };
         let boot_seq = before + 1;
         replace_file(&file, format!("{boot_seq}\n").as_bytes())?;
-        Ok(Self { path: path.to_path_buf(), identity, boot_seq, _lock: lock })
+        let nonce = u64::from_be_bytes(random()?);
+        Ok(Self { path: path.to_path_buf(), identity, boot_seq, nonce, _lock: lock })
     }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Fault> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Fault::Engine { doing: "ask the system for random bytes", source: Box::new(error) })?;
+    Ok(bytes)
 }
 
 /// Takes the lock. The system lets go of it when the process ends, however it ends.

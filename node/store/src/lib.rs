@@ -10,6 +10,7 @@ mod files;
 mod identity;
 mod log;
 mod metrics;
+mod remembered;
 mod snapshot;
 mod state_store;
 
@@ -18,5 +19,6 @@ pub use fault::Fault;
 pub use files::free_bytes;
 pub use identity::{DataDir, DataDirError, Identity};
 pub use log::{Callback, LogEntry, LogId, LogStore, LogWriter, OpenError, Payload, Vote};
+pub use remembered::{Promises, Remembered};
 pub use snapshot::{Incoming, Manifest, Position, ReceiveError, Receiver, Snapshot, SnapshotFile};
 pub use state_store::{Applied, Outputs, StateStore, StateView};

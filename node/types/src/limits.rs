@@ -213,3 +213,10 @@ pub const STORES_CLOSE_MS_MAX: u64 = 2_000;
 pub const CONNECTIONS_PER_NODE_MAX: usize = 24_000;
 /// Largest header list of one request.
 pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// Nodes whose promises a node remembers: the three, and those that filled their slots before.
+pub const REMEMBERED_NODES_MAX: usize = 16;
+/// What a node remembers is made durable this often, if it has changed.
+pub const REMEMBER_MS: u64 = 1_000;
+/// A node that has just started waits so long for what the second peer remembers of it before it votes; for what the
+/// first remembers it waits as long as it takes.
+pub const VOTE_HELD_MS: u64 = 1_000;

@@ -12,10 +12,12 @@ use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
+use types::NodeId;
 use types::limits::{PEER_CONNECT_MS_MAX, PEER_MESSAGE_BYTES_MAX};
 
 use super::tls::Certified;
 use super::transport::Dial;
+use crate::memory::Memory;
 
 /// The metadata key of the caller.
 pub(crate) const CALLER: &str = "tricord-caller-bin";
@@ -23,19 +25,18 @@ pub(crate) const CALLER: &str = "tricord-caller-bin";
 /// A peer that can be called. Connects when first used, and again after a failure.
 pub(crate) type Client = PeerServiceClient<InterceptedService<Channel, Introduce>>;
 
-/// Puts the caller into the metadata of each call.
+/// Puts the caller into the metadata of each call, with what it remembers of the one called.
 #[derive(Clone)]
-pub(crate) struct Introduce(MetadataValue<tonic::metadata::Binary>);
-
-impl Introduce {
-    pub(crate) fn new(caller: &peer::Caller) -> Self {
-        Self(MetadataValue::from_bytes(&caller.encode_to_vec()))
-    }
+pub(crate) struct Introduce {
+    caller: peer::Caller,
+    memory: Arc<Memory>,
 }
 
 impl Interceptor for Introduce {
     fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
-        request.metadata_mut().insert_bin(CALLER, self.0.clone());
+        let target = NodeId(self.caller.target);
+        self.memory.introduce(&mut self.caller, target);
+        request.metadata_mut().insert_bin(CALLER, MetadataValue::from_bytes(&self.caller.encode_to_vec()));
         Ok(request)
     }
 }
@@ -43,7 +44,13 @@ impl Interceptor for Introduce {
 /// A new connection to `address`, which must prove to be `expected`.
 ///
 /// Errors: none at once; the calls fail with `UNAVAILABLE` when it cannot be reached, or is someone else.
-pub(crate) fn client(dial: Arc<dyn Dial>, address: String, expected: Certified, caller: &peer::Caller) -> Client {
+pub(crate) fn client(
+    dial: Arc<dyn Dial>,
+    address: String,
+    expected: Certified,
+    caller: peer::Caller,
+    memory: Arc<Memory>,
+) -> Client {
     let uri = Bytes::from(format!("http://{}", expected.name()));
     let endpoint = Endpoint::from_shared(uri)
         .expect("a DNS name makes a URI")
@@ -58,7 +65,7 @@ pub(crate) fn client(dial: Arc<dyn Dial>, address: String, expected: Certified, 
         async move { dialled.await.map(TokioIo::new) }
     };
     let channel = endpoint.connect_with_connector_lazy(tower::service_fn(connect));
-    PeerServiceClient::with_interceptor(channel, Introduce::new(caller))
+    PeerServiceClient::with_interceptor(channel, Introduce { caller, memory })
         .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX)
 }

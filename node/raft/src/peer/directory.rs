@@ -14,6 +14,7 @@ use super::connect::{self, CALLER, Client};
 use super::tls::Certified;
 use super::transport::Dial;
 use crate::kinds::{NodeInfo, RaftMembership, is_known};
+use crate::memory::{Held, Memory};
 use crate::wire::sixteen;
 
 /// Who this node is.
@@ -44,6 +45,7 @@ pub(crate) enum Lane {
 pub(crate) struct Directory {
     pub(crate) identity: Identity,
     dial: Arc<dyn Dial>,
+    pub(crate) memory: Arc<Memory>,
     members: Mutex<Members>,
     clients: Mutex<HashMap<(NodeId, Lane), (NodeInfo, Client)>>,
     warned: Mutex<Option<Instant>>,
@@ -57,11 +59,12 @@ struct Members {
 }
 
 impl Directory {
-    pub(crate) fn new(identity: Identity, dial: Arc<dyn Dial>, configured: &[NodeInfo]) -> Self {
+    pub(crate) fn new(identity: Identity, dial: Arc<dyn Dial>, memory: Arc<Memory>, configured: &[NodeInfo]) -> Self {
         let nodes = configured.iter().map(|info| (info.node, info.clone())).collect();
         Self {
             identity,
             dial,
+            memory,
             members: Mutex::new(Members { nodes, logged: false }),
             clients: Mutex::new(HashMap::new()),
             warned: Mutex::default(),
@@ -104,7 +107,8 @@ impl Directory {
             return Some(client.clone());
         }
         let expected = Certified { cluster: self.identity.cluster, slot };
-        let client = connect::client(self.dial.clone(), info.peer_address.clone(), expected, &self.caller(info));
+        let (address, memory) = (info.peer_address.clone(), self.memory.clone());
+        let client = connect::client(self.dial.clone(), address, expected, self.caller(info), memory);
         // One for each node and lane there ever was: nodes are replaced by hand, so they stay few.
         clients.insert((info.node, lane), (info.clone(), client.clone()));
         Some(client)
@@ -113,31 +117,42 @@ impl Directory {
     /// This node introducing itself to a peer.
     pub(crate) fn caller(&self, to: &NodeInfo) -> peer::Caller {
         let target_disk = if is_known(to.disk) { Bytes::copy_from_slice(&to.disk) } else { Bytes::new() };
-        peer::Caller {
+        let mut caller = peer::Caller {
             cluster: Bytes::copy_from_slice(&self.identity.cluster.0),
             lineage: Bytes::copy_from_slice(&self.identity.lineage.0),
             node: self.identity.node.0,
             disk: Bytes::copy_from_slice(&self.identity.disk),
             target: to.node.0,
             target_disk,
-        }
+            ..peer::Caller::default()
+        };
+        self.memory.introduce(&mut caller, to.node);
+        caller
     }
 
-    /// Who makes this call, if it may.
+    /// Who makes this call, if it may, and what it remembers of this node.
     ///
     /// Errors: `FAILED_PRECONDITION` with a stable reason when certificate, claim, membership and this node do not fit.
-    pub(crate) fn authorize<T>(&self, request: &Request<T>) -> Result<NodeInfo, Status> {
+    pub(crate) fn authorize<T>(&self, request: &Request<T>) -> Result<(NodeInfo, Option<peer::Remembered>), Status> {
         let certified =
             request.extensions().get::<Certified>().copied().ok_or_else(|| refuse("CERTIFICATE_MISMATCH"))?;
         let header = request.metadata().get_bin(CALLER).and_then(|value| value.to_bytes().ok());
         let caller = header.and_then(|bytes| peer::Caller::decode(bytes).ok());
         let caller = caller.ok_or_else(|| Status::invalid_argument("the call does not say who makes it"))?;
-        self.check(certified, &caller).map_err(|reason| {
-            if self.is_time_to_warn() {
-                tracing::warn!(node = %NodeId(caller.node), slot = %certified.slot, reason, "a peer's calls are refused");
+        let checked = self.check(certified, &caller).and_then(|info| {
+            let start = self.memory.saw_start(info.node, caller.boot_seq, caller.boot_nonce);
+            start.map(|()| info).map_err(Held::reason)
+        });
+        match checked {
+            Ok(info) => Ok((info, caller.remembered)),
+            Err(reason) => {
+                if self.is_time_to_warn() {
+                    let node = NodeId(caller.node);
+                    tracing::warn!(%node, slot = %certified.slot, reason, "a peer's calls are refused");
+                }
+                Err(refuse(reason))
             }
-            refuse(reason)
-        })
+        }
     }
 
     /// A refused peer goes on calling ten times a second: one line in ten seconds says it.
@@ -206,7 +221,7 @@ mod tests {
         let identity = Identity { cluster: CLUSTER, lineage: Lineage([8; 16]), node: own.node, disk: own.disk };
         let tls = crate::peer::tls::tests_support::Authority::new().tls(CLUSTER, Slot::A);
         let peers = [own.clone(), node(Slot::B, 2), node(Slot::C, 1)];
-        let directory = Directory::new(identity, Arc::new(tls), &peers);
+        let directory = Directory::new(identity, Arc::new(tls), Memory::detached(own.node), &peers);
         let caller = peer::Caller {
             cluster: Bytes::copy_from_slice(&CLUSTER.0),
             lineage: Bytes::copy_from_slice(&[8; 16]),
@@ -214,6 +229,7 @@ mod tests {
             disk: Bytes::copy_from_slice(&peers[1].disk),
             target: own.node.0,
             target_disk: Bytes::copy_from_slice(&own.disk),
+            ..peer::Caller::default()
         };
         (directory, caller)
     }

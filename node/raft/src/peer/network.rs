@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::Stream;
@@ -25,9 +25,11 @@ use types::limits::PEER_CONNECT_MS_MAX;
 use super::append::{self, unreachable};
 use super::connect::Client;
 use super::directory::{Directory, Lane};
+use super::reversion::{self, Reversion};
 use super::transfer;
 use crate::kinds::{NodeInfo, RaftVote, TypeConfig};
 use crate::machine::{RaftSnapshot, SnapshotData};
+use crate::stored::to_vote;
 use crate::wire;
 
 type RpcError = RPCError<TypeConfig>;
@@ -35,12 +37,14 @@ type RpcError = RPCError<TypeConfig>;
 /// Makes a [`Peer`] for each that openraft wants to call.
 pub(crate) struct Network<E> {
     pub(crate) directory: Arc<Directory>,
+    pub(crate) reversion: Arc<OnceLock<Reversion>>,
     pub(crate) engine: PhantomData<fn() -> E>,
 }
 
 /// One peer, on one lane.
 pub(crate) struct Peer {
     directory: Arc<Directory>,
+    reversion: Arc<OnceLock<Reversion>>,
     info: NodeInfo,
     lane: Lane,
 }
@@ -48,7 +52,7 @@ pub(crate) struct Peer {
 impl<E: 'static> Network<E> {
     fn peer(&self, target: u64, node: &NodeInfo, lane: Lane) -> Peer {
         let info = NodeInfo { node: NodeId(target), ..node.clone() };
-        Peer { directory: self.directory.clone(), info, lane }
+        Peer { directory: self.directory.clone(), reversion: self.reversion.clone(), info, lane }
     }
 }
 
@@ -72,6 +76,23 @@ impl Peer {
     fn client(&self, lane: Lane) -> Result<Client, RpcError> {
         let none = || RPCError::Unreachable(Unreachable::from_string("the node has no slot"));
         self.directory.client(&self.info, lane).ok_or_else(none)
+    }
+
+    async fn ask_for_vote(
+        &self,
+        rpc: &VoteRequest<TypeConfig>,
+        pre_vote: bool,
+        option: &RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        let memory = &self.directory.memory;
+        memory.may_vote().map_err(|held| RPCError::Unreachable(Unreachable::from_string(held.reason())))?;
+        let mut client = self.client(Lane::Control)?;
+        let response = within(option, client.vote(wire::vote_request(rpc, pre_vote))).await?;
+        let response = wire::vote_response_of(response).map_err(malformed)?;
+        if response.vote_granted && !pre_vote {
+            memory.saw_vote(self.info.node, to_vote(&response.vote)); // It was durable before it was answered.
+        }
+        Ok(response)
     }
 }
 
@@ -100,7 +121,11 @@ impl NetStreamAppend<TypeConfig> for Peer {
         // A heartbeat has to be in time. A stream of entries may take as long as connecting does.
         let connect = Duration::from_millis(PEER_CONNECT_MS_MAX);
         let setup = if self.lane == Lane::Control { option.soft_ttl() } else { option.soft_ttl().max(connect) };
-        Box::pin(async move { append::stream(self.client(self.lane)?, input, setup).await })
+        let reversion = self.reversion.get().cloned();
+        Box::pin(async move {
+            let responses = append::stream(self.client(self.lane)?, input, setup).await?;
+            Ok(reversion::allow(responses, self.info.node, reversion))
+        })
     }
 }
 
@@ -110,9 +135,7 @@ impl NetVote<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        let mut client = self.client(Lane::Control)?;
-        let response = within(&option, client.vote(wire::vote_request(&rpc, false))).await?;
-        wire::vote_response_of(response).map_err(malformed)
+        self.ask_for_vote(&rpc, false, &option).await
     }
 
     async fn pre_vote(
@@ -120,9 +143,7 @@ impl NetVote<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        let mut client = self.client(Lane::Control)?;
-        let response = within(&option, client.vote(wire::vote_request(&rpc, true))).await?;
-        wire::vote_response_of(response).map_err(malformed)
+        self.ask_for_vote(&rpc, true, &option).await
     }
 }
 

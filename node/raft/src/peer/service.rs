@@ -20,8 +20,10 @@ use types::{ConversationId, NodeId, UserId};
 use crate::handle::Typing;
 use crate::kinds::{NodeInfo, RaftVote};
 use crate::machine::SnapshotData;
+use crate::memory::Held;
 use crate::propose::Refusal;
 use crate::shared::Shared;
+use crate::stored::to_vote;
 use crate::wire;
 
 /// The peer service of this node.
@@ -36,13 +38,22 @@ impl<E: Engine> Service<E> {
         if self.0.stop.is_cancelled() {
             return Err(Status::unavailable("the node stops"));
         }
-        Ok((self.0.directory.authorize(request)?, call))
+        let (caller, remembered) = self.0.directory.authorize(request)?;
+        self.0.told(caller.node, remembered.as_ref());
+        if self.0.memory.is_barred() {
+            return Err(held(Held::Restored)); // What is left of this disk is nobody's to count on.
+        }
+        Ok((caller, call))
     }
 }
 
 /// Errors: `PERMISSION_DENIED` when a node speaks with another's vote.
 fn own_vote(caller: &NodeInfo, vote: &RaftVote) -> Result<(), Status> {
     if vote.leader_id.node_id == caller.node.0 { Ok(()) } else { Err(Status::permission_denied("VOTE_OF_ANOTHER")) }
+}
+
+fn held(held: Held) -> Status {
+    Status::failed_precondition(held.reason())
 }
 
 fn core_ended(error: impl std::fmt::Display) -> Status {
@@ -85,6 +96,10 @@ impl<E: Engine> PeerService for Service<E> {
         let (caller, _call) = self.authorize(&request)?;
         let (vote, pre_vote) = wire::vote_request_of(request.into_inner())?;
         own_vote(&caller, &vote.vote)?;
+        if !pre_vote {
+            self.0.memory.saw_vote(caller.node, to_vote(&vote.vote));
+        }
+        self.0.memory.may_vote().map_err(held)?;
         let response = if pre_vote { self.0.raft.pre_vote(vote).await } else { self.0.raft.vote(vote).await };
         Ok(Response::new(wire::vote_response(&response.map_err(core_ended)?)))
     }
@@ -96,6 +111,7 @@ impl<E: Engine> PeerService for Service<E> {
         let (caller, _call) = self.authorize(&request)?;
         let transfer = wire::transfer_of(request.into_inner())?;
         own_vote(&caller, transfer.from_leader())?;
+        self.0.memory.may_vote().map_err(held)?;
         let response = self.0.raft.handle_transfer_leader(transfer).await.map_err(core_ended)?;
         Ok(Response::new(wire::transfer_response(response)))
     }
@@ -155,7 +171,8 @@ impl<E: Engine> PeerService for Service<E> {
             self.0.reports.heard(caller.node, report, self.0.clock.read().now);
         }
         let report = Some(self.0.own_report());
-        Ok(Response::new(peer::GossipResponse { report, clock_ms: self.0.clock.wall_ms() }))
+        let remembered = Some(self.0.memory.of(caller.node));
+        Ok(Response::new(peer::GossipResponse { report, clock_ms: self.0.clock.wall_ms(), remembered }))
     }
 
     async fn tell_typing(&self, request: Request<peer::TellTypingRequest>) -> Reply<peer::TellTypingResponse> {

@@ -24,6 +24,7 @@ use super::tls::tests_support::Authority;
 use super::transport::TlsListener;
 use crate::clock::SystemClock;
 use crate::kinds::{NodeInfo, RaftVote, log_id};
+use crate::memory::Memory;
 use crate::node::{Config, Node, OnFatal, StartError};
 
 const CLUSTER: ClusterId = ClusterId([7; 16]);
@@ -56,6 +57,8 @@ async fn node_on(
     let config = Config {
         identity: identity(Slot::A),
         boot_seq: 1,
+        boot_nonce: 1,
+        remembered: None,
         peers: Slot::ALL.map(|slot| info(slot, &address)).to_vec(),
         listen: Box::new(TlsListener::new(listener, &tls)),
         dial: Arc::new(tls),
@@ -76,7 +79,7 @@ async fn node_on(
 
 /// What slot a says to a caller of this identity with these certificates, who takes it for `target`.
 async fn hello(from: Identity, tls: PeerTls, target: &NodeInfo) -> Result<(), (Code, String)> {
-    let directory = Directory::new(from, Arc::new(tls), &[]);
+    let directory = Directory::new(from, Arc::new(tls), Memory::detached(from.node), &[]);
     let mut client = directory.client(target, Lane::Control).expect("it has a slot");
     let answer = client.hello(HelloRequest {}).await;
     answer.map(drop).map_err(|status| (status.code(), status.message().to_owned()))
@@ -119,7 +122,12 @@ async fn a_node_that_was_dropped_does_not_answer_any_more() {
     let (_dir, node, address) = node(authority.tls(CLUSTER, Slot::A)).await;
     let node = node.expect("it starts");
     let a = info(Slot::A, &address);
-    let directory = Directory::new(identity(Slot::B), Arc::new(authority.tls(CLUSTER, Slot::B)), &[]);
+    let directory = Directory::new(
+        identity(Slot::B),
+        Arc::new(authority.tls(CLUSTER, Slot::B)),
+        Memory::detached(identity(Slot::B).node),
+        &[],
+    );
     let mut client = directory.client(&a, Lane::Control).expect("it has a slot");
     assert!(client.gossip(GossipRequest { report: None }).await.is_ok());
     drop(node); // The last one: the port closes, and connections with it.
@@ -143,8 +151,13 @@ async fn a_node_does_not_start_under_the_certificate_of_another() {
 
 /// Slot a as openraft on another slot calls it.
 async fn peer(authority: &Authority, from: Slot, to: &NodeInfo) -> Peer {
-    let directory = Arc::new(Directory::new(identity(from), Arc::new(authority.tls(CLUSTER, from)), &[]));
-    let mut network: Network<MemEngine> = Network { directory, engine: PhantomData };
+    let directory = Arc::new(Directory::new(
+        identity(from),
+        Arc::new(authority.tls(CLUSTER, from)),
+        Memory::detached(info(from, "").node),
+        &[],
+    ));
+    let mut network: Network<MemEngine> = Network { directory, reversion: Arc::default(), engine: PhantomData };
     network.new_client(to.node.0, to).await
 }
 

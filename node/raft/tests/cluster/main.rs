@@ -1,5 +1,6 @@
 //! Three nodes over real sockets, certificates and disks.
 
+mod promises;
 mod support;
 
 use std::sync::atomic::Ordering;

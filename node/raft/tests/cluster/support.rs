@@ -76,7 +76,7 @@ pub struct Cluster {
     peers: [NodeInfo; 3],
     listeners: [Option<TcpListener>; 3],
     pub nodes: [Option<Running>; 3],
-    boots: u64,
+    pub boots: [u64; 3],
     number: AtomicU64,
     disk: Arc<RocksDisk>,
 }
@@ -93,6 +93,11 @@ impl Drop for Cluster {
             });
         });
     }
+}
+
+fn rand() -> u64 {
+    use std::hash::BuildHasher;
+    std::hash::RandomState::new().hash_one(0)
 }
 
 fn place(slot: Slot) -> usize {
@@ -116,7 +121,7 @@ impl Cluster {
             peers,
             listeners: listeners.map(Some),
             nodes: [None, None, None],
-            boots: 0,
+            boots: [0; 3],
             number: AtomicU64::new(1),
             disk: Arc::new(RocksDisk::default()),
         }
@@ -163,7 +168,7 @@ impl Cluster {
 
     /// Starts a node in a place under any identity.
     pub async fn start_as(&mut self, slot: Slot, identity: Identity, tls: PeerTls, dir: PathBuf) {
-        self.boots += 1;
+        self.boots[place(slot)] += 1;
         let port = self.peers[place(slot)].peer_address.rsplit_once(':').expect("host:port").1.to_owned();
         let listener = match self.listeners[place(slot)].take() {
             Some(listener) => listener,
@@ -190,7 +195,9 @@ impl Cluster {
         };
         let node = Node::start(Config {
             identity,
-            boot_seq: self.boots,
+            boot_seq: self.boots[place(slot)],
+            boot_nonce: rand(),
+            remembered: Some(dir.join("remembered")),
             peers: self.peers.to_vec(),
             listen: Box::new(raft::TlsListener::new(listener, &tls)),
             dial: Arc::new(tls),
@@ -213,6 +220,10 @@ impl Cluster {
 
     pub async fn kill(&mut self, slot: Slot) {
         self.nodes[place(slot)].take().expect("it runs").node.kill().await;
+    }
+
+    pub fn runs(&self, slot: Slot) -> bool {
+        self.nodes[place(slot)].is_some()
     }
 
     pub fn running(&self, slot: Slot) -> &Running {

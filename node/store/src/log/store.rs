@@ -73,6 +73,13 @@ impl<E: Engine> LogStore<E> {
         (inner.purged, inner.last)
     }
 
+    /// The last entry that is on stable storage, as far as it is in memory; none also when it is not.
+    #[must_use]
+    pub fn durable_last(&self) -> Option<LogId> {
+        let inner = self.shared().lock();
+        if inner.accepted == inner.written { inner.last } else { inner.tail.last_written(inner.written) }
+    }
+
     /// Adds entries, which can be read at return; `done` follows when they are durable.
     ///
     /// Errors: [`Fault::Misuse`] if they do not follow the last entry; nothing was added and `done` is not called.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use types::limits::LOG_TAIL_BYTES_MAX;
 
-use super::entry::{LogEntry, Placed};
+use super::entry::{LogEntry, LogId, Placed};
 
 /// Entries without gaps up to the last; at least all that the writer has not written yet.
 #[derive(Debug, Default)]
@@ -26,6 +26,11 @@ impl Tail {
 
     pub fn last(&self) -> Option<&Placed> {
         self.entries.back()
+    }
+
+    /// The newest entry here that came with the job `written` or an earlier one.
+    pub fn last_written(&self, written: u64) -> Option<LogId> {
+        self.entries.iter().rev().find(|placed| placed.job <= written).map(|placed| placed.entry.id)
     }
 
     pub fn get(&self, index: u64) -> Option<&Placed> {

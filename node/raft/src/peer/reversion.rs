@@ -1,0 +1,56 @@
+//! A follower whose log lost its end while this node went on leading.
+//!
+//! openraft counts on a follower to keep what it acknowledged, and ends when one does not. Such a follower says that it
+//! does not vote until it has caught up (`memory`), so here it is only given everything again from where its log ends.
+//! What was committed stays committed.
+
+use std::sync::{Arc, Weak};
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::raft::StreamAppendError;
+use store::Engine;
+use types::NodeId;
+
+use super::append::Responses;
+use crate::shared::Shared;
+
+/// Tells openraft to expect the loss, if the node is known to have had the entry with this index.
+pub(crate) type Reversion = Arc<dyn Fn(NodeId, u64) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// The way to openraft, which does not keep it from ending.
+pub(crate) fn of<E: Engine>(shared: &Arc<Shared<E>>) -> Reversion {
+    let shared: Weak<Shared<E>> = Arc::downgrade(shared);
+    Arc::new(move |node, index| {
+        let shared = shared.clone();
+        Box::pin(async move {
+            let Some(shared) = shared.upgrade() else { return };
+            let metrics = shared.raft.metrics().borrow_watched().clone();
+            let replication = metrics.replication.unwrap_or_default();
+            let had = replication.get(&node.0).and_then(Option::as_ref).is_some_and(|had| had.index() >= index);
+            if had {
+                tracing::error!(%node, index, "a follower has lost what it acknowledged; it is sent again");
+                drop(shared.raft.trigger().allow_next_revert(&node.0, true).await);
+            }
+        })
+    })
+}
+
+/// Looks at each conflict on its way to openraft.
+pub(crate) fn allow(responses: Responses, node: NodeId, reversion: Option<Reversion>) -> Responses {
+    let Some(reversion) = reversion else { return responses };
+    let looked = responses.then(move |response| {
+        let lost = match &response {
+            Ok(Err(StreamAppendError::Conflict(at))) => Some(reversion(node, at.index())),
+            _ => None,
+        };
+        async move {
+            if let Some(lost) = lost {
+                lost.await;
+            }
+            response
+        }
+    });
+    looked.boxed()
+}

@@ -1,0 +1,151 @@
+//! A disk that forgot what its node had promised: its node must not help to elect a leader that lacks it.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use types::Slot;
+
+use crate::support::{Cluster, has_user, leads, until};
+
+/// The newest write-ahead log in a data directory, and its length.
+fn newest_wal(dir: &Path) -> (PathBuf, u64) {
+    let files = fs::read_dir(dir.join("log")).expect("a directory").map(|file| file.expect("an entry").path());
+    let logs = files.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+    let newest = logs.max_by_key(|path| path.file_stem().map(|stem| (stem.len(), stem.to_owned()))).expect("a log");
+    let length = newest.metadata().expect("its length").len();
+    (newest, length)
+}
+
+/// A data directory at some moment.
+struct Before {
+    wal: (PathBuf, u64),
+    state: TempDir,
+}
+
+impl Before {
+    fn of(dir: &Path) -> Self {
+        let state = tempfile::tempdir().expect("a directory");
+        copy(&dir.join("state"), state.path());
+        Self { wal: newest_wal(dir), state }
+    }
+
+    /// Leaves a beginning of the first record written since, which is what opening makes of a record with a flipped bit
+    /// at the end, and the state as a crash would: closing has made it durable.
+    fn tear(&self, dir: &Path) {
+        let file = OpenOptions::new().write(true).open(&self.wal.0).expect("it is there");
+        assert!(file.metadata().expect("its length").len() > self.wal.1 + 20, "nothing was written since");
+        file.set_len(self.wal.1 + 20).expect("shorter");
+        fs::remove_dir_all(dir.join("state")).expect("gone");
+        copy(self.state.path(), &dir.join("state"));
+    }
+}
+
+/// Two that are not this one; the first follows.
+async fn roles(cluster: &Cluster) -> (Slot, Slot, Slot) {
+    let leader = cluster.leader().await;
+    let mut others = Slot::ALL.into_iter().filter(|slot| *slot != leader);
+    (leader, others.next().expect("three"), others.next().expect("three"))
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("its type").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lost_the_end_of_its_log_does_not_vote_an_acknowledged_write_away() {
+    let mut cluster = Cluster::founded().await;
+    let (leader, torn, away) = roles(&cluster).await;
+    cluster.kill(away).await;
+    cluster.create_user(leader).await;
+    let before = Before::of(&cluster.dir(torn));
+    let user = cluster.create_user(leader).await;
+    until("the second has it too", || cluster.has_user(torn, user)).await;
+    tokio::time::sleep(Duration::from_millis(2_200)).await; // What nodes promised is kept once a second.
+    cluster.kill(leader).await;
+    cluster.kill(torn).await;
+    before.tear(&cluster.dir(torn));
+
+    cluster.start(torn).await;
+    cluster.start(away).await;
+    let until_then = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < until_then {
+        assert!(!leads(cluster.node(torn)) && !leads(cluster.node(away)), "a leader without what was acknowledged");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    cluster.start(leader).await;
+    until("all have it", || cluster.all(|node| has_user(node, user))).await;
+    cluster.kill(leader).await; // Caught up, it votes again.
+    cluster.create_user(torn).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_lost_the_end_of_its_log_gets_it_again_and_the_leader_goes_on() {
+    let mut cluster = Cluster::founded().await;
+    let (leader, torn, away) = roles(&cluster).await;
+    let before = Before::of(&cluster.dir(torn));
+    let user = cluster.create_user(leader).await;
+    until("the follower has it", || cluster.has_user(torn, user)).await;
+    cluster.kill(torn).await;
+    before.tear(&cluster.dir(torn));
+    cluster.start(torn).await;
+    until("it has it again", || cluster.has_user(torn, user)).await;
+    assert_eq!(cluster.leader().await, leader, "the leader went on");
+    cluster.kill(away).await;
+    let more = cluster.create_user(leader).await; // With the one that had lost something as the second.
+    until("it has that too", || cluster.has_user(torn, more)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_copy_of_a_disk_stays_out() {
+    let mut cluster = Cluster::founded().await;
+    let (leader, restored, away) = roles(&cluster).await;
+    cluster.kill(restored).await;
+    let copies = tempfile::tempdir().expect("a directory");
+    copy(&cluster.dir(restored), copies.path());
+    cluster.start(restored).await;
+    let user = cluster.create_user(leader).await;
+    until("it has it", || cluster.has_user(restored, user)).await;
+    cluster.kill(restored).await;
+    let dir = cluster.dir(restored);
+    fs::remove_dir_all(&dir).expect("gone");
+    copy(copies.path(), &dir);
+    cluster.boots[usize::from(restored.number() - 1)] -= 1; // The number of starts is in the copy as well.
+
+    cluster.start(restored).await;
+    cluster.create_user(away).await;
+    tokio::time::sleep(Duration::from_millis(2_000)).await;
+    let outsider = cluster.node(restored);
+    assert!(!has_user(outsider, user), "it took part");
+    assert!(raft::Handle::stale_age(outsider).is_some(), "a leader has spoken to it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_three_start_again_at_once_and_so_do_two_without_the_third() {
+    let mut cluster = Cluster::founded().await;
+    let user = cluster.create_user(Slot::A).await;
+    for slots in [Slot::ALL.as_slice(), &[Slot::A, Slot::B]] {
+        let running: Vec<Slot> = Slot::ALL.into_iter().filter(|slot| cluster.runs(*slot)).collect();
+        for slot in running {
+            cluster.kill(slot).await;
+        }
+        let began = Instant::now();
+        for slot in slots {
+            cluster.start(*slot).await;
+        }
+        cluster.leader().await;
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?} to a leader", began.elapsed());
+        cluster.create_user(Slot::B).await;
+        until("they have what was there", || cluster.all(|node| has_user(node, user))).await;
+    }
+}
