@@ -81,6 +81,7 @@ pub fn permission_word(set: v1::PermissionSet) -> &'static str {
         v1::PermissionSet::Helpdesk => "helpdesk",
         v1::PermissionSet::Integrator => "integrator",
         v1::PermissionSet::Viewer => "viewer",
+        v1::PermissionSet::Discloser => "discloser",
     }
 }
 

@@ -160,6 +160,8 @@ pub enum Permission {
     Integrator,
     /// Sees the cluster's status.
     Viewer,
+    /// Gives away the text of single messages with their proof, each with a reason.
+    Discloser,
 }
 
 /// `presence …`

@@ -237,5 +237,6 @@ fn wire_permission(set: Permission) -> v1::PermissionSet {
         Permission::Helpdesk => v1::PermissionSet::Helpdesk,
         Permission::Integrator => v1::PermissionSet::Integrator,
         Permission::Viewer => v1::PermissionSet::Viewer,
+        Permission::Discloser => v1::PermissionSet::Discloser,
     }
 }

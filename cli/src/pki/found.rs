@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 
+use record::note::Signer;
 use sha2::{Digest, Sha256};
-use types::{ClusterId, Lineage, Slot, UserId};
+use types::{ClusterId, Incarnation, Lineage, NodeId, Slot, UserId};
 
 use super::{Authority, files};
 use crate::args::{ClusterInit, Format, Global};
@@ -130,6 +131,8 @@ struct Founding {
     /// The administrator's one-time code, in groups of four.
     code: String,
     code_hash: [u8; 32],
+    /// What the first three nodes sign the audit log with, by slot.
+    audit: [Signer; 3],
 }
 
 impl Founding {
@@ -137,15 +140,25 @@ impl Founding {
         let bits = u128::from_be_bytes(random()?);
         let code: Vec<u8> = (0..16).map(|at| ALPHABET[(bits >> (5 * at)) as usize & 31]).collect();
         let groups: Vec<&str> = code.chunks(4).filter_map(|group| std::str::from_utf8(group).ok()).collect();
+        let cluster = ClusterId(random()?);
+        let signer = |slot| {
+            let name = record::checkpoint::key_name(cluster, NodeId::new(slot, Incarnation(1)));
+            Signer::from_seed(&name, random()?).map_err(|error| failed(&error))
+        };
         Ok(Self {
-            cluster: ClusterId(random()?),
+            cluster,
             lineage: Lineage(random()?),
             request_key: random()?,
             admin: UserId(random()?),
             code: groups.join("-"),
             code_hash: Sha256::digest(&code).into(),
+            audit: [signer(Slot::A)?, signer(Slot::B)?, signer(Slot::C)?],
         })
     }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Error {
+    Error::Pki { doing: "make the keys of the audit log".into(), why: error.to_string() }
 }
 
 fn random<const N: usize>() -> Result<[u8; N]> {
@@ -178,6 +191,9 @@ fn make(init: &ClusterInit, nodes: &[Addresses; 3]) -> Result<Founding> {
         write_node(init, &founding, &authority, &document, node, nodes)?;
     }
     files::write_new(&init.out.join("ca.crt"), authority.certificate().as_bytes(), 0o644)?;
+    let keys = founding.audit.each_ref().map(|signer| *signer.verifier().key());
+    let keys = record::FoundingKeys::new(founding.cluster, keys).map_err(|error| failed(&error))?;
+    files::write_new(&init.out.join("audit.pub"), keys.to_string().as_bytes(), 0o644)?;
     Ok(founding)
 }
 
@@ -206,6 +222,8 @@ fn write_node(
         authority.client(&hosts, days)?.write(place, "client")?;
     }
     files::write_new(&tls.join("ca.crt"), authority.certificate().as_bytes(), 0o644)?;
+    let audit = &founding.audit[usize::from(node.slot.number()) - 1];
+    files::write_new(&dir.join("audit.key"), format!("{}\n", audit.secret()).as_bytes(), 0o600)?;
     files::write_new(&dir.join("founding.toml"), document.as_bytes(), 0o600)?;
     files::write_new(&dir.join("tricordd.toml"), config(init, founding, node, nodes).as_bytes(), 0o644)
 }
@@ -218,9 +236,10 @@ fn founding_document(founding: &Founding, init: &ClusterInit, display_name: &str
     let mut text = String::from(
         "# The founding document: the same on all three nodes, needed once, by `tricordd found`. A secret.\n",
     );
+    let audit = founding.audit.each_ref().map(|signer| format!("\"{}\"", signer.verifier())).join(",\n  ");
     let _ = write!(
         text,
-        "cluster = \"{}\"\nlineage = \"{}\"\nname = {}\nfeature_level = {FEATURE_LEVEL}\nrequest_key = \"{}\"\n\n\
+        "cluster = \"{}\"\nlineage = \"{}\"\nname = {}\nfeature_level = {FEATURE_LEVEL}\nrequest_key = \"{}\"\naudit_keys = [\n  {audit},\n]\n\n\
          [admin]\nuser = \"{}\"\nlogin = {}\ndisplay_name = {}\nenrolment_sha256 = \"{}\"\n",
         founding.cluster,
         founding.lineage,
@@ -253,7 +272,8 @@ fn config(init: &ClusterInit, founding: &Founding, node: &Addresses, nodes: &[Ad
          # Health, status page and metrics.\n[ops]\nlisten = \"{ops}\"\n\n\
          [tls]\nca = \"tls/ca.crt\"\npeer_cert = \"tls/peer.crt\"\npeer_key = \"tls/peer.key\"\n\
          client_cert = \"tls/client.crt\"\nclient_key = \"tls/client.key\"\n\n\
-         # text for people, json for programs; level error, warn, info or debug.\n[log]\nformat = \"text\"\nlevel = \"info\"\n",
+         # text for people, json for programs; level error, warn, info or debug.\n[log]\nformat = \"text\"\nlevel = \"info\"\n\n\
+         # What this node signs the audit log with.\n[audit]\nkey = \"audit.key\"\n",
         slot = node.slot,
         name = quoted(&init.name),
         cluster = founding.cluster,
@@ -291,6 +311,7 @@ fn tell(global: &Global, init: &ClusterInit, founding: &Founding, nodes: &[Addre
         "  5. Put {out}/ca (its key signs nodes) and {out}/spares (for a node whose certificates are lost) on two"
     ));
     say("     sticks in two safes, then remove them here.");
+    say(&format!("  6. Give {out}/audit.pub to whoever will verify the audit log: it is public, and all they need."));
     Ok(())
 }
 

@@ -58,6 +58,7 @@ keys! {
     Receipt(conversation, principal, device), ConversationEvent(conversation, event), UserEvent(user, event),
     EventScope(event), Status(user), NodeLease(node), Timer(at, timer), Policy(id, version), Record(index),
     ParticipationCount(principal), UserWord(user, word),
+    TreeNode(level, place), Head(size), Signer(node), Divergence(),
 }
 
 /// The key that has these bytes.
@@ -118,6 +119,16 @@ impl KeyPart for String {
     fn take_last(rest: &mut &[u8]) -> Result<Self, Problem> {
         let text = core::str::from_utf8(core::mem::take(rest)).map_err(|_| Problem::Text)?;
         Ok(text.to_owned())
+    }
+}
+
+impl KeyPart for u8 {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(*self);
+    }
+
+    fn take(rest: &mut &[u8]) -> Result<Self, Problem> {
+        take_array(rest).map(|[byte]| byte)
     }
 }
 

@@ -27,6 +27,7 @@ tables! {
     Cluster, Heads, User, Login, Word, Credential, Device, UserDevice, Answer, Session, UserSession, Attached,
     Conversation, Direct, Participant, Participation, Message, Receipt, ConversationEvent, UserEvent, EventScope,
     Status, NodeLease, Timer, Policy, Record, ParticipationCount, UserWord,
+    TreeNode, Head, Signer, Divergence,
 }
 
 /// The canonical bytes of an audit record. They are the bytes of its row: what is stored is what is hashed.

@@ -7,9 +7,9 @@ use state::{Rows, View, keys};
 use store::{Engine, Fault};
 use tokio::time::{MissedTickBehavior, interval};
 use types::command::{Found, Lease};
-use types::limits::{NODE_LEASE_RENEW_MS, TICK_MS};
+use types::limits::{AUDIT_HEAD_MS, NODE_LEASE_RENEW_MS, TICK_MS};
 use types::reply::Reject;
-use types::{Author, Command, Envelope, Key, NodeId, Row};
+use types::{Author, Command, Envelope, Key, NodeId, Row, Timestamp};
 
 use crate::handle::Role;
 use crate::shared::Shared;
@@ -83,6 +83,9 @@ fn read<E: Engine>(shared: &Shared<E>) -> Result<Due, Fault> {
     if !view.scan(&from, &to, false, 1)?.is_empty() {
         commands.push(Command::Tick);
     }
+    if audit_head_due(&view, now)? {
+        commands.push(Command::MarkHead);
+    }
     let leases = view.scan(&Key::NodeLease(NodeId(0)), &Key::NodeLease(NodeId(u64::MAX)), false, LEASES_READ_MAX)?;
     for (key, row) in leases {
         if let (Key::NodeLease(node), Row::NodeLease(lease)) = (key, row)
@@ -93,6 +96,20 @@ fn read<E: Engine>(shared: &Shared<E>) -> Result<Due, Fault> {
         }
     }
     Ok(Due { founded: true, commands })
+}
+
+/// Whether the audit log has news that the nodes should sign by now.
+fn audit_head_due<V: View<Fault = Fault>>(view: &V, now: Timestamp) -> Result<bool, Fault> {
+    let records = state::heads(view)?.records;
+    let (from, to) = keys::signers();
+    if view.scan(&from, &to, false, 1)?.is_empty() {
+        return Ok(false);
+    }
+    let (from, to) = keys::heads_to(u64::MAX);
+    Ok(match view.scan(&from, &to, true, 1)?.pop() {
+        Some((Key::Head(size), Row::Head(head))) => size < records && now >= head.marked.plus_ms(AUDIT_HEAD_MS),
+        _ => records > 0,
+    })
 }
 
 /// Nodes there ever were, and more: each replacement makes one.

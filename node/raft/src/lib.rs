@@ -37,4 +37,4 @@ pub use peer::directory::Identity;
 pub use peer::tls::{Certified, PeerTls, TlsError};
 pub use peer::transport::{Dial, Handshake, Io, Listen, PeerIo, TlsListener};
 pub use snapshots::SnapshotLimits;
-pub use store::Fault;
+pub use store::{Fault, TreeNodes};

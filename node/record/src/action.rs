@@ -22,6 +22,17 @@ pub const fn code(action: Action) -> &'static str {
         Action::DefinePolicy => "define-policy",
         Action::SetStatus => "set-status",
         Action::RaiseFeatureLevel => "raise-feature-level",
+
+        Action::AddSigner => "add-signer",
+        Action::FetchMessages => "fetch-messages",
+        Action::OpenStream => "open-stream",
+        Action::ReadAudit => "read-audit",
+        Action::ProveMessage => "prove-message",
+        Action::RevealMessage => "reveal-message",
+        Action::ExportAudit => "export-audit",
+        Action::FindDivergence => "find-divergence",
+        Action::ResolveDivergence => "resolve-divergence",
+        Action::Look => "look",
     }
 }
 
@@ -45,6 +56,17 @@ pub const fn sentence(action: Action) -> &'static str {
         Action::DefinePolicy => "defined a history policy",
         Action::SetStatus => "set a status",
         Action::RaiseFeatureLevel => "raised the feature level",
+
+        Action::AddSigner => "began to sign the audit log",
+        Action::FetchMessages => "fetched messages",
+        Action::OpenStream => "opened a stream of messages",
+        Action::ReadAudit => "looked at the audit log",
+        Action::ProveMessage => "proved a message",
+        Action::RevealMessage => "gave away a message's text",
+        Action::ExportAudit => "exported the audit log",
+        Action::FindDivergence => "found nodes to disagree about the audit log",
+        Action::ResolveDivergence => "decided which audit log is right",
+        Action::Look => "asked for something",
     }
 }
 

@@ -55,6 +55,8 @@ struct File {
     log: LogSection,
     #[serde(default)]
     password: PasswordSection,
+    #[serde(default)]
+    audit: AuditSection,
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,6 +125,12 @@ pub enum LogFormat {
     Json,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AuditSection {
+    key: Option<PathBuf>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct PasswordSection {
@@ -167,6 +175,8 @@ pub struct Config {
     pub password_memory_kib: u32,
     /// Passes of one password hash.
     pub password_iterations: u32,
+    /// The file with the key this node signs the audit log with.
+    pub audit_key: Option<PathBuf>,
 }
 
 /// PEM files.
@@ -243,6 +253,7 @@ impl Config {
             log_level,
             password_memory_kib: memory,
             password_iterations: iterations,
+            audit_key: file.audit.key.map(|key| base.join(key)),
         })
     }
 

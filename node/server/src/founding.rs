@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use types::command::{Found, NewUser};
 use types::user::{PermissionSet, Realm, UserKind};
-use types::{ClusterId, Lineage, Slot, UserId};
+use types::{ClusterId, Incarnation, Lineage, NodeId, Slot, UserId};
 
 /// Why a founding document was refused.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,8 @@ struct File {
     request_key: String,
     admin: Admin,
     nodes: Vec<Node>,
+    #[serde(default)]
+    audit_keys: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -119,9 +121,23 @@ impl Founding {
             feature_level: file.feature_level,
             request_key: hex32(&file.request_key).ok_or_else(|| value("request_key"))?,
             admin,
+            audit_keys: audit_keys(cluster, &file.audit_keys).ok_or_else(|| value("audit_keys"))?,
         };
         Ok(Self { cluster, lineage, found, nodes: [a, b, c] })
     }
+}
+
+/// The keys of the first three nodes, by slot; or none, and then nothing is signed.
+fn audit_keys(cluster: ClusterId, texts: &[String]) -> Option<Vec<[u8; 32]>> {
+    if texts.is_empty() {
+        return Some(Vec::new());
+    }
+    let keys = Slot::ALL.into_iter().zip(texts).map(|(slot, text)| {
+        let key = record::note::Verifier::parse(text).ok()?;
+        let name = record::checkpoint::key_name(cluster, NodeId::new(slot, Incarnation(1)));
+        (key.name() == name).then(|| *key.key())
+    });
+    keys.collect::<Option<Vec<_>>>().filter(|keys| keys.len() == texts.len() && keys.len() == Slot::ALL.len())
 }
 
 fn hex32(text: &str) -> Option<[u8; 32]> {

@@ -50,6 +50,21 @@ pub fn run(config: Config) -> Result<(), Failure> {
     ended
 }
 
+/// What this node signs the audit log with.
+fn audit_key(config: &Config, own: &Identity) -> Result<Option<record::note::Signer>, Failure> {
+    let Some(path) = &config.audit_key else {
+        tracing::warn!("this node does not sign the audit log: the configuration names no [audit] key");
+        return Ok(None);
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+    let key = record::note::Signer::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let expected = record::checkpoint::key_name(own.cluster, own.node);
+    if key.verifier().name() != expected {
+        return Err(format!("{}: it is the key {}, not {expected}", path.display(), key.verifier().name()).into());
+    }
+    Ok(Some(key))
+}
+
 /// Checks that what the configuration names is there and fits, without changing anything.
 pub fn check_files(config: &Config) -> Result<(), Failure> {
     Certificates::load(&config.tls)?;
@@ -91,7 +106,8 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
     let cost =
         services::PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_iterations, lanes: 1 };
     let metrics = services::Metrics::register(&registry)?;
-    let options = services::Config { epoch: data.boot_seq(), password_cost: cost };
+    let audit_key = audit_key(&config, data.identity())?.map(Arc::new);
+    let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key };
     let services = Services::start(node.clone(), options, metrics, applied, typing)?;
 
     let (stopping, stopped) = watch::channel(false);
@@ -114,7 +130,7 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
 
     tokio::select! {
         told = told_to_stop() => told?,
-        () = services.faulted() => abort::fatal("the services could not read this node's state"),
+        why = services.faulted() => abort::fatal(why),
         served = &mut client_port => {
             served??;
             return Err("the client port closed by itself".into());

@@ -100,7 +100,7 @@ impl<H: Handle> Services<H> {
     pub(crate) fn status(&self, error: &Error) -> Status {
         if let Error::Fault(fault) = error {
             tracing::error!(%fault, "this node cannot read its own state");
-            self.inner.faults.send_replace(true);
+            self.inner.faults.send_replace(Some("the services could not read this node's state"));
         }
         error.status()
     }

@@ -90,6 +90,7 @@ const fn permission_set(set: PermissionSet) -> v1::PermissionSet {
         PermissionSet::Helpdesk => v1::PermissionSet::Helpdesk,
         PermissionSet::Integrator => v1::PermissionSet::Integrator,
         PermissionSet::Viewer => v1::PermissionSet::Viewer,
+        PermissionSet::Discloser => v1::PermissionSet::Discloser,
     }
 }
 

@@ -231,6 +231,8 @@ fn told_of_reject(reject: &Reject) -> Told {
         Reject::NotEntitled => Told::new(Code::PermissionDenied, "NOT_ENTITLED"),
         Reject::WrongPhase => Told::after(Code::FailedPrecondition, "NOT_FOUNDED", 1_000),
         Reject::LeaseOver => Told::after(Code::Unavailable, "BEHIND", 1_000),
+
+        Reject::StateDiverged => Told::after(Code::Unavailable, "STATE_DIVERGED", 5_000),
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`Services`] is all of `tricord.v1` over a [`raft::Handle`]; the server mounts [`Services::routes`] on its own port.
 //! Access is decided by `state::policy` alone, here for reads and for each event of a stream; for commands in `apply`.
 
+mod audit;
 mod call;
 mod codes;
 mod confirmations;
@@ -54,12 +55,14 @@ pub use passwords::{CostError, PasswordCost};
 pub use words::of as directory_words;
 
 /// What the services need to know beside the handle.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// This node's lease epoch: new, and higher, at each of its starts.
     pub epoch: u64,
     /// What a password hash costs.
     pub password_cost: PasswordCost,
+    /// What this node signs the audit log with; none: it signs nothing.
+    pub audit_key: Option<Arc<record::note::Signer>>,
 }
 
 /// All services of `tricord.v1` on one node. Cheap to clone.
@@ -87,7 +90,7 @@ struct Inner<H: Handle> {
     connections: connections::ConnectionChanges,
     hub: hub::Hub,
     typing: typing::Pace,
-    faults: watch::Sender<bool>,
+    faults: watch::Sender<Option<&'static str>>,
     stale: watch::Sender<bool>,
     stopping: CancellationToken,
 }
@@ -107,10 +110,10 @@ impl<H: Handle> Services<H> {
         let position = handle.heads().borrow().event;
         let inner = Inner {
             handle,
-            config,
             metrics,
             cluster: OnceLock::new(),
             passwords: passwords::Passwords::new(config.password_cost)?,
+            config,
             rates: limiter::CallRates::default(),
             sign_ins: limiter::SignIns::default(),
             send_streams: places::Places::default(),
@@ -119,7 +122,7 @@ impl<H: Handle> Services<H> {
             connections: connections::ConnectionChanges::default(),
             hub: hub::Hub::new(position),
             typing: typing::Pace::default(),
-            faults: watch::Sender::new(false),
+            faults: watch::Sender::new(None),
             stale: watch::Sender::new(false),
             stopping: CancellationToken::new(),
         };
@@ -127,6 +130,7 @@ impl<H: Handle> Services<H> {
         services.run(hub::run(services.clone(), applied, typing));
         services.run(confirmations::run(services.clone()));
         services.run(connections::run(services.clone()));
+        services.run(audit::signing::run(services.clone()));
         services.run(leases::watch(services.clone()));
         services.run(reads::watch_staleness(services.clone()));
         Ok(services)
@@ -156,10 +160,12 @@ impl<H: Handle> Services<H> {
         u32::try_from(self.inner.hub.streams()).unwrap_or(u32::MAX)
     }
 
-    /// Waits until this node turned out unable to read its own state. Whoever waits stops the process.
-    pub async fn faulted(&self) {
+    /// Waits until this node turned out unable to read its own state, or to hold another audit log than the others; says
+    /// which. Whoever waits stops the process.
+    pub async fn faulted(&self) -> &'static str {
         let mut faults = self.inner.faults.subscribe();
-        let _ = faults.wait_for(|&faulted| faulted).await;
+        let fault = faults.wait_for(Option::is_some).await;
+        fault.ok().and_then(|fault| *fault).unwrap_or("the services have ended")
     }
 
     /// Ends all streams so that clients go on elsewhere, and tells the cluster that their sessions have gone, if that can

@@ -126,6 +126,7 @@ fn permissions(at: &str, sets: &[i32]) -> Result<Vec<PermissionSet>, Error> {
             Ok(v1::PermissionSet::Helpdesk) => PermissionSet::Helpdesk,
             Ok(v1::PermissionSet::Integrator) => PermissionSet::Integrator,
             Ok(v1::PermissionSet::Viewer) => PermissionSet::Viewer,
+            Ok(v1::PermissionSet::Discloser) => PermissionSet::Discloser,
             Ok(v1::PermissionSet::Unspecified) | Err(_) => return Err(unknown(&field, set)),
         });
     }

@@ -8,7 +8,7 @@ use types::session::Device;
 use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timestamp};
 
 use crate::commands::{
-    conversations, directory, founding, leases, messages, participants, presence, receipts, sessions, tick,
+    audit, conversations, directory, founding, leases, messages, participants, presence, receipts, sessions, tick,
 };
 use crate::keys;
 use crate::outcome::Outcome;
@@ -27,7 +27,7 @@ pub fn apply<V: View>(view: &V, at: Timestamp, envelope: &Envelope) -> Result<Ou
     if view.cluster()?.is_some() == founded {
         let answer = tx.answer(Err(Reject::WrongPhase));
         if founded {
-            record(&mut tx, &envelope.command, Agent::Cluster, &answer.result);
+            record(&mut tx, &envelope.command, Agent::Cluster, None, &answer.result);
         }
         return Ok(tx.finish(answer));
     }
@@ -47,11 +47,11 @@ pub fn apply<V: View>(view: &V, at: Timestamp, envelope: &Envelope) -> Result<Ou
 }
 
 fn by_node<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Answer, V> {
-    let step = node_command(tx, command);
+    let step = audit::admit(tx, command).and_then(|()| node_command(tx, command));
     let result = settle(tx, step)?;
     let answer = tx.answer(result);
     if !tx.is_repeat() {
-        record(tx, command, Agent::Unknown, &answer.result);
+        record(tx, command, Agent::Unknown, None, &answer.result);
     }
     Ok(answer)
 }
@@ -67,7 +67,14 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         Command::Confirm(confirmations) => receipts::confirm(tx, confirmations),
         Command::SignIn(sign_in) => sessions::sign_in(tx, sign_in),
         Command::Enrol(enrol) => sessions::enrol(tx, enrol),
-        Command::EndSession(_)
+
+        Command::MarkHead => audit::mark(tx),
+        Command::SignHead(head) => audit::sign(tx, head),
+        Command::SetSigner(key) => audit::set_signer(tx, *key),
+        Command::Observe(observations) => audit::observe(tx, observations),
+
+        Command::ResolveDivergence(_)
+        | Command::EndSession(_)
         | Command::CreateUsers(_)
         | Command::UpdateUser(_)
         | Command::DeactivateUser(_)
@@ -98,6 +105,9 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         Command::RemoveParticipant(id, principal) => participants::remove(tx, actor, *id, *principal),
         Command::Post(post) => messages::post(tx, actor, post),
         Command::SetStatus(set) => presence::set_status(tx, actor, set),
+
+        Command::ResolveDivergence(decision) => audit::resolve(tx, actor, decision),
+
         Command::Found(_)
         | Command::RaiseFeatureLevel(_)
         | Command::RenewLease(_)
@@ -106,31 +116,42 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         | Command::Connections(_)
         | Command::Confirm(_)
         | Command::SignIn(_)
-        | Command::Enrol(_) => Err(Reject::NotPermitted.into()), // Only a node may.
+        | Command::Enrol(_)
+        | Command::MarkHead
+        | Command::SignHead(_)
+        | Command::SetSigner(_)
+        | Command::Observe(_) => Err(Reject::NotPermitted.into()), // Only a node may.
     }
 }
 
 fn by_session<V: View>(tx: &mut Tx<'_, V>, request: &Request, command: &Command) -> Step<Answer, V> {
+    let number = Some(request.number);
     let found = policy::actor(tx, tx.now, request)?; // Here, so that no node can speak for someone.
     let Some(actor) = found else {
         let answer = tx.answer(Err(Reject::NoSession));
-        record(tx, command, Agent::Unknown, &answer.result);
+        record(tx, command, Agent::Unknown, number, &answer.result);
         return Ok(answer);
     };
     let agent = agent(&actor);
+    let admitted = audit::admit(tx, command); // Not kept as the answer: once it is decided, the same number goes through.
+    if let Err(reject) = settle(tx, admitted.map(|()| Reply::Done))? {
+        let answer = tx.answer(Err(reject));
+        record(tx, command, agent, number, &answer.result);
+        return Ok(answer);
+    }
     let settled = match admit(tx, request, &actor.device)? {
         Admission::Execute { settled } => settled,
         Admission::Repeat(answer) => return Ok(answer), // Seen before: the same answer, and no change.
         Admission::Refuse(reject) => {
             let answer = tx.answer(Err(reject));
-            record(tx, command, agent, &answer.result);
+            record(tx, command, agent, number, &answer.result);
             return Ok(answer);
         }
     };
     let step = user_command(tx, &actor, command);
     let result = settle(tx, step)?;
     let answer = tx.answer(result);
-    record(tx, command, agent, &answer.result);
+    record(tx, command, agent, number, &answer.result);
     keep_answer(tx, request, actor.device, settled, answer.clone())?;
     sessions::touch(tx, request.session)?;
     Ok(answer)
@@ -215,8 +236,14 @@ fn settle<V: View>(tx: &mut Tx<'_, V>, step: Step<Reply, V>) -> Step<Result<Repl
     }
 }
 
-fn record<V: View>(tx: &mut Tx<'_, V>, command: &Command, agent: Agent, result: &Result<Reply, Reject>) {
-    if let Some(record) = records::of(command, tx.now, tx.origin, agent, result) {
+fn record<V: View>(
+    tx: &mut Tx<'_, V>,
+    command: &Command,
+    agent: Agent,
+    request: Option<u64>,
+    result: &Result<Reply, Reject>,
+) {
+    if let Some(record) = records::of(command, tx.now, tx.origin, agent, request, result) {
         tx.record(record);
     }
 }

@@ -2,7 +2,7 @@
 
 use types::row::Timer;
 use types::session::Attachment;
-use types::{ConversationId, DeviceId, EventNumber, Key, Principal, RoleId, SessionId, Timestamp, UserId};
+use types::{ConversationId, DeviceId, EventNumber, Key, NodeId, Principal, RoleId, SessionId, Timestamp, UserId};
 
 use alloc::string::String;
 
@@ -60,6 +60,18 @@ pub const fn timers_due(now: Timestamp) -> Range {
 #[must_use]
 pub const fn events_after(dropped: EventNumber) -> Range {
     (Key::EventScope(dropped.next()), Key::EventScope(EventNumber(u64::MAX)))
+}
+
+/// Heads of the audit tree with at most this size.
+#[must_use]
+pub const fn heads_to(size: u64) -> Range {
+    (Key::Head(0), Key::Head(size))
+}
+
+/// Everyone who signs the audit tree, or did.
+#[must_use]
+pub const fn signers() -> Range {
+    (Key::Signer(NodeId(0)), Key::Signer(NodeId(u64::MAX)))
 }
 
 /// Sorts after every word: none may begin with it.

@@ -89,6 +89,12 @@ pub enum Action {
     SeePolicies,
     /// See how the cluster is.
     SeeClusterStatus,
+    /// Read the audit log, prove what is in it, export it.
+    ReadAudit,
+    /// Give away the text of any message with its proof.
+    RevealMessages,
+    /// Say which nodes' audit log is right.
+    ResolveDivergence,
 }
 
 /// Whether they may.
@@ -193,6 +199,9 @@ pub fn may<V: View>(view: &V, user: &User, action: Action) -> Result<Decision, V
         Action::SeeClusterStatus => {
             Decision::yes_if(has(user, &[PermissionSet::Admin, PermissionSet::Viewer]), Decision::No)
         }
+        Action::ReadAudit => Decision::yes_if(has(user, &[PermissionSet::Auditor]), Decision::No),
+        Action::RevealMessages => Decision::yes_if(has(user, &[PermissionSet::Discloser]), Decision::No),
+        Action::ResolveDivergence => Decision::yes_if(admin(user), Decision::No),
     })
 }
 

@@ -3,8 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use types::record::{Action, Agent, Entity, Record, Result as End};
-use types::{Command, NodeId, Principal, Reject, Reply, Timestamp};
+use types::command::Found;
+use types::record::{Action, Agent, AuditKey, Entity, Record, Result as End};
+use types::{Command, Incarnation, NodeId, Principal, Reject, Reply, Slot, Timestamp};
 
 /// The action a command is recorded as; none for what leaves no record.
 #[must_use]
@@ -29,6 +30,11 @@ pub const fn action_of(command: &Command) -> Option<Action> {
         Command::DefinePolicy(..) => Some(Action::DefinePolicy),
         Command::Post(_) => Some(Action::Post),
         Command::SetStatus(_) => Some(Action::SetStatus),
+
+        Command::MarkHead | Command::SignHead(_) => None,
+        Command::Observe(_) => None, // Each of what was observed leaves one.
+        Command::SetSigner(_) => Some(Action::AddSigner),
+        Command::ResolveDivergence(_) => Some(Action::ResolveDivergence),
     }
 }
 
@@ -53,6 +59,8 @@ pub const fn reject_number(reject: &Reject) -> u16 {
         Reject::NotEntitled => 15,
         Reject::WrongPhase => 16,
         Reject::LeaseOver => 17,
+
+        Reject::StateDiverged => 32,
     }
 }
 
@@ -62,6 +70,7 @@ pub(crate) fn of(
     at: Timestamp,
     origin: NodeId,
     agent: Agent,
+    request: Option<u64>,
     result: &Result<Reply, Reject>,
 ) -> Option<Record> {
     let action = action_of(command)?;
@@ -73,8 +82,16 @@ pub(crate) fn of(
         (Command::Post(post), Ok(_)) => Some(post.sealed.commitment),
         _ => None,
     };
+    let (location, policy) = match command {
+        Command::Post(post) => (post.location, None),
+        Command::CreateConversation(create) => (None, Some(create.history)),
+        Command::UpdateConversation(update) => (None, update.history),
+        Command::DefinePolicy(policy, _) => (None, Some(*policy)),
+        _ => (None, None),
+    };
     let agent = agent_of(command, agent, result);
-    Some(Record { at, origin, agent, action, entities: entities(command, result), result: end, commitment })
+    let record = Record::new(at, origin, agent, action, entities(command, origin, result));
+    Some(Record { result: end, commitment, location, policy, request, ..record })
 }
 
 /// A sign-in is put by a node and done by the user whose session it opens.
@@ -83,17 +100,20 @@ fn agent_of(command: &Command, agent: Agent, result: &Result<Reply, Reject>) -> 
         (Command::SignIn(_) | Command::Enrol(_), Ok(Reply::SignedIn { user, session, device, .. })) => {
             Agent::User { user: *user, acting_role: None, device: *device, session: *session }
         }
-        (Command::Found(_) | Command::RaiseFeatureLevel(_), _) => Agent::Cluster,
+        (Command::Found(_) | Command::RaiseFeatureLevel(_) | Command::SetSigner(_), _) => Agent::Cluster,
         _ => agent,
     }
 }
 
-fn entities(command: &Command, result: &Result<Reply, Reject>) -> Vec<Entity> {
+fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -> Vec<Entity> {
     match command {
         Command::RenewLease(_) | Command::Tick | Command::Connections(_) | Command::Confirm(_) => Vec::new(),
         Command::RaiseFeatureLevel(_) => Vec::new(),
         Command::ExpireLease(node, _) => vec![Entity::Node(*node)],
-        Command::Found(found) => vec![Entity::User(found.admin.id)],
+        Command::Found(found) => {
+            let signers = founding_signers(found).map(|(node, key)| Entity::Signer(node, key));
+            core::iter::once(Entity::User(found.admin.id)).chain(signers).collect()
+        }
         Command::SignIn(sign_in) => vec![Entity::User(sign_in.user), Entity::Session(sign_in.session)],
         Command::Enrol(enrol) => vec![Entity::User(enrol.sign_in.user), Entity::Session(enrol.sign_in.session)],
         Command::EndSession(session) => vec![Entity::Session(*session)],
@@ -123,7 +143,16 @@ fn entities(command: &Command, result: &Result<Reply, Reject>) -> Vec<Entity> {
             Ok(Reply::Posted { seq, .. }) => vec![Entity::Messages(post.conversation, *seq, *seq)],
             _ => vec![Entity::Conversation(post.conversation)],
         },
+
+        Command::MarkHead | Command::SignHead(_) | Command::Observe(_) => Vec::new(),
+        Command::SetSigner(key) => vec![Entity::Signer(origin, *key), Entity::Node(origin)],
+        Command::ResolveDivergence(decision) => vec![Entity::Head(decision.size)],
     }
+}
+
+/// Who signs from the first record on: the first to fill each slot.
+pub(crate) fn founding_signers(found: &Found) -> impl Iterator<Item = (NodeId, AuditKey)> {
+    Slot::ALL.into_iter().zip(&found.audit_keys).map(|(slot, key)| (NodeId::new(slot, Incarnation(1)), *key))
 }
 
 fn with_principals(first: Entity, principals: impl Iterator<Item = Principal>) -> Vec<Entity> {

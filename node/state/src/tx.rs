@@ -118,6 +118,11 @@ impl<'a, V: View> Tx<'a, V> {
         self.records.push(record);
     }
 
+    /// How many records the audit log has so far.
+    pub(crate) const fn records(&self) -> u64 {
+        self.heads.records
+    }
+
     /// Events up to this one have been dropped.
     pub(crate) fn set_events_dropped(&mut self, number: EventNumber) {
         self.heads.events_dropped = number;

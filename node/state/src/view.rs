@@ -7,7 +7,8 @@ use types::conversation::{Conversation, HistoryPolicy, Participant, PolicyRef};
 use types::id::{ConversationId, DeviceId, NodeId, Seq, SessionId, UserId};
 use types::message::Message;
 use types::presence::{NodeLease, Status};
-use types::row::{Cluster, Heads, KeptAnswer};
+use types::record::Record;
+use types::row::{Cluster, Divergence, Head, Heads, KeptAnswer, Signer};
 use types::session::{Device, Receipt, Session};
 use types::user::{Credential, User};
 use types::{Key, Principal, Row};
@@ -89,6 +90,16 @@ rows! {
     policy(at: PolicyRef) -> Policy(HistoryPolicy) at Key::Policy(at.id, at.version);
     /// How many active conversations a principal has.
     participation_count(principal: Principal) -> ParticipationCount(u32) at Key::ParticipationCount(principal);
+    /// An entry of the audit log.
+    record(index: u64) -> Record(Record) at Key::Record(index);
+    /// A node of the audit tree.
+    tree_node(level: u8, place: u64) -> TreeNode([u8; 32]) at Key::TreeNode(level, place);
+    /// A head of the audit tree.
+    head(size: u64) -> Head(Head) at Key::Head(size);
+    /// Who signs the audit tree.
+    signer(node: NodeId) -> Signer(Signer) at Key::Signer(node);
+    /// Whether nodes hold different audit trees.
+    divergence() -> Divergence(Divergence) at Key::Divergence();
 }
 
 /// Clock, last event and the like; all 0 before founding.

@@ -5,10 +5,12 @@ mod generation;
 mod marks;
 mod overlay;
 mod store;
+mod tree;
 mod view;
 
 pub use apply::Outputs;
 pub use store::{Applied, StateStore};
+pub use tree::TreeNodes;
 pub use view::StateView;
 
 pub(crate) use marks::read_applied;

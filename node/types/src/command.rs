@@ -8,6 +8,7 @@ use crate::id::{ClusterId, ConversationId, DeviceId, Lineage, NodeId, Seq, Sessi
 use crate::message::{Header, Sealed};
 use crate::presence::{Availability, Connection};
 use crate::principal::Principal;
+use crate::record::{Action, AuditKey, Entity, Purpose};
 use crate::user::{CodeHash, ExternalId, PermissionSet, Realm, UserKind};
 
 /// One entry of the log: what waited together travels together, under one time.
@@ -105,6 +106,17 @@ pub enum Command {
 
     /// Sets one's status.
     SetStatus(SetStatus),
+
+    /// Names the size at which all nodes sign the audit tree next: its size now. By the leader.
+    MarkHead,
+    /// A node's signature of the audit tree at a marked size. By that node.
+    SignHead(SignHead),
+    /// The key a node signs with: the first of a node that takes a slot. By that node.
+    SetSigner(AuditKey),
+    /// Says which audit tree is right where nodes disagree.
+    ResolveDivergence(ResolveDivergence),
+    /// What was looked at, or refused, without a command of its own. By a node, for sessions it names.
+    Observe(Vec<Observation>),
 }
 
 /// The first command of the log.
@@ -122,6 +134,47 @@ pub struct Found {
     pub request_key: [u8; 32],
     /// The first administrator.
     pub admin: NewUser,
+    /// The keys the three nodes sign the audit log with, by slot; none where nothing is signed.
+    pub audit_keys: Vec<AuditKey>,
+}
+
+/// A node's signature of the audit tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SignHead {
+    /// A size that was marked.
+    pub size: u64,
+    /// The root at that size, as this node computed it from its own records.
+    pub root: [u8; 32],
+    /// Its Ed25519 signature of the checkpoint (C2SP `tlog-checkpoint`).
+    pub signature: [u8; 64],
+}
+
+/// An operator's word on which audit tree is right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ResolveDivergence {
+    /// The size at which nodes disagree.
+    pub size: u64,
+    /// The right root.
+    pub root: [u8; 32],
+}
+
+/// Something that was looked at, or was refused, without a command of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Observation {
+    /// In which session; none where nobody was signed in.
+    pub session: Option<SessionId>,
+    /// What; one of those that leave no other trace.
+    pub action: Action,
+    /// At what; at most `OBSERVED_ENTITIES_MAX`.
+    pub entities: Vec<Entity>,
+    /// The number of the refusal, if it was refused.
+    pub refused: Option<u16>,
+    /// Why, as a code.
+    pub purpose: Option<Purpose>,
+    /// Why, in words; at most `RECORD_REASON_BYTES_MAX`.
+    pub reason: Option<String>,
+    /// When, by the node's clock, if it was kept back while there was no majority.
+    pub seen: Option<Timestamp>,
 }
 
 /// A node's lease in one of its epochs.

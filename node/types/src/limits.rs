@@ -220,3 +220,18 @@ pub const REMEMBER_MS: u64 = 1_000;
 /// A node that has just started waits so long for what the second peer remembers of it before it votes; for what the
 /// first remembers it waits as long as it takes.
 pub const VOTE_HELD_MS: u64 = 1_000;
+
+/// A head of the audit tree is named, and signed, at most this often; with news at least about as often.
+pub const AUDIT_HEAD_MS: u64 = 5_000;
+/// Heads a node looks at for what it has not signed yet.
+pub const AUDIT_HEADS_LOOKED_AT: usize = 4;
+/// Of heads older than the newest, one is kept for each of these.
+pub const AUDIT_HEAD_KEPT_MS: u64 = 60 * 60 * 1000;
+/// Signers there ever were, and more.
+pub const SIGNERS_MAX: usize = 1_024;
+/// Most observations in one command.
+pub const OBSERVATIONS_MAX: usize = 1_000;
+/// Most entities of one observation.
+pub const OBSERVED_ENTITIES_MAX: usize = 4;
+/// Longest reason in a record, in bytes of UTF-8.
+pub const RECORD_REASON_BYTES_MAX: usize = 256;

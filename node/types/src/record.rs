@@ -1,7 +1,9 @@
 //! Audit records as values; `codec` gives them their canonical bytes, `record` hashes those.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::conversation::PolicyRef;
 use crate::id::{ConversationId, DeviceId, NodeId, RoleId, Seq, SessionId, Timestamp, UserId};
 
 /// Who did it.
@@ -39,6 +41,12 @@ pub enum Entity {
     Policy(u32),
     /// A node.
     Node(NodeId),
+    /// A head of the audit tree, by its size.
+    Head(u64),
+    /// A node with the key it signs heads with from here on.
+    Signer(NodeId, AuditKey),
+    /// Records of the audit log: first and last.
+    Records(u64, u64),
 }
 
 /// What was done. The numbers are part of the format and never reused.
@@ -77,7 +85,77 @@ pub enum Action {
     SetStatus = 15,
     /// The feature level was raised.
     RaiseFeatureLevel = 16,
+
+    /// A node signs heads of the audit log from here on; whoever signed for its slot before does not.
+    AddSigner = 32,
+    /// Texts of messages were fetched.
+    FetchMessages = 33,
+    /// A stream was opened that brings messages as they come.
+    OpenStream = 34,
+    /// The audit log was looked at.
+    ReadAudit = 35,
+    /// A message was proven.
+    ProveMessage = 36,
+    /// The text of a message was given away with its proof.
+    RevealMessage = 37,
+    /// The audit log was exported.
+    ExportAudit = 38,
+    /// Nodes were found to hold different audit logs.
+    FindDivergence = 39,
+    /// An operator said which of them is right.
+    ResolveDivergence = 40,
+    /// Something else was asked for, and refused.
+    Look = 41,
 }
+
+impl Action {
+    /// Every action.
+    pub const ALL: &[Self] = &[
+        Self::Found,
+        Self::SignIn,
+        Self::EndSession,
+        Self::CreateUser,
+        Self::UpdateUser,
+        Self::DeactivateUser,
+        Self::SetPassword,
+        Self::IssueEnrolment,
+        Self::CreateConversation,
+        Self::UpdateConversation,
+        Self::AddParticipant,
+        Self::RemoveParticipant,
+        Self::Post,
+        Self::DefinePolicy,
+        Self::SetStatus,
+        Self::RaiseFeatureLevel,
+        Self::AddSigner,
+        Self::FetchMessages,
+        Self::OpenStream,
+        Self::ReadAudit,
+        Self::ProveMessage,
+        Self::RevealMessage,
+        Self::ExportAudit,
+        Self::FindDivergence,
+        Self::ResolveDivergence,
+        Self::Look,
+    ];
+}
+
+/// Why one looked or acted: the codes of HL7's value set PurposeOfUse. The numbers are part of the format.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u16)]
+pub enum Purpose {
+    /// TREAT: care of a patient.
+    Treatment = 1,
+    /// ETREAT: care in an emergency.
+    Emergency = 2,
+    /// HOPERAT: running the hospital.
+    Operations = 3,
+    /// HCOMPL: an audit, a review, a court.
+    Compliance = 4,
+}
+
+/// A public key that heads of the audit tree are checked with: Ed25519.
+pub type AuditKey = [u8; 32];
 
 /// How it ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -105,4 +183,41 @@ pub struct Record {
     pub result: Result,
     /// With a message: its commitment, so that the message can be proven from the record.
     pub commitment: Option<[u8; 32]>,
+    /// From which place, an account of kind location.
+    pub location: Option<UserId>,
+    /// The device's number of the request: with the device it names the request for ever.
+    pub request: Option<u64>,
+    /// The document of policy that it was done under, or that it put in force.
+    pub policy: Option<PolicyRef>,
+    /// Why, as a code.
+    pub purpose: Option<Purpose>,
+    /// Why, in the words of who did it. At most `RECORD_REASON_BYTES_MAX`; they are asked to name nobody.
+    pub reason: Option<String>,
+    /// That so many alike were folded into this one.
+    pub count: Option<u32>,
+    /// When it happened by the clock of the node that saw it, if that was before there was a majority to record it.
+    pub seen: Option<Timestamp>,
+}
+
+impl Record {
+    /// A record of what was done, with nothing said that need not be.
+    #[must_use]
+    pub const fn new(at: Timestamp, origin: NodeId, agent: Agent, action: Action, entities: Vec<Entity>) -> Self {
+        Self {
+            at,
+            origin,
+            agent,
+            action,
+            entities,
+            result: Result::Done,
+            commitment: None,
+            location: None,
+            request: None,
+            policy: None,
+            purpose: None,
+            reason: None,
+            count: None,
+            seen: None,
+        }
+    }
 }

@@ -49,6 +49,8 @@ pub enum Reply {
     Users(Vec<UserId>),
     /// Something changed and has this version now.
     Version(u64),
+    /// It is in the audit log, which has so many records now.
+    Recorded(u64),
 }
 
 /// A refusal: deterministic, replicated, the client's to handle. Every variant has a number and a stable reason.
@@ -105,6 +107,10 @@ pub enum Reject {
     /// A node spoke with an epoch that is over.
     #[error("the node's lease is over")]
     LeaseOver,
+
+    /// The nodes hold different audit logs, and none of them is known to be right.
+    #[error("the nodes disagree about the audit log; nothing is written until that is decided")]
+    StateDiverged,
 }
 
 /// The part of a request that a refusal is about.
@@ -137,6 +143,10 @@ pub enum Field {
     Password = 23,
     Part = 24,
     Batch = 25,
+
+    AuditKeys = 32,
+    Observations = 33,
+    Head = 34,
 }
 
 impl core::fmt::Display for Field {
@@ -167,6 +177,10 @@ impl core::fmt::Display for Field {
             Self::Password => "password",
             Self::Part => "part in the conversation",
             Self::Batch => "items in one request",
+
+            Self::AuditKeys => "audit keys",
+            Self::Observations => "observations",
+            Self::Head => "head of the audit log",
         })
     }
 }

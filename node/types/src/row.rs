@@ -1,6 +1,7 @@
 //! What the replicated state consists of: tables of rows, each with its key.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::conversation::{Conversation, HistoryPolicy, Participant};
 use crate::event::{EventBody, Scope};
@@ -8,7 +9,7 @@ use crate::id::{ClusterId, ConversationId, DeviceId, EventNumber, Lineage, NodeI
 use crate::message::Message;
 use crate::presence::{NodeLease, Status};
 use crate::principal::Principal;
-use crate::record::Record;
+use crate::record::{AuditKey, Record};
 use crate::reply::Answer;
 use crate::session::{Attachment, Device, Receipt, Session};
 use crate::user::{Credential, User};
@@ -108,6 +109,14 @@ tables! {
     27 ParticipationCount(Principal) => u32;
     /// The words of a user in `Word`, so that a change of name takes the old ones away.
     28 UserWord(UserId, String) => ();
+    /// Nodes of the audit tree that are complete: level (0 for leaves) and place. Written with the records, by `store`.
+    29 TreeNode(u8, u64) => [u8; 32];
+    /// Heads of the audit tree by size: the newest, and the first of each hour.
+    30 Head(u64) => Head;
+    /// Who signs the audit tree, or did.
+    31 Signer(NodeId) => Signer;
+    /// There while nodes hold different audit trees and none of them is known to be right.
+    32 Divergence() => Divergence;
 }
 
 /// The cluster as such.
@@ -144,6 +153,59 @@ pub struct Heads {
     pub events_dropped: EventNumber,
     /// Records in the audit log.
     pub records: u64,
+}
+
+/// A head of the audit tree: a size, and what each node signed at it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// When its size was named.
+    pub marked: Timestamp,
+    /// At most one of each node.
+    pub signatures: Vec<HeadSignature>,
+    /// When two had signed the same root.
+    pub sealed: Option<Timestamp>,
+    /// The root that an operator said is right.
+    pub decided: Option<[u8; 32]>,
+}
+
+impl Head {
+    /// The root that two nodes signed, or that an operator said is right.
+    #[must_use]
+    pub fn root(&self) -> Option<[u8; 32]> {
+        let agreed = |root| self.signatures.iter().filter(|one| one.root == root).count() >= 2;
+        self.decided.or_else(|| self.signatures.iter().map(|one| one.root).find(|&root| agreed(root)))
+    }
+}
+
+/// What one node signed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeadSignature {
+    /// Which node.
+    pub node: NodeId,
+    /// The root it computed.
+    pub root: [u8; 32],
+    /// Its signature of the checkpoint.
+    pub signature: [u8; 64],
+}
+
+/// Who signs the audit tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signer {
+    /// The key.
+    pub key: AuditKey,
+    /// From which record on.
+    pub since: u64,
+    /// Up to which record, if another node has its slot now.
+    pub until: Option<u64>,
+}
+
+/// Nodes disagree about the audit tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Divergence {
+    /// At which size.
+    pub size: u64,
+    /// Since when that is known.
+    pub since: Timestamp,
 }
 
 /// An answer kept for a retry.

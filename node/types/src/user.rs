@@ -29,7 +29,7 @@ pub enum Realm {
     Patient,
 }
 
-/// What operators may do. None of them shows content.
+/// What operators may do. None but the discloser's shows content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum PermissionSet {
     /// Everything an operator can do, granting permission sets included.
@@ -42,6 +42,8 @@ pub enum PermissionSet {
     Integrator,
     /// Sees the cluster's status.
     Viewer,
+    /// Gives away the text of a single message with its proof, with a reason that is recorded.
+    Discloser,
 }
 
 /// An id that another system knows this user by.

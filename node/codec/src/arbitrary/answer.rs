@@ -29,6 +29,7 @@ pub fn reply() -> BoxedStrategy<Reply> {
         (conversation_id(), any::<bool>()).prop_map(|(id, created)| Reply::Conversation { id, created }),
         list(user_id()).prop_map(Reply::Users),
         number().prop_map(Reply::Version),
+        number().prop_map(Reply::Recorded),
     ]
     .boxed()
 }
@@ -53,6 +54,7 @@ pub fn reject() -> BoxedStrategy<Reject> {
         Just(Reject::NotEntitled),
         Just(Reject::WrongPhase),
         Just(Reject::LeaseOver),
+        Just(Reject::StateDiverged),
     ]
     .boxed()
 }
@@ -60,5 +62,5 @@ pub fn reject() -> BoxedStrategy<Reject> {
 one_of!(field: Field {
     Login, DisplayName, Unit, ExternalIds, Permissions, Participants, Conversations, Title, History, Subject, Mentions,
     ReplyTo, Supersedes, ExpiresAt, Payload, Kind, Sessions, Devices, Users, StatusText, Location, Intervals, Password,
-    Part, Batch,
+    Part, Batch, AuditKeys, Observations, Head,
 });

@@ -3,12 +3,14 @@
 use proptest::prelude::*;
 use types::command::{
     Author, Command, Confirmation, Connections, CreateConversation, Enrol, Entry, Envelope, Found, Lease, NewUser,
-    Post, Request, SetPassword, SetStatus, SignIn, UpdateConversation, UpdateUser,
+    Observation, Post, Request, ResolveDivergence, SetPassword, SetStatus, SignHead, SignIn, UpdateConversation,
+    UpdateUser,
 };
 use types::presence::Connection;
 
 use super::conversation::{header, history_policy, kind as conversation_kind, part, policy_ref, sealed};
 use super::primitive::*;
+use super::record::{action, entity, purpose};
 use super::user::{availability, external_id, kind as user_kind, permission, realm};
 
 structs!(
@@ -22,7 +24,7 @@ structs!(
 structs!(request: Request { session: session_id(), number: number(), settled: number(), content: bytes16() });
 structs!(found: Found {
     cluster: cluster_id(), lineage: lineage(), name: text(), feature_level: number32(), request_key: bytes32(),
-    admin: new_user(),
+    admin: new_user(), audit_keys: list(bytes32()),
 });
 structs!(lease: Lease { epoch: number() });
 structs!(connections: Connections { epoch: number(), changes: list((session_id(), connection()).boxed()) });
@@ -61,6 +63,13 @@ structs!(set_status: SetStatus {
     availability: maybe(availability()), text: bytes(), expires: maybe(timestamp()),
 });
 
+structs!(sign_head: SignHead { size: number(), root: bytes32(), signature: bytes64() });
+structs!(resolve: ResolveDivergence { size: number(), root: bytes32() });
+structs!(observation: Observation {
+    session: maybe(session_id()), action: action(), entities: list(entity()), refused: maybe(any::<u16>().boxed()),
+    purpose: maybe(purpose()), reason: maybe(text()), seen: maybe(timestamp()),
+});
+
 fn author() -> BoxedStrategy<Author> {
     prop_oneof![request().prop_map(Author::Session), Just(Author::Node)].boxed()
 }
@@ -71,7 +80,7 @@ fn connection() -> BoxedStrategy<Connection> {
 
 /// Any command.
 pub fn command() -> BoxedStrategy<Command> {
-    prop_oneof![of_nodes(), of_accounts(), of_conversations()].boxed()
+    prop_oneof![of_nodes(), of_accounts(), of_conversations(), of_audit()].boxed()
 }
 
 fn of_nodes() -> BoxedStrategy<Command> {
@@ -83,6 +92,17 @@ fn of_nodes() -> BoxedStrategy<Command> {
         connections().prop_map(Command::Connections),
         list(confirmation()).prop_map(Command::Confirm),
         number32().prop_map(Command::RaiseFeatureLevel),
+    ]
+    .boxed()
+}
+
+fn of_audit() -> BoxedStrategy<Command> {
+    prop_oneof![
+        Just(Command::MarkHead),
+        sign_head().prop_map(Command::SignHead),
+        bytes32().prop_map(Command::SetSigner),
+        resolve().prop_map(Command::ResolveDivergence),
+        list(observation()).prop_map(Command::Observe),
     ]
     .boxed()
 }

@@ -29,6 +29,10 @@ pub fn key(table: Table) -> BoxedStrategy<Key> {
         Table::Record => number().prop_map(Key::Record).boxed(),
         Table::ParticipationCount => principal().prop_map(Key::ParticipationCount).boxed(),
         Table::UserWord => (user_id(), text()).prop_map(|(user, word)| Key::UserWord(user, word)).boxed(),
+        Table::TreeNode => (any::<u8>(), number()).prop_map(|(level, place)| Key::TreeNode(level, place)).boxed(),
+        Table::Head => number().prop_map(Key::Head).boxed(),
+        Table::Signer => node_id().prop_map(Key::Signer).boxed(),
+        Table::Divergence => Just(Key::Divergence()).boxed(),
         Table::EventScope => event_number().prop_map(Key::EventScope).boxed(),
         Table::UserEvent => (user_id(), event_number()).prop_map(|(user, event)| Key::UserEvent(user, event)).boxed(),
         Table::Conversation

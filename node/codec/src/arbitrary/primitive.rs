@@ -34,6 +34,17 @@ pub(super) fn bytes32() -> BoxedStrategy<[u8; 32]> {
     prop_oneof![Just([0; 32]), any::<[u8; 32]>()].boxed()
 }
 
+pub(super) fn bytes64() -> BoxedStrategy<[u8; 64]> {
+    (bytes32(), bytes32())
+        .prop_map(|(front, back)| {
+            let mut bytes = [0; 64];
+            bytes[..32].copy_from_slice(&front);
+            bytes[32..].copy_from_slice(&back);
+            bytes
+        })
+        .boxed()
+}
+
 pub(super) fn bytes() -> BoxedStrategy<Vec<u8>> {
     prop_oneof![vec(any::<u8>(), 0..4), vec(any::<u8>(), 120..140)].boxed()
 }

@@ -1,8 +1,9 @@
 //! Audit records.
 
 use proptest::prelude::*;
-use types::record::{Action, Agent, Entity, Record, Result as RecordResult};
+use types::record::{Action, Agent, Entity, Purpose, Record, Result as RecordResult};
 
+use super::conversation::policy_ref;
 use super::primitive::*;
 
 structs!(
@@ -10,7 +11,9 @@ structs!(
     pub record: Record {
         at: timestamp(), origin: node_id(), agent: agent(), action: action(), entities: list(entity()),
         result: prop_oneof![Just(RecordResult::Done), any::<u16>().prop_map(RecordResult::Refused)],
-        commitment: maybe(bytes32()),
+        commitment: maybe(bytes32());
+        location: maybe(user_id()), request: maybe(number()), policy: maybe(policy_ref()), purpose: maybe(purpose()),
+        reason: maybe(text()), count: maybe(number32()), seen: maybe(timestamp()),
     }
 );
 
@@ -24,7 +27,8 @@ fn agent() -> BoxedStrategy<Agent> {
     .boxed()
 }
 
-fn entity() -> BoxedStrategy<Entity> {
+/// Any entity.
+pub(super) fn entity() -> BoxedStrategy<Entity> {
     prop_oneof![
         user_id().prop_map(Entity::User),
         session_id().prop_map(Entity::Session),
@@ -32,11 +36,17 @@ fn entity() -> BoxedStrategy<Entity> {
         (conversation_id(), seq(), seq()).prop_map(|(id, first, last)| Entity::Messages(id, first, last)),
         number32().prop_map(Entity::Policy),
         node_id().prop_map(Entity::Node),
+        number().prop_map(Entity::Head),
+        (node_id(), bytes32()).prop_map(|(node, key)| Entity::Signer(node, key)),
+        (number(), number()).prop_map(|(first, last)| Entity::Records(first, last)),
     ]
     .boxed()
 }
 
 one_of!(action: Action {
     Found, SignIn, EndSession, CreateUser, UpdateUser, DeactivateUser, SetPassword, IssueEnrolment, CreateConversation,
-    UpdateConversation, AddParticipant, RemoveParticipant, Post, DefinePolicy, SetStatus, RaiseFeatureLevel,
+    UpdateConversation, AddParticipant, RemoveParticipant, Post, DefinePolicy, SetStatus, RaiseFeatureLevel, AddSigner,
+    FetchMessages, OpenStream, ReadAudit, ProveMessage, RevealMessage, ExportAudit, FindDivergence, ResolveDivergence,
+    Look,
 });
+one_of!(purpose: Purpose { Treatment, Emergency, Operations, Compliance });

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use types::row::{Cluster, Heads, KeptAnswer, StoredEvent};
+use types::row::{Cluster, Divergence, Head, HeadSignature, Heads, KeptAnswer, Signer, StoredEvent};
 use types::{Key, Row, Table};
 
 use super::answer::answer;
@@ -19,6 +19,13 @@ structs!(cluster: Cluster {
 structs!(heads: Heads { clock: timestamp(), event: event_number(), events_dropped: event_number(), records: number() });
 structs!(kept_answer: KeptAnswer { content: bytes16(), answer: answer() });
 structs!(stored_event: StoredEvent { at: timestamp(), body: event_body() });
+
+structs!(head: Head {
+    marked: timestamp(), signatures: list(head_signature()), sealed: maybe(timestamp()), decided: maybe(bytes32()),
+});
+structs!(head_signature: HeadSignature { node: node_id(), root: bytes32(), signature: bytes64() });
+structs!(signer: Signer { key: bytes32(), since: number(), until: maybe(number()) });
+structs!(divergence: Divergence { size: number(), since: timestamp() });
 
 /// Any row of any table with any key of that table.
 pub fn row_and_key() -> BoxedStrategy<(Row, Key)> {
@@ -56,5 +63,9 @@ pub fn row(table: Table) -> BoxedStrategy<Row> {
         Table::Record => record().prop_map(Row::Record).boxed(),
         Table::UserWord => Just(Row::UserWord(())).boxed(),
         Table::ParticipationCount => number32().prop_map(Row::ParticipationCount).boxed(),
+        Table::TreeNode => bytes32().prop_map(Row::TreeNode).boxed(),
+        Table::Head => head().prop_map(Row::Head).boxed(),
+        Table::Signer => signer().prop_map(Row::Signer).boxed(),
+        Table::Divergence => divergence().prop_map(Row::Divergence).boxed(),
     }
 }

@@ -140,3 +140,10 @@ fn keys_of_a_table_sort_as_their_bytes_do() {
         });
     }
 }
+
+proptest! {
+    #[test]
+    fn whoever_verifies_without_this_crate_reads_records_as_they_were_written(value in arbitrary::record()) {
+        prop_assert_eq!(record::read::record(&encode_record(&value)), Ok(value));
+    }
+}

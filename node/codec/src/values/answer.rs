@@ -17,6 +17,8 @@ choices! {
         4: Conversation { 1: id, 2: created },
         5: Users(1: users),
         6: Version(version),
+
+        32: Recorded(records),
     }
     Reject {
         1: NoSession,
@@ -36,6 +38,8 @@ choices! {
         15: NotEntitled,
         16: WrongPhase,
         17: LeaseOver,
+
+        32: StateDiverged,
     }
 }
 
@@ -45,5 +49,7 @@ numbers! {
         9: History, 10: Subject, 11: Mentions, 12: ReplyTo, 13: Supersedes, 14: ExpiresAt, 15: Payload, 16: Kind,
         17: Sessions, 18: Devices, 19: Users, 20: StatusText, 21: Location, 22: Intervals, 23: Password, 24: Part,
         25: Batch,
+
+        32: AuditKeys, 33: Observations, 34: Head,
     }
 }

@@ -2,7 +2,8 @@
 
 use types::command::{
     Author, Command, Confirmation, Connections, CreateConversation, Enrol, Entry, Envelope, Found, Lease, NewUser,
-    Post, Request, SetPassword, SetStatus, SignIn, UpdateConversation, UpdateUser,
+    Observation, Post, Request, ResolveDivergence, SetPassword, SetStatus, SignHead, SignIn, UpdateConversation,
+    UpdateUser,
 };
 use types::presence::Connection;
 
@@ -12,7 +13,7 @@ messages! {
     Entry { 1: at, 2: envelopes }
     Envelope { 1: origin, 2: author, 3: command }
     Request { 1: session, 2: number, 3: settled, 4: content }
-    Found { 1: cluster, 2: lineage, 3: name, 4: feature_level, 5: request_key, 6: admin }
+    Found { 1: cluster, 2: lineage, 3: name, 4: feature_level, 5: request_key, 6: admin, 7: audit_keys }
     Lease { 1: epoch }
     Connections { 1: epoch, 2: changes }
     Confirmation { 1: session, 2: conversation, 3: delivered, 4: displayed }
@@ -30,6 +31,9 @@ messages! {
     UpdateConversation { 1: id, 2: version, 3: title, 4: history, 5: open }
     Post { 1: conversation, 2: location, 3: header, 4: sealed }
     SetStatus { 1: availability, 2: text, 3: expires }
+    SignHead { 1: size, 2: root, 3: signature }
+    ResolveDivergence { 1: size, 2: root }
+    Observation { 1: session, 2: action, 3: entities, 4: refused, 5: purpose, 6: reason, 7: seen }
 }
 
 choices! {
@@ -59,5 +63,11 @@ choices! {
         26: AddParticipants(1: conversation, 2: participants),
         27: RemoveParticipant(1: conversation, 2: principal),
         28: DefinePolicy(1: policy, 2: document),
+
+        32: MarkHead,
+        33: SignHead(head),
+        34: SetSigner(key),
+        35: ResolveDivergence(decision),
+        36: Observe(1: observations),
     }
 }

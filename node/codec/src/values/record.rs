@@ -1,11 +1,14 @@
 //! Audit records. Their bytes are hashed: what is written here is proven by what was published.
 
-use types::record::{Action, Agent, Entity, Record, Result as RecordResult};
+use types::record::{Action, Agent, Entity, Purpose, Record, Result as RecordResult};
 
 use crate::declare::{choices, messages, numbers};
 
 messages! {
-    Record { 1: at, 2: origin, 3: agent, 4: action, 5: entities, 6: result, 7: commitment }
+    Record {
+        1: at, 2: origin, 3: agent, 4: action, 5: entities, 6: result, 7: commitment, 8: location, 9: request, 10: policy,
+        11: purpose, 12: reason, 13: count, 14: seen,
+    }
 }
 
 choices! {
@@ -17,6 +20,9 @@ choices! {
         4: Messages(1: conversation, 2: first, 3: last),
         5: Policy(id),
         6: Node(id),
+        7: Head(size),
+        8: Signer(1: node, 2: key),
+        9: Records(1: first, 2: last),
     }
     RecordResult { 1: Done, 2: Refused(number) }
 }
@@ -26,5 +32,9 @@ numbers! {
         1: Found, 2: SignIn, 3: EndSession, 4: CreateUser, 5: UpdateUser, 6: DeactivateUser, 7: SetPassword,
         8: IssueEnrolment, 9: CreateConversation, 10: UpdateConversation, 11: AddParticipant, 12: RemoveParticipant,
         13: Post, 14: DefinePolicy, 15: SetStatus, 16: RaiseFeatureLevel,
+
+        32: AddSigner, 33: FetchMessages, 34: OpenStream, 35: ReadAudit, 36: ProveMessage, 37: RevealMessage,
+        38: ExportAudit, 39: FindDivergence, 40: ResolveDivergence, 41: Look,
     }
+    Purpose { 1: Treatment, 2: Emergency, 3: Operations, 4: Compliance }
 }

@@ -1,6 +1,6 @@
 //! Rows that are of the state alone.
 
-use types::row::{Cluster, Heads, KeptAnswer, StoredEvent};
+use types::row::{Cluster, Divergence, Head, HeadSignature, Heads, KeptAnswer, Signer, StoredEvent};
 
 use crate::declare::messages;
 
@@ -9,4 +9,8 @@ messages! {
     Heads { 1: clock, 2: event, 3: events_dropped, 4: records }
     KeptAnswer { 1: content, 2: answer }
     StoredEvent { 1: at, 2: body }
+    Head { 1: marked, 2: signatures, 3: sealed, 4: decided }
+    HeadSignature { 1: node, 2: root, 3: signature }
+    Signer { 1: key, 2: since, 3: until }
+    Divergence { 1: size, 2: since }
 }

@@ -30,7 +30,7 @@ choices! {
 numbers! {
     UserKind { 1: Person, 2: Location, 3: Service, 4: Patient }
     Realm { 1: Staff, 2: Partner, 3: Patient }
-    PermissionSet { 1: Admin, 2: Auditor, 3: Helpdesk, 4: Integrator, 5: Viewer }
+    PermissionSet { 1: Admin, 2: Auditor, 3: Helpdesk, 4: Integrator, 5: Viewer, 32: Discloser }
     SessionEnd { 1: SignedOut, 2: Ended, 3: Expired, 4: Revoked }
     Availability { 1: Available, 2: Busy, 3: Dnd, 4: Away }
 }

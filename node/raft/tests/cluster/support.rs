@@ -192,6 +192,7 @@ impl Cluster {
             feature_level: 1,
             request_key: [9; 32],
             admin: user(ADMIN, "admin", vec![PermissionSet::Admin], Some(CODE)),
+            audit_keys: vec![[1; 32], [2; 32], [3; 32]],
         };
         let node = Node::start(Config {
             identity,

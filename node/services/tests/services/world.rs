@@ -46,7 +46,7 @@ impl World {
         let node = SingleNode::new(applied);
         let metrics = Metrics::register(&prometheus::Registry::new()).expect("metrics");
         let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
-        let config = Config { epoch: EPOCH, password_cost: cost };
+        let config = Config { epoch: EPOCH, password_cost: cost, audit_key: None };
         let services = Services::start(node.clone(), config, metrics, batches, notices).expect("a cost");
         own(&node, Command::Found(founding())).await;
         own(&node, Command::RenewLease(Lease { epoch: EPOCH })).await;
@@ -121,6 +121,7 @@ fn founding() -> Found {
         feature_level: 1,
         request_key: [7; 32],
         admin,
+        audit_keys: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use types::text::check_name;
 use types::user::PermissionSet;
 use types::{Key, Reject, Reply, Row};
 
-use super::directory;
+use super::{audit, directory};
 use crate::tx::{Step, Tx};
 use crate::view::{Rows, View};
 
@@ -36,6 +36,7 @@ pub(crate) fn found<V: View>(tx: &mut Tx<'_, V>, found: &Found) -> Step<Reply, V
         tx.put(Key::Policy(at.id, at.version), Row::Policy(policy));
     }
     tx.put(Key::Timer(tx.now.plus_ms(EVENTS_KEPT_MS), Timer::EventsExpiry), Row::Timer(()));
+    audit::found(tx, found)?;
     directory::add_user(tx, &found.admin, 0)?;
     Ok(Reply::Done)
 }

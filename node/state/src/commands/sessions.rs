@@ -7,7 +7,7 @@ use types::limits::{
     DAY_MS, DEVICES_PER_USER_MAX, ENROLMENT_MS_MAX, PASSWORD_HASH_BYTES_MAX, SESSION_IDLE_MS_MAX, SESSION_MS_MAX,
     SESSIONS_PER_USER_MAX,
 };
-use types::record::{Action as Recorded, Agent, Entity, Record, Result as End};
+use types::record::{Action as Recorded, Agent, Entity, Record};
 use types::reply::Field;
 use types::row::Timer;
 use types::session::{Device, Session, SessionEnd, SessionState};
@@ -198,15 +198,7 @@ pub(crate) fn expire<V: View>(tx: &mut Tx<'_, V>, id: SessionId) -> Step<(), V> 
 
 fn expired<V: View>(tx: &mut Tx<'_, V>, session: Session) -> Step<(), V> {
     let entities = alloc::vec![Entity::Session(session.id), Entity::User(session.user)];
-    tx.record(Record {
-        at: tx.now,
-        origin: tx.origin,
-        agent: Agent::Cluster,
-        action: Recorded::EndSession,
-        entities,
-        result: End::Done,
-        commitment: None,
-    });
+    tx.record(Record::new(tx.now, tx.origin, Agent::Cluster, Recorded::EndSession, entities));
     end(tx, session, SessionEnd::Expired)
 }
 

@@ -107,6 +107,7 @@ fn before_founding_there_is_nothing_and_after_it_no_second_one() {
         feature_level: 1,
         request_key: [0; 32],
         admin,
+        audit_keys: Vec::new(),
     };
     assert_eq!(world.node(Command::Found(found)).answer.result, Err(Reject::WrongPhase));
 }

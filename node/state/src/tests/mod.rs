@@ -1,5 +1,6 @@
 //! A small hospital to try commands on.
 
+mod audit;
 mod conversations;
 mod exactly_once;
 mod invariants;
@@ -70,6 +71,7 @@ impl World {
             feature_level: 1,
             request_key: [0; 32],
             admin,
+            audit_keys: vec![[1; 32], [2; 32], [3; 32]],
         };
         world.node(Command::Found(found)).answer.result.expect("founds");
         world.node(Command::RenewLease(Lease { epoch: 1 })).answer.result.expect("a lease");

@@ -17,9 +17,15 @@ impl Kind {
     pub const fn families(self) -> &'static [Family] {
         match self {
             Self::Log => &[Family::LogMarks, Family::Entries],
-            Self::State => {
-                &[Family::StateMarks, Family::Rows, Family::Answers, Family::Messages, Family::Events, Family::Records]
-            }
+            Self::State => &[
+                Family::StateMarks,
+                Family::Rows,
+                Family::Answers,
+                Family::Messages,
+                Family::Events,
+                Family::Records,
+                Family::Tree,
+            ],
         }
     }
 }
@@ -43,6 +49,8 @@ pub enum Family {
     Events,
     /// The audit log: written once, seldom read.
     Records,
+    /// The Merkle tree over it: hashes, written once.
+    Tree,
 }
 
 impl Family {
@@ -58,6 +66,7 @@ impl Family {
             Self::Messages => "messages",
             Self::Events => "events",
             Self::Records => "records",
+            Self::Tree => "tree",
         }
     }
 
@@ -69,6 +78,7 @@ impl Family {
             Table::Message => Self::Messages,
             Table::ConversationEvent | Table::UserEvent | Table::EventScope => Self::Events,
             Table::Record => Self::Records,
+            Table::TreeNode => Self::Tree,
             _ => Self::Rows,
         }
     }

@@ -120,6 +120,11 @@ impl Shared {
                     options.set_memtable_prefix_bloom_ratio(0.02);
                 }
             }
+            Family::Tree => {
+                options.set_write_buffer_size(64 * MIB);
+                options.set_level_compaction_dynamic_level_bytes(true);
+                options.set_compression_type(DBCompressionType::None); // Hashes: nothing to be gained.
+            }
         }
         options.set_block_based_table_factory(&blocks);
         options

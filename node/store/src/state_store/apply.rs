@@ -1,10 +1,11 @@
 //! From committed entries to one batch and what is told to whom.
 
 use types::reply::Answer;
-use types::{Event, Key, Row, UserId};
+use types::{Event, Key, Row, Table, UserId};
 
 use super::marks::{put_applied, put_membership};
 use super::overlay::Overlay;
+use super::tree::Growth;
 use super::view::StateView;
 use crate::engine::{Batch, Family};
 use crate::{Fault, LogId, Payload};
@@ -35,8 +36,9 @@ pub(super) fn decide(view: &StateView, entries: &[(LogId, Payload)]) -> Result<(
             }
         });
     }
+    let mut tree = Growth::new(view);
     for (key, row) in overlay.into_changes() {
-        put_row(&mut batch, &key, row)?;
+        put_row(&mut batch, &mut tree, &key, row)?;
     }
     if let Some((last, _)) = entries.last() {
         put_applied(&mut batch, *last);
@@ -59,9 +61,19 @@ fn apply_entry(overlay: &mut Overlay<'_, StateView>, bytes: &[u8]) -> Result<Out
     Ok(outputs)
 }
 
-fn put_row(batch: &mut Batch, key: &Key, row: Option<Row>) -> Result<(), Fault> {
+/// Writes a row; with a record also what it adds to the audit tree, so that neither is ever there without the other.
+fn put_row(batch: &mut Batch, tree: &mut Growth<'_>, key: &Key, row: Option<Row>) -> Result<(), Fault> {
     let family = Family::of(key.table());
     match row {
+        Some(row @ Row::Record(_)) if key.table() == Table::Record => {
+            let bytes = codec::encode_row(&row);
+            for (level, place, hash) in tree.push(key, &bytes)? {
+                let node = codec::encode_row(&Row::TreeNode(hash));
+                batch.put(Family::Tree, codec::key_bytes(&Key::TreeNode(level, place)), node);
+            }
+            batch.put(family, codec::key_bytes(key), bytes);
+            Ok(())
+        }
         Some(row) if row.table() == key.table() => {
             batch.put(family, codec::key_bytes(key), codec::encode_row(&row));
             Ok(())

@@ -45,10 +45,12 @@ fn found() -> Command {
         enrolment: None,
     };
     let (cluster, lineage) = (ClusterId([2; 16]), Lineage([3; 16]));
-    Command::Found(Found { cluster, lineage, name: "Ward".into(), feature_level: 1, request_key: [4; 32], admin })
+    let (name, audit_keys) = ("Ward".into(), vec![[5; 32], [6; 32], [7; 32]]);
+    Command::Found(Found { cluster, lineage, name, feature_level: 1, request_key: [4; 32], admin, audit_keys })
 }
 
-/// A log that founds the cluster and then renews leases: `length` entries in all, at least 2.
+/// A log that founds the cluster and then renews leases, with two audit records in each: `length` entries in all, at
+/// least 2.
 pub(crate) fn log(length: u64) -> Vec<(LogId, Payload)> {
     let mut log = vec![
         (id(0), Payload::Membership(Bytes::from_static(b"three"))),
@@ -56,7 +58,9 @@ pub(crate) fn log(length: u64) -> Vec<(LogId, Payload)> {
     ];
     for index in 2..length {
         let renew = |epoch| Command::RenewLease(Lease { epoch });
-        log.push((id(index), commands(1_000 + index, vec![renew(index * 2), renew(index * 2 + 1), Command::Tick])));
+        let raise = |more| Command::RaiseFeatureLevel(u32::try_from(index * 2 + more).expect("small"));
+        let all = vec![renew(index * 2), renew(index * 2 + 1), Command::Tick, raise(0), raise(1)];
+        log.push((id(index), commands(1_000 + index, all)));
     }
     log.truncate(usize::try_from(length).expect("small"));
     log
@@ -108,7 +112,7 @@ fn what_is_applied_is_readable_with_its_mark() {
     assert_eq!(store.heads(), Heads::default());
     let before = store.view();
     let outputs = store.apply(log(3)).expect("apply");
-    assert_eq!(outputs.iter().map(|output| output.answers.len()).collect::<Vec<_>>(), [0, 2, 3]);
+    assert_eq!(outputs.iter().map(|output| output.answers.len()).collect::<Vec<_>>(), [0, 2, 5]);
     assert!(outputs[1].answers.iter().all(|answer| answer.result.is_ok()));
     let membership = (Some(id(0)), Bytes::from_static(b"three"));
     assert_eq!(store.applied().expect("applied"), (Some(id(2)), Some(membership)));

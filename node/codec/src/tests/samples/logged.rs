@@ -3,6 +3,7 @@
 use types::command::*;
 use types::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
 use types::presence::{Availability, Connection};
+use types::record::{Action, Entity, Purpose};
 use types::reply::{Answer, Field, Reject, Reply};
 use types::user::{PermissionSet, Realm, UserKind};
 use types::{Author, Command, Entry, Envelope, EventNumber, NodeId, Principal, Request, Seq, Timestamp};
@@ -33,6 +34,7 @@ fn of_nodes() -> Vec<Command> {
             feature_level: 1,
             request_key: [0x7C; 32],
             admin: new_user(),
+            audit_keys: vec![[0xC1; 32], [0xC2; 32], [0xC3; 32]],
         }),
         Command::RenewLease(Lease { epoch: 3 }),
         Command::ExpireLease(NodeId(7), Lease { epoch: 2 }),
@@ -49,6 +51,18 @@ fn of_nodes() -> Vec<Command> {
         Command::RaiseFeatureLevel(2),
         Command::SignIn(sign_in()),
         Command::Enrol(Enrol { code: [0x8D; 32], password: "$argon2id$".to_owned(), sign_in: sign_in() }),
+        Command::MarkHead,
+        Command::SignHead(SignHead { size: 77, root: [0xC4; 32], signature: [0xC5; 64] }),
+        Command::SetSigner([0xC6; 32]),
+        Command::Observe(vec![Observation {
+            session: Some(SESSION),
+            action: Action::FetchMessages,
+            entities: vec![Entity::Messages(TALK, Seq(41), Seq(42)), Entity::Records(7, 9)],
+            refused: Some(2),
+            purpose: Some(Purpose::Compliance),
+            reason: Some("case 12".to_owned()),
+            seen: Some(LATER),
+        }]),
     ]
 }
 
@@ -93,6 +107,7 @@ fn of_users() -> Vec<Command> {
             text: b"text".to_vec(),
             expires: Some(LATER),
         }),
+        Command::ResolveDivergence(ResolveDivergence { size: 77, root: [0xC4; 32] }),
     ]
 }
 
@@ -132,6 +147,7 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
         Reply::Conversation { id: TALK, created: true },
         Reply::Users(vec![ANA, BEN]),
         Reply::Version(5),
+        Reply::Recorded(78),
     ];
     let rejects = [
         Reject::NoSession,
@@ -151,6 +167,7 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
         Reject::NotEntitled,
         Reject::WrongPhase,
         Reject::LeaseOver,
+        Reject::StateDiverged,
     ];
     let results = replies.into_iter().map(Ok).chain(rejects.into_iter().map(Err));
     results.map(|result| Answer { result, cursor: EventNumber(1_000) }).collect()

@@ -5,8 +5,8 @@ use types::conversation::{
 };
 use types::message::{Message, Sender};
 use types::presence::{Availability, NodeLease, Status};
-use types::record::{Action, Agent, Entity, Record, Result as RecordResult};
-use types::row::{Cluster, Heads, KeptAnswer, StoredEvent, Timer};
+use types::record::{Action, Agent, Entity, Purpose, Record, Result as RecordResult};
+use types::row::{Cluster, Divergence, Head, HeadSignature, Heads, KeptAnswer, Signer, StoredEvent, Timer};
 use types::session::{Attachment, Device, Receipt, Session, SessionEnd, SessionState};
 use types::user::{Credential, PermissionSet, Realm, User, UserKind, UserState};
 use types::{ClusterId, EventBody, EventNumber, Key, Lineage, NodeId, Principal, Row, Scope, Seq, Table};
@@ -81,6 +81,15 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
         Table::Record => records().into_iter().map(Row::Record).collect(),
         Table::ParticipationCount => vec![Row::ParticipationCount(0), Row::ParticipationCount(200)],
         Table::UserWord => vec![Row::UserWord(())],
+        Table::TreeNode => vec![Row::TreeNode([0xC7; 32])],
+        Table::Head => vec![Row::Head(Head {
+            marked: AT,
+            signatures: vec![HeadSignature { node: NodeId(5), root: [0xC4; 32], signature: [0xC5; 64] }],
+            sealed: Some(LATER),
+            decided: Some([0xC4; 32]),
+        })],
+        Table::Signer => vec![Row::Signer(Signer { key: [0xC6; 32], since: 0, until: Some(78) })],
+        Table::Divergence => vec![Row::Divergence(Divergence { size: 77, since: AT })],
     }
 }
 
@@ -125,6 +134,10 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
         Table::Record => vec![Key::Record(77)],
         Table::ParticipationCount => vec![Key::ParticipationCount(ben)],
         Table::UserWord => vec![Key::UserWord(ANA, "å\0b".to_owned())],
+        Table::TreeNode => vec![Key::TreeNode(3, 77)],
+        Table::Head => vec![Key::Head(77)],
+        Table::Signer => vec![Key::Signer(NodeId(5))],
+        Table::Divergence => vec![Key::Divergence()],
     }
 }
 
@@ -252,6 +265,13 @@ fn records() -> Vec<Record> {
         ],
         result: RecordResult::Done,
         commitment: Some([0x5C; 32]),
+        location: None,
+        request: None,
+        policy: None,
+        purpose: None,
+        reason: None,
+        count: None,
+        seen: None,
     };
     let refused = Record {
         agent: Agent::Unknown,
@@ -262,5 +282,17 @@ fn records() -> Vec<Record> {
         ..done.clone()
     };
     let founded = Record { agent: Agent::Cluster, action: Action::Found, ..done.clone() };
-    vec![done, refused, founded]
+    let full = Record {
+        action: Action::RevealMessage,
+        entities: vec![Entity::Head(77), Entity::Signer(NodeId(5), [0xC6; 32]), Entity::Records(7, 9)],
+        location: Some(WARD),
+        request: Some(300),
+        policy: Some(PolicyRef { id: 2, version: 1 }),
+        purpose: Some(Purpose::Emergency),
+        reason: Some("case 12".to_owned()),
+        count: Some(101),
+        seen: Some(LATER),
+        ..done.clone()
+    };
+    vec![done, refused, founded, full]
 }

@@ -1,0 +1,3 @@
+//! What a node does for the audit log beside writing it.
+
+pub(crate) mod signing;

@@ -1,0 +1,237 @@
+//! Heads of the audit tree: who signs, at which sizes, what was signed, and what follows when roots differ.
+//!
+//! The tree itself is `store`'s. Here roots are compared, never computed: `state` hashes nothing.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use types::command::{Found, Observation, ResolveDivergence, SignHead};
+use types::limits::{
+    AUDIT_HEAD_KEPT_MS, AUDIT_HEAD_MS, OBSERVATIONS_MAX, OBSERVED_ENTITIES_MAX, RECORD_REASON_BYTES_MAX, SIGNERS_MAX,
+};
+use types::record::{Action, Agent, AuditKey, Entity, Record, Result as End};
+use types::reply::Field;
+use types::row::{Divergence, Head, HeadSignature, Signer};
+use types::{Command, Key, NodeId, Reject, Reply, Row, SessionId};
+
+use crate::policy::{self, Actor};
+use crate::tx::{Step, Tx, found as present};
+use crate::view::{Rows, View};
+use crate::{keys, records};
+
+/// The signers of a new cluster.
+pub(crate) fn found<V: View>(tx: &mut Tx<'_, V>, found: &Found) -> Step<(), V> {
+    if !found.audit_keys.is_empty() && found.audit_keys.len() != types::Slot::ALL.len() {
+        return Err(Reject::Invalid(Field::AuditKeys).into());
+    }
+    for (node, key) in records::founding_signers(found) {
+        tx.put(Key::Signer(node), Row::Signer(Signer { key, since: 0, until: None }));
+    }
+    Ok(())
+}
+
+/// Refuses what writes while nodes hold different audit logs. What keeps a node alive, says what was seen, signs, or
+/// decides goes on.
+pub(crate) fn admit<V: View>(tx: &Tx<'_, V>, command: &Command) -> Step<(), V> {
+    let goes_on = match command {
+        Command::RenewLease(_) | Command::ExpireLease(..) | Command::Tick | Command::Connections(_) => true,
+        Command::Confirm(_) | Command::EndSession(_) | Command::Found(_) => true,
+        Command::MarkHead | Command::SignHead(_) | Command::SetSigner(_) | Command::Observe(_) => true,
+        Command::ResolveDivergence(_) => true,
+        _ => false,
+    };
+    if goes_on || tx.divergence()?.is_none() { Ok(()) } else { Err(Reject::StateDiverged.into()) }
+}
+
+/// Names the size at which all sign next. Without news, or too soon, nothing happens.
+pub(crate) fn mark<V: View>(tx: &mut Tx<'_, V>) -> Step<Reply, V> {
+    let size = tx.records();
+    let (from, to) = keys::signers();
+    if size == 0 || tx.scan(&from, &to, false, 1)?.is_empty() {
+        return Ok(Reply::Done);
+    }
+    let too_soon =
+        newest_head(tx, size)?.is_some_and(|(last, head)| last == size || tx.now < head.marked.plus_ms(AUDIT_HEAD_MS));
+    if !too_soon {
+        let head = Head { marked: tx.now, signatures: Vec::new(), sealed: None, decided: None };
+        tx.put(Key::Head(size), Row::Head(head));
+    }
+    Ok(Reply::Done)
+}
+
+/// Takes a node's signature. Two of one root seal the head; where roots differ, that is said and acted on.
+pub(crate) fn sign<V: View>(tx: &mut Tx<'_, V>, sign: &SignHead) -> Step<Reply, V> {
+    let node = tx.origin;
+    if tx.signer(node)?.is_none_or(|signer| signer.until.is_some()) {
+        return Err(Reject::NotPermitted.into());
+    }
+    let Some(mut head) = tx.head(sign.size)? else { return Ok(Reply::Done) }; // Signed too late: it was dropped.
+    if let Some(before) = head.signatures.iter().find(|one| one.node == node) {
+        let same = before.root == sign.root;
+        return if same { Ok(Reply::Done) } else { Err(Reject::Invalid(Field::Head).into()) };
+    }
+    head.signatures.push(HeadSignature { node, root: sign.root, signature: sign.signature });
+    match head.root() {
+        Some(root) => agreed(tx, sign, &mut head, root)?,
+        None if head.signatures.len() >= 2 => disagreed(tx, sign, &head)?,
+        None => {}
+    }
+    tx.put(Key::Head(sign.size), Row::Head(head));
+    Ok(Reply::Done)
+}
+
+/// A root that two nodes have: whoever has another one stops by itself when it sees this head.
+fn agreed<V: View>(tx: &mut Tx<'_, V>, sign: &SignHead, head: &mut Head, root: [u8; 32]) -> Step<(), V> {
+    let odd = |one: &&HeadSignature| one.root != root;
+    if head.sealed.is_none() {
+        head.sealed = Some(tx.now);
+        drop_before(tx, sign.size)?;
+        if tx.divergence()?.is_some() {
+            tx.remove(Key::Divergence());
+        }
+        let odd: Vec<NodeId> = head.signatures.iter().filter(odd).map(|one| one.node).collect();
+        odd.into_iter().for_each(|node| say_divergence(tx, sign.size, vec![node]));
+    } else if sign.root != root {
+        say_divergence(tx, sign.size, vec![tx.origin]);
+    }
+    Ok(())
+}
+
+/// Two nodes, two roots: nobody can say yet which is right.
+fn disagreed<V: View>(tx: &mut Tx<'_, V>, sign: &SignHead, head: &Head) -> Step<(), V> {
+    if tx.divergence()?.is_none() {
+        tx.put(Key::Divergence(), Row::Divergence(Divergence { size: sign.size, since: tx.now }));
+        say_divergence(tx, sign.size, head.signatures.iter().map(|one| one.node).collect());
+    }
+    Ok(())
+}
+
+fn say_divergence<V: View>(tx: &mut Tx<'_, V>, size: u64, nodes: Vec<NodeId>) {
+    let entities = core::iter::once(Entity::Head(size)).chain(nodes.into_iter().map(Entity::Node)).collect();
+    tx.record(Record::new(tx.now, tx.origin, Agent::Cluster, Action::FindDivergence, entities));
+}
+
+/// Drops the head before the one that is sealed now, unless it is the first sealed of its hour.
+///
+/// Heads are sealed in any order, so more than one may be waiting to go.
+fn drop_before<V: View>(tx: &mut Tx<'_, V>, sealed: u64) -> Step<(), V> {
+    let (from, to) = keys::heads_to(sealed.saturating_sub(1));
+    let before: Vec<(u64, Head)> =
+        tx.scan(&from, &to, true, HEADS_LOOKED_BACK)?.into_iter().filter_map(head_of).collect();
+    for (at, (size, head)) in before.iter().enumerate() {
+        let hour = head.marked.0 / AUDIT_HEAD_KEPT_MS;
+        let first_of_hour = before
+            .iter()
+            .skip(at.saturating_add(1))
+            .find(|(_, older)| older.sealed.is_some())
+            .is_none_or(|(_, older)| older.marked.0 / AUDIT_HEAD_KEPT_MS != hour);
+        if head.sealed.is_none() || !first_of_hour {
+            tx.remove(Key::Head(*size));
+        }
+    }
+    Ok(())
+}
+
+/// Heads that can be between two that are kept, and more.
+const HEADS_LOOKED_BACK: usize = 16;
+
+fn head_of((key, row): (Key, Row)) -> Option<(u64, Head)> {
+    match (key, row) {
+        (Key::Head(size), Row::Head(head)) => Some((size, head)),
+        _ => None,
+    }
+}
+
+fn newest_head<V: View>(tx: &Tx<'_, V>, size: u64) -> Step<Option<(u64, Head)>, V> {
+    let (from, to) = keys::heads_to(size);
+    Ok(tx.scan(&from, &to, true, 1)?.into_iter().find_map(head_of))
+}
+
+/// The key of a node that takes a slot: once for each node, and the node before it signs no more.
+pub(crate) fn set_signer<V: View>(tx: &mut Tx<'_, V>, key: AuditKey) -> Step<Reply, V> {
+    let node = tx.origin;
+    if let Some(signer) = tx.signer(node)? {
+        return if signer.key == key {
+            tx.repeat();
+            Ok(Reply::Done)
+        } else {
+            Err(Reject::NotPermitted.into())
+        };
+    }
+    let since = tx.records();
+    let (from, to) = keys::signers();
+    for (other, row) in tx.scan(&from, &to, false, SIGNERS_MAX)? {
+        let (Key::Signer(other), Row::Signer(signer)) = (other, row) else { continue };
+        if other.slot() != node.slot() || signer.until.is_some() {
+            continue;
+        }
+        if other > node {
+            return Err(Reject::NotPermitted.into()); // A newer one has the slot.
+        }
+        tx.put(Key::Signer(other), Row::Signer(Signer { until: Some(since), ..signer }));
+    }
+    tx.put(Key::Signer(node), Row::Signer(Signer { key, since, until: None }));
+    Ok(Reply::Done)
+}
+
+/// An operator says which root is right: nodes with another stop, and writing goes on.
+pub(crate) fn resolve<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, decision: &ResolveDivergence) -> Step<Reply, V> {
+    policy::may(tx, &actor.user, policy::Action::ResolveDivergence)?.check()?;
+    let divergence = present::<_, V>(tx.divergence()?)?;
+    let mut head = present::<_, V>(tx.head(decision.size)?)?;
+    let signed = head.signatures.iter().any(|one| one.root == decision.root);
+    if divergence.size != decision.size || !signed {
+        return Err(Reject::Invalid(Field::Head).into());
+    }
+    head.decided = Some(decision.root);
+    tx.put(Key::Head(decision.size), Row::Head(head));
+    tx.remove(Key::Divergence());
+    Ok(Reply::Done)
+}
+
+/// Records what was looked at, or refused.
+pub(crate) fn observe<V: View>(tx: &mut Tx<'_, V>, observations: &[Observation]) -> Step<Reply, V> {
+    let sound = |one: &Observation| {
+        is_observed(one.action)
+            && one.entities.len() <= OBSERVED_ENTITIES_MAX
+            && one.reason.as_ref().is_none_or(|reason| reason.len() <= RECORD_REASON_BYTES_MAX)
+    };
+    if observations.len() > OBSERVATIONS_MAX || !observations.iter().all(sound) {
+        return Err(Reject::Invalid(Field::Observations).into());
+    }
+    for one in observations {
+        let agent = agent(tx, one.session)?;
+        let record = Record::new(tx.now, tx.origin, agent, one.action, one.entities.clone());
+        tx.record(Record {
+            result: one.refused.map_or(End::Done, End::Refused),
+            purpose: one.purpose,
+            reason: one.reason.clone(),
+            seen: one.seen,
+            ..record
+        });
+    }
+    Ok(Reply::Recorded(tx.records()))
+}
+
+/// What leaves no other trace. A node may not make up records of commands.
+const fn is_observed(action: Action) -> bool {
+    matches!(
+        action,
+        Action::FetchMessages
+            | Action::OpenStream
+            | Action::ReadAudit
+            | Action::ProveMessage
+            | Action::RevealMessage
+            | Action::ExportAudit
+            | Action::Look
+    )
+}
+
+/// Whoever the session is of, whether it goes on or has ended since.
+fn agent<V: View>(tx: &Tx<'_, V>, session: Option<SessionId>) -> Step<Agent, V> {
+    let Some(session) = session else { return Ok(Agent::Unknown) };
+    Ok(match tx.session(session)? {
+        None => Agent::Unknown,
+        Some(row) => Agent::User { user: row.user, acting_role: None, device: row.device, session },
+    })
+}
