@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = ["common", "session", "directory", "conversation", "message", "presence", "sync", "cluster"]
         .map(|name| format!("tricord/v1/{name}.proto"));
     let mut files: Vec<String> = client.to_vec();
+    files.push("tricord/local/v1/local.proto".into());
     files.push("tricord/peer/v1/peer.proto".into());
     let descriptors = protox::compile(&files, ["proto"])?;
     std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;

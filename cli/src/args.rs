@@ -108,6 +108,9 @@ pub enum Command {
     /// The three nodes.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// The node on this machine, asked through its local socket: for root, when nothing else works.
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// The cluster's own certificate authority.
     #[command(subcommand)]
     Pki(PkiCommand),

@@ -1,10 +1,21 @@
-//! The wire contract: what clients speak ([`v1`]) and what nodes speak among themselves ([`peer`]), generated from
+//! The wire contract: what clients speak ([`v1`]), what a node speaks on its own machine ([`local`]) and what nodes speak among
+//! themselves ([`peer`]), generated from
 //! `proto/`. The .proto files are the reference.
 #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated; documented in the .proto files")]
 
 /// `tricord.v1`: clients.
 pub mod v1 {
     tonic::include_proto!("tricord.v1");
+}
+
+/// `tricord.local.v1`: a node on its own machine.
+pub mod local {
+    pub use v1::*;
+
+    // Nested as the package is: it refers to `tricord.v1`.
+    pub mod v1 {
+        tonic::include_proto!("tricord.local.v1");
+    }
 }
 
 /// `tricord.peer.v1`: nodes among themselves.

@@ -43,6 +43,23 @@ pub struct ClusterInit {
     pub client_names: Vec<String>,
 }
 
+/// `node …`
+#[derive(Subcommand, Debug)]
+pub enum NodeCommand {
+    /// Say how the node on this machine is, and the cluster as it sees it. Needs no sign-in and no certificate.
+    Status(LocalSocket),
+    /// Make it read its certificates again, at once.
+    ReloadCertificates(LocalSocket),
+}
+
+/// Where the node on this machine is asked.
+#[derive(Args, Debug)]
+pub struct LocalSocket {
+    /// `local.sock` in the node's data directory.
+    #[arg(long, value_name = "FILE", env = "TRICORD_SOCKET", default_value = "/var/lib/tricord/local.sock")]
+    pub socket: PathBuf,
+}
+
 /// `pki …`
 #[derive(Subcommand, Debug)]
 pub enum PkiCommand {

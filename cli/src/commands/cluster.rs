@@ -51,19 +51,29 @@ async fn status(session: &Session, global: &Global) -> Result<u8> {
         Err(Error::NoAnswer { tried, .. }) => return nobody(session, global, &tried),
         Err(error) => return Err(error),
     };
-    let exit = match answer.health() {
+    if global.output == Format::Json {
+        crate::output::json(&document(&answer))?;
+    } else {
+        show(&answer)?;
+    }
+    Ok(exit(&answer))
+}
+
+/// The exit status that says how the cluster is.
+pub(super) fn exit(answer: &v1::GetClusterStatusResponse) -> u8 {
+    match answer.health() {
         v1::ClusterHealth::Ok => 0,
         v1::ClusterHealth::Degraded => DEGRADED,
         v1::ClusterHealth::NotAccepting | v1::ClusterHealth::Unspecified => NOT_ACCEPTING,
-    };
-    if global.output == Format::Json {
-        crate::output::json(&document(&answer))?;
-        return Ok(exit);
     }
+}
+
+/// The status for people: one plain line, the three nodes, what needs an operator.
+pub(super) fn show(answer: &v1::GetClusterStatusResponse) -> Result<()> {
     print(&crate::text::line(&answer.summary))?;
     print("")?;
     print(&nodes(&answer.nodes))?;
-    for line in expiries(&answer) {
+    for line in expiries(answer) {
         print(&line)?;
     }
     let stale = answer
@@ -75,7 +85,7 @@ async fn status(session: &Session, global: &Global) -> Result<u8> {
         crate::text::line(&answer.answered_by),
         minute(answer.cluster_time.as_ref())
     ));
-    Ok(exit)
+    Ok(())
 }
 
 /// Certificates that expire within this time are named.
@@ -156,7 +166,7 @@ fn nodes(nodes: &[v1::NodeStatus]) -> String {
     table(&["node", "state", "applied", "behind", "streams", "version", "clients at"], cells)
 }
 
-fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Value {
+pub(super) fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Value {
     let nodes: Vec<NodeRow> = answer
         .nodes
         .iter()

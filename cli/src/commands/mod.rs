@@ -4,6 +4,7 @@ mod account;
 mod cluster;
 mod conversation;
 pub mod message;
+mod node;
 mod pki;
 pub mod presence;
 mod receipts;
@@ -36,6 +37,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Presence(command) => presence::run(Session::open(global)?, global, command).await?,
         Command::Chat { conversation } => crate::chat::run(Session::open(global)?, conversation).await?,
         Command::Cluster(command) => return cluster::run(global, command).await,
+        Command::Node(command) => return node::run(global, command).await,
         Command::Pki(command) => pki::run(global, command)?,
         Command::Completions { shell } => completions(shell)?,
         Command::Man { dir } => man(&dir)?,

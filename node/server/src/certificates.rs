@@ -98,7 +98,7 @@ impl Certificates {
     }
 
     /// Takes up files as they change, or at once on SIGHUP, and warns before they expire; until the task is dropped.
-    pub async fn watch(self, node: impl Handle) -> Result<(), Failure> {
+    pub async fn watch(self: Arc<Self>, node: impl Handle) -> Result<(), Failure> {
         let mut hangups = signal(SignalKind::hangup())?;
         let (mut taken, mut failed) = (stamps(&self.files), None);
         let mut warned = None;
@@ -128,9 +128,14 @@ impl Certificates {
         }
     }
 
+    /// Purpose and file of each, and when it ceases to be good, in seconds since 1970.
+    pub fn in_use(&self) -> [(&'static str, &Path, i64); 3] {
+        self.named_files().map(|(name, path)| (name, path, self.expiry.with_label_values(&[name]).get()))
+    }
+
     /// When the first of them ceases to be good.
     pub fn expire(&self) -> Timestamp {
-        let first = self.named_files().map(|(name, _)| self.expiry.with_label_values(&[name]).get()).into_iter().min();
+        let first = self.in_use().map(|(_, _, expires)| expires).into_iter().min();
         Timestamp(u64::try_from(first.unwrap_or_default()).unwrap_or_default().saturating_mul(1_000))
     }
 
@@ -146,8 +151,8 @@ impl Certificates {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let mut any = false;
-        for (name, path) in self.named_files() {
-            let left = self.expiry.with_label_values(&[name]).get().saturating_sub(now);
+        for (name, path, expires) in self.in_use() {
+            let left = expires.saturating_sub(now);
             if left < EXPIRY_WARNING_S {
                 any = true;
                 let days = left.div_euclid(24 * 60 * 60);

@@ -6,6 +6,7 @@ mod certificates;
 mod client_port;
 mod config;
 mod founding;
+mod local;
 mod logging;
 mod ops_port;
 mod run;

@@ -5,13 +5,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus::Registry;
 use raft::{Handle, Node, NodeInfo, PeerTls, SnapshotLimits, SystemClock, TlsListener};
 use services::Services;
 use store::{DataDir, Identity, LogStore, RocksDisk, RocksEngine, StateStore};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -21,8 +21,9 @@ use types::{Incarnation, NodeId, Slot};
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::founding::Founding;
+use crate::local::Local;
 use crate::ops_port::{OpsPort, Readiness};
-use crate::{Failure, abort, client_port, ops_port};
+use crate::{Failure, abort, client_port, local, ops_port};
 
 /// Batches applied and not yet routed to streams.
 const HUB_BATCHES_MAX: usize = 256;
@@ -32,6 +33,9 @@ const TYPING_MAX: usize = 1_024;
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How often readiness, and what is told of it, is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The local socket's name in the data directory.
+const LOCAL_SOCKET: &str = "local.sock";
 
 /// The consensus this daemon runs.
 type Consensus = Node<RocksEngine>;
@@ -95,7 +99,7 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
 
 async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle) -> Result<(), Failure> {
     let ports = Ports::bind(&config).await?;
-    let certificates = Certificates::load(&config.tls)?;
+    let certificates = Arc::new(Certificates::load(&config.tls)?);
     let registry = Registry::new();
     certificates.register(&registry)?;
     let (hub, applied) = mpsc::channel(HUB_BATCHES_MAX);
@@ -124,7 +128,18 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
     ));
     let ops_port = ops_port(&registry, &node, metrics_token(&config)?, stopped.clone());
     let ops = tokio::spawn(ops_port::serve(ports.ops, certificates.ops(), ops_port));
-    let watching = tokio::spawn(watch_readiness(node.clone(), services.clone(), health, stopped));
+    let watching = tokio::spawn(watch_readiness(node.clone(), services.clone(), health, stopped.clone()));
+    let local = tokio::spawn(local::serve(
+        ports.local,
+        Local {
+            services: services.clone(),
+            handle: node.clone(),
+            certificates: Arc::clone(&certificates),
+            readiness: is_ready(&node, stopped),
+            data: config.data.clone(),
+            started: SystemTime::now(),
+        },
+    ));
     let renewing = tokio::spawn(certificates.watch(node.clone()));
     tracing::info!(node = %data.identity().node, client = %config.client_listen, "the node runs");
 
@@ -145,6 +160,7 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
     }
     watching.abort();
     renewing.abort();
+    local.abort();
     ops.abort();
     drop(services);
     consensus.spawn(node.shutdown()).await??;
@@ -157,6 +173,7 @@ struct Ports {
     peer: TcpListener,
     client: TcpListener,
     ops: TcpListener,
+    local: UnixListener,
 }
 
 impl Ports {
@@ -165,6 +182,7 @@ impl Ports {
             peer: bind("peer.listen", config.peer_listen).await?,
             client: bind("client.listen", config.client_listen).await?,
             ops: bind("ops.listen", config.ops_listen).await?,
+            local: local::bind(&config.data.join(LOCAL_SOCKET))?,
         })
     }
 }
@@ -262,15 +280,18 @@ fn ops_port(
     metrics_token: Option<String>,
     stopped: watch::Receiver<bool>,
 ) -> OpsPort {
-    let (asked, measured) = (node.clone(), node.state());
+    let measured = node.state();
     OpsPort {
         registry: registry.clone(),
         metrics_token,
-        readiness: Box::new(
-            move || if *stopped.borrow() { Readiness::NotReady("stopping") } else { readiness(&asked) },
-        ),
+        readiness: is_ready(node, stopped),
         refresh: Box::new(move || measured.measure()),
     }
+}
+
+fn is_ready(node: &Consensus, stopped: watch::Receiver<bool>) -> Box<dyn Fn() -> Readiness + Send + Sync> {
+    let node = node.clone();
+    Box::new(move || if *stopped.borrow() { Readiness::NotReady("stopping") } else { readiness(&node) })
 }
 
 /// A node is of use when it knows a leader, has heard of it within the last second, and the cluster is founded.

@@ -6,14 +6,16 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use proto::v1::conversation_service_client::ConversationServiceClient;
 use proto::v1::directory_service_client::DirectoryServiceClient;
 use proto::v1::{
-    BatchCreateUsersRequest, Conversation, ConversationKind, CreateConversationRequest, Part, Participant, User,
-    UserKind,
+    BatchCreateUsersRequest, Conversation, ConversationKind, CreateConversationRequest, CreateEnrolmentCodeRequest,
+    Part, Participant, User, UserKind,
 };
 
 use crate::{Client, Links, Result, reason};
 
 /// Users created by one call.
 const BATCH: usize = 400;
+/// Codes issued to one user before giving up: each try is lost only when its answer comes too late.
+const CODES_MAX: usize = 8;
 /// Sign-ins under way at a time: a node hashes two and lets some wait.
 const SIGN_INS: usize = 12;
 
@@ -63,10 +65,13 @@ pub async fn enrol_all(
             })
             .await
             .map_err(|status| format!("create users: {} {}", reason(&status), status.message()))?;
-        if answer.enrolment_codes.len() != batch.len() {
-            return Err("the call was repeated, and codes are shown only once".into());
+        if answer.enrolment_codes.len() == batch.len() {
+            codes.extend(answer.enrolment_codes);
+            continue;
         }
-        codes.extend(answer.enrolment_codes);
+        for user in answer.users {
+            codes.push(new_code(admin, &user.name).await?); // An attempt was repeated: codes are shown only once.
+        }
     }
     let step = &step;
     stream::iter(people.iter().zip(codes).enumerate())
@@ -78,6 +83,21 @@ pub async fn enrol_all(
         .buffered(SIGN_INS)
         .try_collect()
         .await
+}
+
+/// A new one-time code for a user: as many as it takes until one is shown.
+async fn new_code(admin: &Client, user: &str) -> Result<String> {
+    for _ in 0..CODES_MAX {
+        let issued = admin.write(|wire, id| {
+            let request = CreateEnrolmentCodeRequest { name: user.to_owned(), request_id: Some(id) };
+            async move { DirectoryServiceClient::new(wire).create_enrolment_code(request).await }
+        });
+        let code = issued.await.map_err(|status| format!("issue a code: {} {}", reason(&status), status.message()))?;
+        if !code.enrolment_code.is_empty() {
+            return Ok(code.enrolment_code);
+        }
+    }
+    Err(format!("no code was shown for {user} in {CODES_MAX} tries").into())
 }
 
 /// Creates a group with these participants (`users/{id}`) besides its creator; answers `conversations/{id}`.

@@ -26,9 +26,25 @@ async fn status<H: Handle>(services: &Services<H>, call: Call) -> Result<GetClus
     let fresh = ReadOptions { allow_stale: true, ..ReadOptions::default() };
     let read = services.read(&call, Some(fresh)).await?;
     read.check(Action::SeeClusterStatus)?;
+    snapshot(services, &read.view)
+}
+
+impl<H: Handle> Services<H> {
+    /// The cluster as this node sees it, for whoever may ask anything on its machine; none before it is founded.
+    ///
+    /// Errors: this node cannot read its own state.
+    pub fn cluster_status(&self) -> Result<Option<GetClusterStatusResponse>, Status> {
+        match snapshot(self, &self.inner.handle.view()) {
+            Err(Error::NotFounded) => Ok(None),
+            told => told.map(Some).map_err(|error| self.status(&error)),
+        }
+    }
+}
+
+fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClusterStatusResponse, Error> {
     let (cluster, handle) = (services.cluster()?, &services.inner.handle);
     let (status, stale) = (handle.status(), handle.stale_age());
-    let clock = heads(&read.view)?.clock;
+    let clock = heads(view)?.clock;
     let here = handle.node().slot().unwrap_or(Slot::A);
     let health = health::summary(&status, here, stale, clock);
     let head = status.nodes.iter().map(|node| node.last_log).max().unwrap_or(0);

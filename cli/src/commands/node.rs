@@ -1,0 +1,126 @@
+//! `node …`: the node on this machine, through its local socket.
+
+use std::path::Path;
+use std::time::Duration;
+
+use proto::local;
+use proto::local::local_service_client::LocalServiceClient;
+use serde::Serialize;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::args::{Format, Global, LocalSocket, NodeCommand};
+use crate::commands::cluster;
+use crate::error::{Error, Result};
+use crate::output::{print, say, table};
+use crate::when::{minute, rfc3339};
+
+/// Exit status when this node is of no use to clients, but the cluster may be.
+const NOT_READY: u8 = 3;
+
+/// Does it; the exit status.
+pub async fn run(global: &Global, command: NodeCommand) -> Result<u8> {
+    match command {
+        NodeCommand::Status(socket) => status(global, &socket).await,
+        NodeCommand::ReloadCertificates(socket) => reload_certificates(global, &socket).await,
+    }
+}
+
+#[derive(Serialize)]
+struct CertificateRow<'a> {
+    purpose: &'a str,
+    path: &'a str,
+    expires: Option<String>,
+}
+
+async fn status(global: &Global, at: &LocalSocket) -> Result<u8> {
+    let doing = "ask the node on this machine";
+    let mut client = LocalServiceClient::new(connect(&at.socket, doing, global).await?);
+    let node = client.get_node(local::GetNodeRequest {}).await.map_err(|status| refused(doing, &status))?.into_inner();
+    let exit = match &node.status {
+        _ if !node.not_ready.is_empty() => NOT_READY,
+        Some(cluster) => cluster::exit(cluster),
+        None => NOT_READY,
+    };
+    if global.output == Format::Json {
+        crate::output::json(&serde_json::json!({
+            "slot": node.slot, "node": node.node, "ready": node.not_ready.is_empty(), "not_ready": node.not_ready,
+            "version": node.version, "start_time": rfc3339(node.start_time.as_ref()),
+            "data_directory": node.data_directory, "free_bytes": node.free_bytes,
+            "certificates": rows(&node.certificates), "cluster": node.status.as_ref().map(cluster::document),
+        }))?;
+        return Ok(exit);
+    }
+    let how = if node.not_ready.is_empty() { "ready".into() } else { format!("NOT READY: {}", node.not_ready) };
+    print(&format!("Node {} ({}) is {how}.", node.slot, node.node))?;
+    print(&format!(
+        "Version {}, running since {}; {} GiB free at {}.",
+        crate::text::line(&node.version),
+        minute(node.start_time.as_ref()),
+        node.free_bytes >> 30,
+        crate::text::line(&node.data_directory)
+    ))?;
+    print("")?;
+    print(&certificates(&node.certificates))?;
+    match &node.status {
+        Some(status) => {
+            print("")?;
+            cluster::show(status)?;
+        }
+        None => say("The cluster is not founded yet; are all three nodes started?"),
+    }
+    Ok(exit)
+}
+
+async fn reload_certificates(global: &Global, at: &LocalSocket) -> Result<u8> {
+    let doing = "make the node read its certificates again";
+    let mut client = LocalServiceClient::new(connect(&at.socket, doing, global).await?);
+    let request = local::ReloadCertificatesRequest {};
+    let answer = client.reload_certificates(request).await.map_err(|status| refused(doing, &status))?.into_inner();
+    if global.output == Format::Json {
+        crate::output::json(&serde_json::json!({ "certificates": rows(&answer.certificates) }))?;
+    } else {
+        say("The node uses these from now on; connections that are open stay as they are.");
+        print(&certificates(&answer.certificates))?;
+    }
+    Ok(0)
+}
+
+fn rows(certificates: &[local::Certificate]) -> Vec<CertificateRow<'_>> {
+    certificates
+        .iter()
+        .map(|local::Certificate { purpose, path, expire_time }| CertificateRow {
+            purpose,
+            path,
+            expires: rfc3339(expire_time.as_ref()),
+        })
+        .collect()
+}
+
+fn certificates(certificates: &[local::Certificate]) -> String {
+    let cells = certificates
+        .iter()
+        .map(|one| vec![one.purpose.clone(), minute(one.expire_time.as_ref()), one.path.clone()])
+        .collect();
+    table(&["certificate", "good until", "file"], cells)
+}
+
+async fn connect(socket: &Path, doing: &str, global: &Global) -> Result<Channel> {
+    let unreachable = |why: String| Error::Content {
+        doing: doing.into(),
+        why: format!(
+            "{} gives no answer: {why}. Does tricordd run here (systemctl status tricordd)? Are you root? --socket names \
+             another file",
+            socket.display()
+        ),
+    };
+    // Said plainly, where the transport would only say that it could not connect.
+    std::os::unix::net::UnixStream::connect(socket).map_err(|error| unreachable(error.to_string()))?;
+    let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display()))
+        .map_err(|error| unreachable(error.to_string()))?
+        .timeout(Duration::from_secs(global.deadline));
+    endpoint.connect().await.map_err(|error| unreachable(error.to_string()))
+}
+
+fn refused(doing: &str, status: &tonic::Status) -> Error {
+    Error::Content { doing: doing.into(), why: crate::text::line(status.message()) }
+}
