@@ -183,6 +183,7 @@ fn next_after(reason: &str) -> Option<&'static str> {
         "OVERLOADED" | "RATE_LIMITED" | "TOO_MANY_STREAMS" | "SLOW_READER" | "SHUTTING_DOWN" => {
             "try again in a moment."
         }
+        "DISK_FULL" => "an operator must make room on the nodes' disks; tricord cluster status says on which.",
         "NODE_FAULT" => "look at that node's log; another node can be asked meanwhile (--node).",
         "NOT_FOUNDED" => "found the cluster: tricordd found on each of the three machines.",
         _ => return None,

@@ -79,6 +79,7 @@ fn fate(error: &Error) -> Fate {
         Error::NoAnswer { .. } => Fate::Waiting("no node answers.".into()),
         Error::Refused { reason, .. } => match reason.as_str() {
             "NO_MAJORITY" => Fate::Waiting("no majority answers.".into()),
+            "DISK_FULL" => Fate::Waiting("the nodes' disks are full.".into()),
             "OVERLOADED" | "RATE_LIMITED" | "BEHIND" | "SHUTTING_DOWN" => Fate::Waiting("the cluster is busy.".into()),
             _ => Fate::Refused(format!("{} [{reason}]", reason_words(error))),
         },

@@ -163,6 +163,7 @@ fn result_of(result: Option<forward_response::Result>) -> Result<Answer, Refusal
             Ok(ForwardFailure::NotLeader) => Refusal::NotLeader,
             Ok(ForwardFailure::Overloaded) => Refusal::Overloaded,
             Ok(ForwardFailure::Refused) => Refusal::Refused,
+            Ok(ForwardFailure::DiskFull) => Refusal::DiskFull,
             Ok(ForwardFailure::OutcomeUnknown | ForwardFailure::Unspecified) | Err(_) => Refusal::OutcomeUnknown,
         }),
         None => Err(Refusal::OutcomeUnknown),

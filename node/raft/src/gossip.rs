@@ -94,6 +94,7 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>) {
             note(silences.entry(info.node).or_default(), info.node, answer.is_some());
         }
         shared.measure();
+        shared.judge_disks();
     }
 }
 

@@ -88,6 +88,9 @@ pub enum ProposeError {
     /// Too much waits already; nothing was written.
     #[error("too many requests are waiting; nothing was written")]
     Overloaded,
+    /// The disks of most nodes are nearly full; nothing was written.
+    #[error("the disks of two nodes or more are nearly full; nothing was written")]
+    DiskFull,
     /// Larger than `ENVELOPE_BYTES_MAX`; nothing was written.
     #[error("the request is too large by {0} bytes")]
     TooLarge(usize),
@@ -145,6 +148,10 @@ pub struct NodeStatus {
     pub last_seen: Option<types::Timestamp>,
     /// Sync streams open there, as last heard.
     pub streams: u32,
+    /// Bytes free on its disk, as last heard; none: not known.
+    pub disk_free: Option<u64>,
+    /// Its disk has too little room left, as last heard.
+    pub disk_low: bool,
     /// When the first of its certificates ceases to be good, as last heard.
     pub certificates_expire: Option<types::Timestamp>,
 }

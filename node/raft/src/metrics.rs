@@ -21,6 +21,9 @@ pub(crate) struct Metrics {
     pub(crate) clock_alone: IntGauge,
     pub(crate) typing_dropped: IntCounter,
     pub(crate) vote_held: IntGauge,
+    pub(crate) disk_free: IntGauge,
+    pub(crate) disk_low: IntGauge,
+    pub(crate) writes_refused: IntGauge,
 }
 
 impl Default for Metrics {
@@ -49,6 +52,12 @@ impl Default for Metrics {
             vote_held: gauge(
                 "tricord_raft_vote_held_number",
                 "0: votes; 1: has not heard yet what peers remember; 2: its log lost what it had; 3: an old copy of a disk",
+            ),
+            disk_free: gauge("tricord_raft_disk_free_bytes", "Bytes free on the disk of the data directory"),
+            disk_low: gauge("tricord_raft_disk_low_flag", "1: the disk here has too little room left"),
+            writes_refused: gauge(
+                "tricord_raft_writes_refused_flag",
+                "1: as leader this node refuses clients' writes, as most nodes' disks are nearly full",
             ),
             typing_dropped: counter("tricord_raft_typing_dropped_total", "Typing notices dropped, a peer being busy"),
         }
@@ -80,6 +89,9 @@ impl Metrics {
             &self.clock_alone,
             &self.vote_held,
         ] {
+            registry.register(Box::new(one.clone()))?;
+        }
+        for one in [&self.disk_free, &self.disk_low, &self.writes_refused] {
             registry.register(Box::new(one.clone()))?;
         }
         for one in [&self.elections, &self.leader_changes, &self.typing_dropped] {

@@ -5,14 +5,14 @@ use std::io;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use prometheus::Registry;
 use proto::peer::HelloRequest;
 use proto::peer::peer_service_server::PeerServiceServer;
-use store::{Engine, Fault, LogStore, LogWriter, StateStore, StateView};
+use store::{Engine, Fault, LogStore, LogWriter, Space, StateStore, StateView};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -222,6 +222,7 @@ impl<E: Engine> Node<E> {
             calls: TaskTracker::new(),
             last_log: AtomicU64::new(0),
             streams: AtomicU32::new(0),
+            disk: Mutex::default(),
             certificates_expire_ms: AtomicU64::new(0),
             version: config.version,
             client_address: config.client_address,
@@ -279,6 +280,12 @@ impl<E: Engine> Node<E> {
         if tokio::time::timeout(limit, closed.changed()).await.is_err() {
             tracing::warn!("the log was still in use when the node had stopped");
         }
+    }
+
+    /// Tells the node how much room there is on its disk. The peers hear of it, and while most nodes have too little, clients'
+    /// writes are refused with [`ProposeError::DiskFull`].
+    pub fn set_disk(&self, space: Space) {
+        *self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner) = Some(space);
     }
 
     /// The state itself, for tests and tools.

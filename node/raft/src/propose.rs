@@ -2,6 +2,7 @@
 //! that batches grow with the load and no timer is needed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use openraft::errors::ClientWriteError;
@@ -13,7 +14,7 @@ use types::limits::{
     PROPOSALS_WAITING_MAX,
 };
 use types::reply::Answer;
-use types::{Command, Entry, Envelope, NodeId};
+use types::{Author, Command, Entry, Envelope, NodeId};
 
 use crate::claim::{Claim, WithdrawOnDrop};
 use crate::clock::ClusterClock;
@@ -34,6 +35,8 @@ pub(crate) enum Refusal {
     NotLeader,
     /// Too much waits. Nothing was written.
     Overloaded,
+    /// The disks of most nodes are nearly full. Nothing was written.
+    DiskFull,
     /// It may yet be carried out.
     OutcomeUnknown,
     /// Not a command, or not the sender's to put. Nothing was written.
@@ -46,6 +49,8 @@ pub(crate) struct Proposer {
     queue: mpsc::Sender<Proposal>,
     bytes: Arc<Semaphore>,
     metrics: Metrics,
+    /// Set while clients' writes are refused for want of room on the disks.
+    full: Arc<AtomicBool>,
 }
 
 /// The other end of [`Proposer`].
@@ -66,7 +71,7 @@ struct Proposal {
 pub(crate) fn channel(metrics: Metrics) -> (Proposer, Proposals) {
     let (sender, queue) = mpsc::channel(PROPOSALS_WAITING_MAX);
     let bytes = Arc::new(Semaphore::new(PROPOSAL_BYTES_WAITING_MAX));
-    (Proposer { queue: sender, bytes, metrics }, Proposals { queue, held: None })
+    (Proposer { queue: sender, bytes, metrics, full: Arc::default() }, Proposals { queue, held: None })
 }
 
 impl Proposer {
@@ -78,6 +83,10 @@ impl Proposer {
         let bytes = codec::envelope_len(&envelope);
         if bytes > ENVELOPE_BYTES_MAX {
             return Err(Refusal::Refused);
+        }
+        // What nodes write of themselves is little, and without it nobody could sign in to read.
+        if self.full.load(Ordering::Relaxed) && matches!(envelope.author, Author::Session(_)) {
+            return Err(Refusal::DiskFull);
         }
         let bytes = bytes + ENVELOPE_OVERHEAD;
         let weight = u32::try_from(bytes).map_err(|_| Refusal::Refused)?;
@@ -96,6 +105,11 @@ impl Proposer {
             Ok(Err(_)) | Err(_) if claim.withdraw() => Err(Refusal::NotLeader),
             Ok(Err(_)) | Err(_) => Err(Refusal::OutcomeUnknown),
         }
+    }
+
+    /// Refuses clients' writes from now on, or takes them again; answers whether that is a change.
+    pub(crate) fn set_full(&self, full: bool) -> bool {
+        self.full.swap(full, Ordering::Relaxed) != full
     }
 
     fn waiting(&self) -> i64 {
@@ -219,7 +233,7 @@ fn answer_each(waiting: Waiting, answers: Vec<Answer>) {
 mod tests {
     use super::*;
     use std::time::Duration;
-    use types::Author;
+    use types::{Request, SessionId};
 
     fn envelope(node: u64) -> Envelope {
         Envelope { origin: NodeId(node), author: Author::Node, command: Command::Tick }
@@ -274,6 +288,18 @@ mod tests {
         let (taken, waits, ()) = tokio::join!(taken, waits, stop);
         assert_eq!(taken, Err(Refusal::OutcomeUnknown));
         assert_eq!(waits, Err(Refusal::NotLeader));
+    }
+
+    #[tokio::test]
+    async fn with_full_disks_clients_are_refused_and_nodes_are_not() {
+        let (proposer, _proposals) = channel(Metrics::default());
+        let request = Request { session: SessionId([1; 16]), number: 1, settled: 1, content: [0; 16] };
+        let client = || Envelope { author: Author::Session(request.clone()), ..envelope(1) };
+        assert!(proposer.set_full(true));
+        assert_eq!(proposer.put(client(), soon()).await, Err(Refusal::DiskFull));
+        assert!(futures::poll!(Box::pin(proposer.put(envelope(1), soon()))).is_pending(), "a node's own is taken");
+        assert!(proposer.set_full(false));
+        assert!(futures::poll!(Box::pin(proposer.put(client(), soon()))).is_pending(), "there is room again");
     }
 
     #[tokio::test]

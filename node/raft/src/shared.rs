@@ -1,15 +1,15 @@
 //! What the parts of a node have in common, and what it says of itself and the others.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use proto::peer;
-use store::{Engine, LogStore, StateStore};
+use store::{Engine, LogStore, Space, StateStore};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::limits::ENVELOPE_BYTES_MAX;
+use types::limits::{ENVELOPE_BYTES_MAX, NODES_WITH_LOW_DISK_MAX};
 use types::reply::Answer;
 use types::{Envelope, NodeId, Slot, Timestamp};
 
@@ -55,6 +55,8 @@ pub(crate) struct Shared<E: Engine> {
     pub(crate) calls: TaskTracker,
     pub(crate) last_log: AtomicU64,
     pub(crate) streams: AtomicU32,
+    /// Free bytes and whether they are too few, once known.
+    pub(crate) disk: Mutex<Option<Space>>,
     pub(crate) certificates_expire_ms: AtomicU64,
     pub(crate) version: String,
     pub(crate) client_address: String,
@@ -77,10 +79,11 @@ impl<E: Engine> Shared<E> {
             };
             match refusal {
                 Refusal::Overloaded if !sent => return Err(ProposeError::Overloaded),
+                Refusal::DiskFull if !sent => return Err(ProposeError::DiskFull),
                 Refusal::OutcomeUnknown => sent = true,
                 Refusal::Refused if !sent => return Err(ProposeError::Refused),
                 Refusal::Refused => return Err(ProposeError::OutcomeUnknown), // An earlier attempt may have worked.
-                Refusal::NotLeader | Refusal::Overloaded => {}
+                Refusal::NotLeader | Refusal::Overloaded | Refusal::DiskFull => {}
             }
             if self.stop.is_cancelled() && !sent {
                 return Err(ProposeError::ShuttingDown);
@@ -122,6 +125,7 @@ impl<E: Engine> Shared<E> {
 
     /// This node as it tells of itself.
     pub(crate) fn own_report(&self) -> peer::NodeReport {
+        let disk = *self.disk.lock().unwrap_or_else(PoisonError::into_inner);
         peer::NodeReport {
             role: gossip::role_number(self.leadership.borrow().own),
             applied: self.applied_index(),
@@ -129,8 +133,28 @@ impl<E: Engine> Shared<E> {
             version: self.version.clone(),
             client_address: self.client_address.clone(),
             streams: self.streams.load(Ordering::Relaxed),
+            disk_free_bytes: disk.map(|disk| disk.free),
+            disk_low: disk.is_some_and(|disk| disk.is_low()),
             certificates_expire_ms: self.certificates_expire_ms.load(Ordering::Relaxed),
         }
+    }
+
+    /// Looks at all disks as last heard of, and refuses clients' writes while too many are low. A node that does not answer
+    /// counts as it was: what fills disks fills them alike.
+    pub(crate) fn judge_disks(&self) {
+        let own = self.own_report();
+        self.metrics.disk_free.set(gauge(own.disk_free_bytes.unwrap_or_default()));
+        self.metrics.disk_low.set(i64::from(own.disk_low));
+        let identity = self.directory.identity.node.slot();
+        let others = Slot::ALL.into_iter().filter(|slot| Some(*slot) != identity);
+        let low = others.filter_map(|slot| self.reports.of(slot)).filter(|report| report.told.disk_low).count();
+        let full = low + usize::from(own.disk_low) >= NODES_WITH_LOW_DISK_MAX;
+        if self.proposer.set_full(full) && full {
+            tracing::error!("the disks of most nodes are nearly full: clients' writes are refused until there is room");
+        } else if !full && self.metrics.writes_refused.get() == 1 {
+            tracing::info!("there is room on the disks again: clients' writes are taken");
+        }
+        self.metrics.writes_refused.set(i64::from(full));
     }
 
     fn applied_index(&self) -> u64 {
@@ -206,6 +230,8 @@ fn status_of(
         client_address: told.client_address,
         last_seen,
         streams: told.streams,
+        disk_free: told.disk_free_bytes,
+        disk_low: told.disk_low,
         certificates_expire: (told.certificates_expire_ms > 0).then_some(Timestamp(told.certificates_expire_ms)),
     }
 }

@@ -4,18 +4,20 @@
 //! heartbeat.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prometheus::Registry;
 use raft::{Handle, Node, NodeInfo, PeerTls, SnapshotLimits, SystemClock, TlsListener};
 use services::Services;
-use store::{DataDir, Identity, LogStore, RocksDisk, RocksEngine, StateStore};
+use store::{DataDir, Identity, LogStore, RocksDisk, RocksEngine, Space, StateStore};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tonic_health::ServingStatus;
+use types::limits::DISK_LOOK_MS;
 use types::{Incarnation, NodeId, Slot};
 
 use crate::certificates::Certificates;
@@ -128,6 +130,7 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
     ));
     let ops_port = ops_port(&registry, &node, metrics_token(&config)?, stopped.clone());
     let ops = tokio::spawn(ops_port::serve(ports.ops, certificates.ops(), ops_port));
+    let looking = tokio::spawn(watch_disk(node.clone(), config.data.clone()));
     let watching = tokio::spawn(watch_readiness(node.clone(), services.clone(), health, stopped.clone()));
     let local = tokio::spawn(local::serve(
         ports.local,
@@ -159,6 +162,7 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
         tracing::warn!("some calls had not ended in time");
     }
     watching.abort();
+    looking.abort();
     renewing.abort();
     local.abort();
     ops.abort();
@@ -292,6 +296,26 @@ fn ops_port(
 fn is_ready(node: &Consensus, stopped: watch::Receiver<bool>) -> Box<dyn Fn() -> Readiness + Send + Sync> {
     let node = node.clone();
     Box::new(move || if *stopped.borrow() { Readiness::NotReady("stopping") } else { readiness(&node) })
+}
+
+/// Tells the node how much room its disk has. A file system that does not answer holds up nobody but this task.
+async fn watch_disk(node: Consensus, data: PathBuf) {
+    let mut failed = false;
+    loop {
+        let path = data.clone();
+        match tokio::task::spawn_blocking(move || Space::at(&path)).await {
+            Ok(Ok(space)) => {
+                node.set_disk(space);
+                failed = false;
+            }
+            Ok(Err(fault)) if !failed => {
+                tracing::warn!(%fault, "how much room the disk has is not known");
+                failed = true;
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+        tokio::time::sleep(Duration::from_millis(DISK_LOOK_MS)).await;
+    }
 }
 
 /// A node is of use when it knows a leader, has heard of it within the last second, and the cluster is founded.

@@ -241,6 +241,7 @@ fn told_of_propose(error: &ProposeError) -> Told {
         ProposeError::NoMajority => Told::after(Code::Unavailable, "NO_MAJORITY", 500),
         ProposeError::OutcomeUnknown => Told::after(Code::Unavailable, "OUTCOME_UNKNOWN", 100),
         ProposeError::Overloaded => Told::after(Code::ResourceExhausted, "OVERLOADED", 500),
+        ProposeError::DiskFull => Told::after(Code::ResourceExhausted, "DISK_FULL", 5_000),
         ProposeError::TooLarge(_) => Told::new(Code::InvalidArgument, "INVALID"),
         ProposeError::Refused => Told::new(Code::Internal, "NODE_FAULT"),
         ProposeError::ShuttingDown => Told::after(Code::Unavailable, "SHUTTING_DOWN", 0),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proto::v1::ClusterHealth;
 use raft::{ClusterStatus, NodeStatus, Role};
+use types::limits::NODES_WITH_LOW_DISK_MAX;
 use types::{Slot, Timestamp};
 
 /// A node that lacks more log entries than this is behind: a reader would notice.
@@ -32,6 +33,18 @@ pub fn summary(status: &ClusterStatus, answered_by: Slot, stale: Option<Duration
         .iter()
         .filter(|node| node.reachable && (lag(node, head) > BEHIND_ENTRIES || node.role == Role::Learner))
         .collect();
+    let low: Vec<Slot> = slots(status, |node| node.disk_low);
+    if low.len() >= NODES_WITH_LOW_DISK_MAX {
+        let summary = format!(
+            "NOT ACCEPTING MESSAGES. The disks of {} are nearly full; people read. Next: make room on them.",
+            join(&low, "and")
+        );
+        return Health { health: ClusterHealth::NotAccepting, summary };
+    }
+    if let ([slot], [], []) = (low.as_slice(), silent.as_slice(), behind.as_slice()) {
+        let summary = format!("ATTENTION. Serving, but the disk of {slot} is nearly full: make room on it.");
+        return Health { health: ClusterHealth::Degraded, summary };
+    }
     if silent.is_empty() && behind.is_empty() {
         let summary = "OK. All three nodes are well; any one may be stopped now.".into();
         return Health { health: ClusterHealth::Ok, summary };
@@ -43,6 +56,7 @@ pub fn summary(status: &ClusterStatus, answered_by: Slot, stale: Option<Duration
         causes.push(format!("{} {} not answer", join(&silent, "and"), if silent.len() == 1 { "does" } else { "do" }));
     }
     causes.extend(behind.iter().map(|node| catching_up(node, head)));
+    causes.extend(low.iter().map(|slot| format!("the disk of {slot} is nearly full")));
     let keep = if well.is_empty() { "any node".into() } else { join(&well, "or") };
     let summary = format!("ATTENTION. Serving, but do not stop {keep}: {}.", causes.join("; "));
     Health { health: ClusterHealth::Degraded, summary }
@@ -111,6 +125,8 @@ mod tests {
             client_address: String::new(),
             last_seen: None,
             streams: 0,
+            disk_free: None,
+            disk_low: false,
             certificates_expire: None,
         }
     }
@@ -144,6 +160,24 @@ mod tests {
     fn one_behind() {
         let status = status(Some(Slot::A), [(true, 10_000), (true, 8_100), (true, 10_000)]);
         assert_eq!(line(&status, None), "ATTENTION. Serving, but do not stop a or c: b is catching up (81 %).");
+    }
+
+    #[test]
+    fn full_disks() {
+        let mut status = status(Some(Slot::A), [(true, 9_000), (true, 9_000), (true, 9_000)]);
+        status.nodes[2].disk_low = true;
+        assert_eq!(line(&status, None), "ATTENTION. Serving, but the disk of c is nearly full: make room on it.");
+        status.nodes[0].disk_low = true;
+        assert_eq!(
+            line(&status, None),
+            "NOT ACCEPTING MESSAGES. The disks of a and c are nearly full; people read. Next: make room on them."
+        );
+        status.nodes[0].disk_low = false;
+        status.nodes[1].reachable = false;
+        assert_eq!(
+            line(&status, None),
+            "ATTENTION. Serving, but do not stop a or c: b does not answer; the disk of c is nearly full."
+        );
     }
 
     #[test]

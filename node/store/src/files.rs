@@ -6,13 +6,33 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
+use types::limits::{DISK_FREE_BYTES_MIN, DISK_FREE_SHARE_MIN};
 
 use crate::Fault;
 
-/// Bytes free for this process on the file system of `path`.
-pub fn free_bytes(path: &Path) -> Result<u64, Fault> {
-    let stat = rustix::fs::statvfs(path).map_err(|error| Fault::io("ask for free space at", path)(error.into()))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+/// Room on a file system, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    /// Free for this process.
+    pub free: u64,
+    /// In all.
+    pub total: u64,
+}
+
+impl Space {
+    /// Of the file system of `path`. Blocks as long as the file system does.
+    pub fn at(path: &Path) -> Result<Self, Fault> {
+        let stat = rustix::fs::statvfs(path).map_err(|error| Fault::io("ask for free space at", path)(error.into()))?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Self { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) })
+    }
+
+    /// Whether so little is left that RocksDB could soon find no room for what it must write: a flush, a compaction, a
+    /// snapshot.
+    #[must_use]
+    pub fn is_low(&self) -> bool {
+        self.free < DISK_FREE_BYTES_MIN.min(self.total / DISK_FREE_SHARE_MIN)
+    }
 }
 
 /// Makes entries of a directory durable.
@@ -134,5 +154,19 @@ impl Drop for DirGuard {
         {
             tracing::warn!(%fault, "an old directory stays until the next start");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_low_below_a_gibibyte_and_a_small_one_below_an_eighth() {
+        let low = |free, total| Space { free, total }.is_low();
+        assert!(low((1 << 30) - 1, 1 << 40));
+        assert!(!low(1 << 30, 1 << 40));
+        assert!(low(127 << 20, 1 << 30));
+        assert!(!low(128 << 20, 1 << 30));
     }
 }

@@ -16,7 +16,7 @@ mod state_store;
 
 pub use engine::{Disk, Engine, RocksDisk, RocksEngine};
 pub use fault::Fault;
-pub use files::free_bytes;
+pub use files::Space;
 pub use identity::{DataDir, DataDirError, Identity};
 pub use log::{Callback, LogEntry, LogId, LogStore, LogWriter, OpenError, Payload, Vote};
 pub use remembered::{Promises, Remembered};

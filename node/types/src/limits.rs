@@ -209,6 +209,15 @@ pub const CONSENSUS_STOP_MS_MAX: u64 = 5_000;
 /// How long a node that has stopped waits for its log to be closed.
 pub const STORES_CLOSE_MS_MAX: u64 = 2_000;
 
+/// Below so many free bytes a node's disk is low; on a small disk below [`DISK_FREE_SHARE_MIN`].
+pub const DISK_FREE_BYTES_MIN: u64 = 1 << 30;
+/// Likewise: one part in so many of all the disk.
+pub const DISK_FREE_SHARE_MIN: u64 = 8;
+/// So many nodes of three with a disk that is low, and clients' writes are refused.
+pub const NODES_WITH_LOW_DISK_MAX: usize = 2;
+/// A node looks at its disk this often.
+pub const DISK_LOOK_MS: u64 = 1_000;
+
 /// Most connections to the client port of one node; more are closed at once.
 pub const CONNECTIONS_PER_NODE_MAX: usize = 24_000;
 /// Largest header list of one request.

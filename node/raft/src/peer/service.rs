@@ -213,6 +213,7 @@ const fn failure(refusal: Refusal) -> ForwardFailure {
     match refusal {
         Refusal::NotLeader => ForwardFailure::NotLeader,
         Refusal::Overloaded => ForwardFailure::Overloaded,
+        Refusal::DiskFull => ForwardFailure::DiskFull,
         Refusal::OutcomeUnknown => ForwardFailure::OutcomeUnknown,
         Refusal::Refused => ForwardFailure::Refused,
     }

@@ -83,6 +83,8 @@ fn seen(node: &Seen, head: u64) -> NodeStatus {
         client_address: node.client_address.clone(),
         last_seen_time: node.last_seen.map(convert::time),
         streams: node.streams,
+        disk_free_bytes: node.disk_free.unwrap_or_default(),
+        disk_low: node.disk_low,
         certificates_expire_time: node.certificates_expire.map(convert::time),
     }
 }

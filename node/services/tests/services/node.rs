@@ -157,6 +157,8 @@ impl Handle for SingleNode {
             client_address: String::new(),
             last_seen: None,
             streams: 0,
+            disk_free: None,
+            disk_low: false,
             certificates_expire: None,
         };
         ClusterStatus { term: 1, leader: Some(NODE), nodes: Slot::ALL.map(node) }
