@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::binaries::binary;
-use crate::faults::{Disk, Hosts};
+use crate::faults::{Clock, Disk, Hosts};
 use crate::ports::free_ports;
 use crate::{Client, Links, Node, NodeProcess, Result, run_daemon};
 
@@ -34,6 +34,8 @@ pub struct Options {
     pub hosts: bool,
     /// Give each node a disk of its own of so many MiB ([`Disk`]); needs root.
     pub disk_mib: Option<u64>,
+    /// Give each node a clock of its own ([`Clock`]); needs libfaketime.
+    pub clocks: bool,
 }
 
 /// Three running nodes and their first operator.
@@ -45,6 +47,7 @@ pub struct Cluster {
     dir: PathBuf,
     // Dropped in this order: the processes above first, then what they use, then the files.
     disks: Vec<Disk>,
+    clocks: Vec<Clock>,
     hosts: Option<Hosts>,
     _temporary: Option<TempDir>,
 }
@@ -86,8 +89,12 @@ impl Cluster {
             }
         }
         let mut nodes = SLOTS.map(|slot| NodeProcess::new(config(slot), dir.join(format!("{slot}.log"))));
+        let clock = |slot: &&str| Clock::new(dir.join(format!("{slot}.clock")));
+        let clocks: Vec<Clock> =
+            if options.clocks { SLOTS.iter().map(clock).collect::<Result<_>>()? } else { Vec::new() };
         for (place, node) in nodes.iter_mut().enumerate() {
             node.prefix = hosts.as_ref().map(|hosts| hosts.prefix(place)).unwrap_or_default();
+            node.environment = clocks.get(place).map(Clock::environment).unwrap_or_default();
             node.start()?;
         }
         let authority = std::fs::read(dir.join("ca.crt"))?;
@@ -96,7 +103,7 @@ impl Cluster {
             Ok(admin) => admin,
             Err(error) => return Err(format!("{error}; node a said:\n{}", tail(&nodes[0].log())).into()),
         };
-        let cluster = Self { nodes, links, admin, dir, disks, hosts, _temporary: temporary };
+        let cluster = Self { nodes, links, admin, dir, disks, clocks, hosts, _temporary: temporary };
         cluster.wait_until_well().await?;
         Ok(cluster)
     }
@@ -129,10 +136,20 @@ impl Cluster {
         self.hosts.as_ref().ok_or_else(|| "the nodes have no hosts of their own".into())
     }
 
+    /// The disk a node was given.
+    pub fn disk(&self, node: Node) -> Result<&Disk> {
+        self.disks.get(node).ok_or_else(|| "the nodes have no disks of their own".into())
+    }
+
+    /// The clock a node was given.
+    pub fn clock(&self, node: Node) -> Result<&Clock> {
+        self.clocks.get(node).ok_or_else(|| "the nodes have no clocks of their own".into())
+    }
+
     /// Takes the power from these nodes: their disks first, so that nothing more is written, then their processes.
     pub fn cut_power(&mut self, nodes: &[Node]) -> Result<()> {
         for &node in nodes {
-            self.disks.get(node).ok_or("the nodes have no disks of their own")?.cut_power()?;
+            self.disk(node)?.cut_power()?;
         }
         nodes.iter().try_for_each(|&node| self.nodes[node].kill())
     }
@@ -140,7 +157,7 @@ impl Cluster {
     /// The power is back: these nodes start with what their disks kept.
     pub fn restore_power(&mut self, nodes: &[Node]) -> Result<()> {
         for &node in nodes {
-            self.disks.get(node).ok_or("the nodes have no disks of their own")?.restore_power()?;
+            self.disk(node)?.restore_power()?;
         }
         nodes.iter().try_for_each(|&node| self.nodes[node].start())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use cluster::Result;
-use cluster::faults::{Settings, Size, run};
+use cluster::faults::{Settings, Size, run, vanish};
 use tokio::time::Instant;
 
 /// Founds clusters of three processes, each with a host and a disk of its own, breaks them under load in every way it can, and
@@ -30,11 +30,17 @@ struct Arguments {
     /// People who write.
     #[arg(long, value_name = "N", default_value_t = 12)]
     writers: usize,
+    /// Instead: let the leader's host vanish so many times, and measure how long nothing is acknowledged.
+    #[arg(long, value_name = "TIMES")]
+    vanish: Option<usize>,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(times) = arguments.vanish {
+        return measure(times, arguments.writers).await;
+    }
     let mut sum = Sum::default();
     let ended = tokio::select! {
         ended = soak(&arguments, &mut sum) => ended,
@@ -43,6 +49,28 @@ async fn main() -> ExitCode {
     sum.say();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("soak failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the result is the output")]
+async fn measure(times: usize, writers: usize) -> ExitCode {
+    match vanish(times, writers, |line| eprintln!("{line}")).await {
+        Ok((mut gaps, report)) => {
+            gaps.sort();
+            let at =
+                |share: usize| gaps.get((gaps.len() * share / 100).min(gaps.len() - 1)).copied().unwrap_or_default();
+            println!("{report}");
+            println!(
+                "{times} times, {writers} clients: without an acknowledgement for {:.3} s (median), {:.3} s (longest)",
+                at(50).as_secs_f64(),
+                at(100).as_secs_f64()
+            );
+            if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         Err(error) => {
             eprintln!("soak failed: {error}");
             ExitCode::FAILURE
@@ -91,8 +119,8 @@ async fn soak(arguments: &Arguments, sum: &mut Sum) -> Result<()> {
         eprintln!("round with seed {seed}");
         let ended =
             run(settings, |line| eprintln!("  {line}")).await.map_err(|error| again(seed, arguments, &error))?;
-        if let Some(why) = &ended.skipped {
-            eprintln!("  SKIPPED, not run: partitions, packet loss and power cuts: {why}");
+        for what in &ended.skipped {
+            eprintln!("  SKIPPED, not run: {what}");
         }
         eprintln!("  {}", ended.report);
         sum.rounds += 1;

@@ -10,6 +10,9 @@ use crate::Result;
 /// The smallest file system that mkfs.xfs makes.
 pub const MIB_MIN: u64 = 320;
 
+/// What fills a disk up.
+const FILLER: &str = "filler";
+
 /// A mounted disk. Goes away when dropped.
 #[derive(Debug)]
 pub struct Disk {
@@ -46,6 +49,29 @@ impl Disk {
         self.mount()
     }
 
+    /// Stops the disk: what is written to it waits. What waits cannot be killed before [`Self::go_on`].
+    pub fn stall(&self) -> Result<()> {
+        run("fsfreeze", &["--freeze", text(&self.mounted_at)?]).map(drop)
+    }
+
+    /// The disk goes on.
+    pub fn go_on(&self) -> Result<()> {
+        run("fsfreeze", &["--unfreeze", text(&self.mounted_at)?]).map(drop)
+    }
+
+    /// Fills it up with a file until only so many bytes are free.
+    pub fn fill(&self, leave: u64) -> Result<()> {
+        let stat = rustix::fs::statvfs(&self.mounted_at)?;
+        let size = stat.f_bavail.saturating_mul(stat.f_frsize).saturating_sub(leave);
+        let filler = self.mounted_at.join(FILLER);
+        run("fallocate", &["--length", &size.to_string(), text(&filler)?]).map(drop)
+    }
+
+    /// Takes that file away.
+    pub fn empty(&self) -> Result<()> {
+        Ok(std::fs::remove_file(self.mounted_at.join(FILLER))?)
+    }
+
     fn mount(&self) -> Result<()> {
         run("mount", &["-o", "loop", text(&self.image)?, text(&self.mounted_at)?]).map(drop)
     }
@@ -53,6 +79,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        let _ = self.go_on();
         if let Ok(at) = text(&self.mounted_at)
             && run("umount", &[at]).is_err()
         {

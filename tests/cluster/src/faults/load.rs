@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use checker::{Answer, Asked, Freshness, Recorder, Request, Row, StreamId};
 use proto::v1::message_service_client::MessageServiceClient;
@@ -56,6 +56,7 @@ pub struct Shared {
     last: AtomicU64,
     longest: AtomicU64,
     tries_max: AtomicU64,
+    time_off: AtomicU64,
 }
 
 /// A load that runs.
@@ -96,6 +97,7 @@ impl Load {
             last: AtomicU64::new(0),
             longest: AtomicU64::new(0),
             tries_max: AtomicU64::new(0),
+            time_off: AtomicU64::new(0),
         });
         let mut streams = Vec::new();
         for (node, client) in watching.iter().enumerate() {
@@ -135,6 +137,12 @@ impl Load {
         self.shared.tries_max.swap(0, Ordering::Relaxed)
     }
 
+    /// How far, in seconds, any message's time was from this machine's.
+    #[must_use]
+    pub fn time_off(&self) -> u64 {
+        self.shared.time_off.load(Ordering::Relaxed)
+    }
+
     /// Nothing new begins; returns when everyone has the answer they wait for.
     pub async fn stop(&mut self) -> Result<()> {
         self.stop.send_replace(true);
@@ -161,6 +169,13 @@ impl Shared {
         let message = posted.message.ok_or("a posted message without its content")?;
         self.recorder.received(stream, conversation, Row { seq: posted.seq, body: bodies::body(&message.text) });
         Ok(())
+    }
+
+    /// Notes how far the time a message was stamped with is from this machine's.
+    fn compare_time(&self, stamped: Option<prost_types::Timestamp>) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let stamped = stamped.and_then(|stamped| u64::try_from(stamped.seconds).ok()).unwrap_or(0);
+        self.time_off.fetch_max(now.abs_diff(stamped), Ordering::Relaxed);
     }
 
     fn count(&self, tries: u64) {
@@ -218,6 +233,7 @@ async fn say(shared: &Shared, client: &Client, writer: usize, conversation: usiz
             Ok(answer) => {
                 shared.recorder.end(call, shared.now(), Answer::Posted(answer.seq));
                 shared.count(tries);
+                shared.compare_time(answer.create_time);
                 *cursor = answer.cursor;
                 break;
             }

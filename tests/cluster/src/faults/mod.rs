@@ -2,6 +2,7 @@
 //! load whose every answer is written down and checked.
 
 mod bodies;
+mod clocks;
 mod disks;
 mod hosts;
 mod load;
@@ -9,19 +10,33 @@ mod nemesis;
 mod run;
 mod settle;
 mod shell;
+mod vanish;
 
 pub use bodies::{body, text};
+pub use clocks::Clock;
 pub use disks::Disk;
 pub use hosts::Hosts;
 pub use load::{Load, Size};
-pub use nemesis::{Fault, Nemesis};
+pub use nemesis::{Abilities, Fault, Nemesis};
 pub use run::{Ended, Settings, run};
 pub use settle::settle;
+pub use vanish::vanish;
 
-/// Whether this machine allows hosts and disks of their own; an error says what it refuses.
-pub fn allowed() -> crate::Result<()> {
+/// What this machine allows, and why not more.
+pub fn abilities() -> (Abilities, Vec<String>) {
+    let (mut with, mut without) = (Abilities::default(), Vec::new());
+    let mut note = |what: &str, allowed: crate::Result<()>| {
+        let why = allowed.err().map(|why| format!("{what}: {why}"));
+        without.extend(why.clone());
+        why.is_none()
+    };
+    with.hosts = note("partitions and packet loss", Hosts::new().map(drop));
+    with.disks = note("power cuts, slow and full disks", try_disk());
+    with.clocks = note("clock steps", Clock::allowed().map(drop));
+    (with, without)
+}
+
+fn try_disk() -> crate::Result<()> {
     let dir = tempfile::tempdir()?;
-    drop(Hosts::new()?);
-    drop(Disk::new(dir.path().join(Disk::image_name("try")), &dir.path().join("at"), 0)?);
-    Ok(())
+    Disk::new(dir.path().join(Disk::image_name("try")), &dir.path().join("at"), 0).map(drop)
 }

@@ -4,12 +4,28 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{Cluster, Node, Result, SLOTS};
 
 /// Longest graceful stop.
 const STOP_MAX: Duration = Duration::from_secs(30);
+
+/// Seconds from now to a day in 2099, roughly.
+const YEAR_2099: i64 = 73 * 365 * 86_400;
+/// A slow disk is there for so long, and away four times as long.
+const SLOW_TURN: Duration = Duration::from_millis(10);
+
+/// What this machine allows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Abilities {
+    /// Hosts of their own for nodes.
+    pub hosts: bool,
+    /// Disks of their own.
+    pub disks: bool,
+    /// Clocks of their own.
+    pub clocks: bool,
+}
 
 /// One fault, from its beginning to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +48,12 @@ pub enum Fault {
     PowerCut(Node, Duration),
     /// Power cut of all three at once.
     PowerCutAll,
+    /// A disk that stops for a time.
+    Stall(Node, Duration),
+    /// A disk that is there a fifth of the time, in short turns.
+    SlowDisk(Node, Duration),
+    /// A clock that is so many seconds wrong for a time.
+    Clock(Node, i64, Duration),
     /// SIGTERM, and started again.
     Restart(Node),
 }
@@ -50,6 +72,9 @@ impl Fault {
             Self::Loss(..) => "packet loss",
             Self::PowerCut(..) => "power cut of one",
             Self::PowerCutAll => "power cut of all",
+            Self::Stall(..) => "disk stalls",
+            Self::SlowDisk(..) => "slow disk",
+            Self::Clock(..) => "clock step",
             Self::Restart(..) => "graceful restart",
         }
     }
@@ -62,11 +87,14 @@ impl fmt::Display for Fault {
             Self::Kill(node, time)
             | Self::Pause(node, time)
             | Self::Isolate(node, time)
+            | Self::Stall(node, time)
+            | Self::SlowDisk(node, time)
             | Self::PowerCut(node, time) => write!(f, "{name}: {} for {time:?}", SLOTS[node]),
             Self::OneWay(from, to, time) | Self::Bridge(from, to, time) => {
                 write!(f, "{name}: {} to {} for {time:?}", SLOTS[from], SLOTS[to])
             }
             Self::Loss(percent, time) => write!(f, "{name}: {percent} % for {time:?}"),
+            Self::Clock(node, seconds, time) => write!(f, "{name}: {} by {seconds} s for {time:?}", SLOTS[node]),
             Self::Restart(node) => write!(f, "{name}: {}", SLOTS[node]),
             Self::KillAll | Self::PowerCutAll => f.write_str(name),
         }
@@ -97,7 +125,7 @@ impl Nemesis {
 
     /// The next fault. Every kind this cluster's machine allows comes once before any comes again; the leader is the victim
     /// every other time.
-    pub fn choose(&mut self, leader: Node, network: bool, disks: bool) -> Fault {
+    pub fn choose(&mut self, leader: Node, with: Abilities) -> Fault {
         let other = (leader + self.random.usize(1..3)) % 3;
         let victim = if self.random.bool() { leader } else { other };
         let peer = (victim + self.random.usize(1..3)) % 3;
@@ -106,7 +134,7 @@ impl Nemesis {
         let time = shortest + (self.longest - shortest).mul_f64(self.random.f64().powi(3));
         let mut kinds =
             vec![Fault::Kill(victim, time), Fault::Pause(victim, time), Fault::KillAll, Fault::Restart(victim)];
-        if network {
+        if with.hosts {
             kinds.extend([
                 Fault::Isolate(victim, time),
                 Fault::OneWay(victim, peer, time),
@@ -115,8 +143,19 @@ impl Nemesis {
                 Fault::Loss(5, time),
             ]);
         }
-        if disks {
-            kinds.extend([Fault::PowerCut(victim, time), Fault::PowerCutAll]);
+        if with.disks {
+            kinds.extend([
+                Fault::PowerCut(victim, time),
+                Fault::PowerCutAll,
+                Fault::Stall(victim, time),
+                Fault::SlowDisk(victim, time),
+            ]);
+        }
+        if with.clocks {
+            let steps = [3_600, -3_600, YEAR_2099];
+            // libfaketime looks at its file once a second.
+            let time = time + Duration::from_millis(1_500);
+            kinds.push(Fault::Clock(victim, steps[self.random.usize(..steps.len())], time));
         }
         let least = kinds.iter().map(|kind| self.times(kind.name())).min().unwrap_or(0);
         kinds.retain(|kind| self.times(kind.name()) == least);
@@ -167,6 +206,28 @@ impl Nemesis {
             Fault::PowerCutAll => {
                 cluster.cut_power(&[0, 1, 2])?;
                 cluster.restore_power(&[0, 1, 2])
+            }
+            Fault::Stall(node, time) => {
+                cluster.disk(node)?.stall()?;
+                sleep(time).await;
+                cluster.disk(node)?.go_on()
+            }
+            Fault::SlowDisk(node, time) => {
+                let until = Instant::now() + time;
+                while Instant::now() < until {
+                    cluster.disk(node)?.stall()?;
+                    sleep(SLOW_TURN * 4).await;
+                    cluster.disk(node)?.go_on()?;
+                    sleep(SLOW_TURN).await;
+                }
+                Ok(())
+            }
+            Fault::Clock(node, seconds, time) => {
+                cluster.clock(node)?.step(seconds)?;
+                sleep(time).await;
+                cluster.clock(node)?.step(0)?;
+                sleep(Duration::from_millis(1_500)).await;
+                Ok(())
             }
             Fault::Restart(node) => {
                 let status = tokio::task::block_in_place(|| cluster.node(node).stop(STOP_MAX))?;

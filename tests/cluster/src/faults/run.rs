@@ -6,13 +6,16 @@ use std::time::Duration;
 use checker::Report;
 use tokio::time::{Instant, sleep};
 
-use super::{Load, Nemesis, Size, allowed, settle};
+use super::{Abilities, Load, Nemesis, Size, abilities, settle};
 use crate::{Cluster, Options, Result};
 
 /// What nodes may say at level error while disks are taken from them.
 const EXPECTED: &[&str] = &["stopping at once", "IOFlushed error"];
 /// Between two faults.
 const BREATH: Duration = Duration::from_millis(300);
+/// How far a message's time may be from the right one, in seconds: two of three clocks are always right. A write that a fault
+/// held up was stamped before.
+const TIME_OFF_MAX_S: u64 = 60;
 /// The smallest disks there are.
 const DISK_MIB: u64 = 320;
 
@@ -37,7 +40,7 @@ pub struct Ended {
     /// How often each kind of fault was made.
     pub faults: BTreeMap<&'static str, usize>,
     /// Why this machine makes only some of them.
-    pub skipped: Option<String>,
+    pub skipped: Vec<String>,
     /// The longest time without an acknowledgement, by fault.
     pub gaps: BTreeMap<&'static str, Duration>,
 }
@@ -45,11 +48,15 @@ pub struct Ended {
 /// Founds a cluster and runs; `tell` is told of each fault and of what came of it. When something is wrong the nodes' data and
 /// logs are kept, and the error says where.
 pub async fn run(settings: Settings, tell: impl Fn(&str) + Sync) -> Result<Ended> {
-    let skipped = allowed().err().map(|why| why.to_string());
-    let privileged = skipped.is_none();
-    let options = Options { hosts: privileged, disk_mib: privileged.then_some(DISK_MIB), ..Options::default() };
+    let (with, skipped) = abilities();
+    let options = Options {
+        hosts: with.hosts,
+        disk_mib: with.disks.then_some(DISK_MIB),
+        clocks: with.clocks,
+        ..Options::default()
+    };
     let mut cluster = Cluster::found(options).await?;
-    let ended = play(&mut cluster, settings, privileged, &tell).await;
+    let ended = play(&mut cluster, settings, with, &tell).await;
     let ended = ended.and_then(|(report, faults, gaps)| {
         cluster.check_logs(EXPECTED)?;
         Ok(Ended { report, faults, skipped, gaps })
@@ -69,7 +76,7 @@ type Played = (Report, BTreeMap<&'static str, usize>, BTreeMap<&'static str, Dur
 async fn play(
     cluster: &mut Cluster,
     settings: Settings,
-    privileged: bool,
+    with: Abilities,
     tell: &(impl Fn(&str) + Sync),
 ) -> Result<Played> {
     let mut load = Load::start(cluster, settings.size).await?;
@@ -77,7 +84,7 @@ async fn play(
     let mut gaps: BTreeMap<&'static str, Duration> = BTreeMap::new();
     let until = Instant::now() + settings.time;
     while Instant::now() < until {
-        let fault = nemesis.choose(cluster.leader().await?, privileged, privileged);
+        let fault = nemesis.choose(cluster.leader().await?, with);
         let _ = load.take_gap();
         nemesis.make(cluster, fault).await?;
         cluster.wait_until_well().await.map_err(|error| format!("after {fault}: {error}"))?;
@@ -88,5 +95,8 @@ async fn play(
         tell(&format!("{fault}; longest time without an acknowledgement {:.2} s", gap.as_secs_f64()));
     }
     let report = settle(cluster, &mut load).await?;
+    if load.time_off() > TIME_OFF_MAX_S {
+        return Err(format!("a message was stamped {} s away from the right time", load.time_off()).into());
+    }
     Ok((report, nemesis.tally().clone(), gaps))
 }
