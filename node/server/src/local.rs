@@ -85,7 +85,7 @@ fn may_ask(stream: &UnixStream, own: u32) -> bool {
 impl<H: Handle> LocalService for Local<H> {
     async fn get_node(&self, _: Request<GetNodeRequest>) -> Result<Response<GetNodeResponse>, Status> {
         let node = self.handle.node();
-        let free = store::free_bytes(&self.data).map_err(|error| Status::internal(error.to_string()))?;
+        let free = store::Space::at(&self.data).map_err(|error| Status::internal(error.to_string()))?.free;
         Ok(Response::new(GetNodeResponse {
             status: self.services.cluster_status()?,
             slot: node.slot().map_or_else(String::new, |slot| slot.to_string()),
