@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+mod audit;
 mod operating;
 mod people;
 mod talking;
 
+pub use audit::*;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use operating::*;
 pub use people::*;
@@ -111,6 +113,9 @@ pub enum Command {
     /// The node on this machine, asked through its local socket: for root, when nothing else works.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// The audit log: look, prove, export, verify.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// The cluster's own certificate authority.
     #[command(subcommand)]
     Pki(PkiCommand),

@@ -91,6 +91,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// What was to be verified is not as it was signed.
+    #[error("NOT VERIFIED. {0}")]
+    NotVerified(String),
     /// A certificate or key could not be made.
     #[error("{doing}: {why}")]
     Pki {
@@ -116,6 +119,7 @@ impl Error {
             Self::Import { .. } => "IMPORT",
             Self::Terminal { .. } => "TERMINAL",
             Self::Pki { .. } => "PKI",
+            Self::NotVerified(_) => "NOT_VERIFIED",
         }
     }
 
@@ -141,6 +145,9 @@ impl Error {
             Self::NotSignedIn { .. } => "tricord login LOGIN, or with a one-time code tricord enrol LOGIN.",
             Self::Address { .. } => "tricord conversation list and tricord user search show what there is.",
             Self::Import { .. } => "mend these lines and import the file again.",
+            Self::NotVerified(_) => {
+                "keep these files as they are, and compare with another export and with heads kept elsewhere (ops/runbooks/audit.md)."
+            }
             Self::File { .. } | Self::Content { .. } | Self::Terminal { .. } | Self::Pki { .. } => return None,
         })
     }
@@ -184,6 +191,8 @@ fn next_after(reason: &str) -> Option<&'static str> {
             "try again in a moment."
         }
         "DISK_FULL" => "an operator must make room on the nodes' disks; tricord cluster status says on which.",
+        "STATE_DIVERGED" => "tricord audit head shows who holds what; ops/runbooks/audit.md says what to do.",
+        "NOT_SEALED" => "wait some seconds and try again: heads are sealed every few seconds while two nodes run.",
         "NODE_FAULT" => "look at that node's log; another node can be asked meanwhile (--node).",
         "NOT_FOUNDED" => "found the cluster: tricordd found on each of the three machines.",
         _ => return None,

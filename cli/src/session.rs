@@ -170,5 +170,5 @@ reflects! {
     info: GetConversationResponse, ListConversationsResponse, ListParticipantsResponse, GetUserResponse,
         BatchGetUsersResponse, ListUsersResponse, SearchUsersResponse, ListMessagesResponse, GetMessageResponse,
         ListReceiptsResponse, BatchGetPresenceResponse, GetSelfResponse, ListSessionsResponse;
-    nothing: SignOutResponse, GetClusterStatusResponse, ConfirmMessagesResponse, ReportActivityResponse
+    nothing: SignOutResponse, ResolveDivergenceResponse, GetClusterStatusResponse, ConfirmMessagesResponse, ReportActivityResponse
 }

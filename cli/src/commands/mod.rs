@@ -1,6 +1,7 @@
 //! One module for each noun.
 
 mod account;
+mod audit;
 mod cluster;
 mod conversation;
 pub mod message;
@@ -38,6 +39,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Chat { conversation } => crate::chat::run(Session::open(global)?, conversation).await?,
         Command::Cluster(command) => return cluster::run(global, command).await,
         Command::Node(command) => return node::run(global, command).await,
+        Command::Audit(command) => audit::run(global, command).await?,
         Command::Pki(command) => pki::run(global, command)?,
         Command::Completions { shell } => completions(shell)?,
         Command::Man { dir } => man(&dir)?,

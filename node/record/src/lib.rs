@@ -9,6 +9,7 @@ pub mod founding;
 pub mod note;
 pub mod read;
 pub mod tree;
+pub mod verify;
 
 pub use action::{code, sentence};
 pub use checkpoint::Checkpoint;

@@ -8,12 +8,14 @@
 
 mod payload;
 mod request;
+mod reveal;
 
 use sha2::{Digest, Sha256};
 use types::message::Sealed;
 
 pub use payload::Payload;
 pub use request::request_hash;
+pub use reveal::{reveal, revealed};
 
 /// The version this release writes: clear.
 const VERSION_CLEAR: u8 = 0;

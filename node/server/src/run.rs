@@ -113,7 +113,8 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
         services::PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_iterations, lanes: 1 };
     let metrics = services::Metrics::register(&registry)?;
     let audit_key = audit_key(&config, data.identity())?.map(Arc::new);
-    let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key };
+    let audit_spool = Some(config.data.join("audit.spool"));
+    let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key, audit_spool };
     let services = Services::start(node.clone(), options, metrics, applied, typing)?;
 
     let (stopping, stopped) = watch::channel(false);
@@ -375,7 +376,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name("grpc.health.v1.Health");
-    ["Session", "Directory", "Conversation", "Message", "Presence", "Sync", "Cluster"]
+    ["Session", "Directory", "Conversation", "Message", "Presence", "Sync", "Cluster", "Audit"]
         .into_iter()
         .fold(builder, |builder, name| builder.with_service_name(format!("tricord.v1.{name}Service")))
 }

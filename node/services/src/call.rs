@@ -13,6 +13,7 @@ use types::limits::{CALL_MS_DEFAULT, CALL_MS_MAX};
 use types::{DeviceId, Reject, SessionId, UserId};
 
 use crate::Services;
+use crate::audit::observe;
 use crate::codes;
 use crate::errors::Error;
 
@@ -70,13 +71,18 @@ impl<H: Handle> Services<H> {
         let deadline = started + time_allowed(request.metadata());
         let token = bearer(request.metadata());
         let body = request.into_inner();
+        let mut session = None;
         let run = async {
             self.serving()?;
             let call = self.authenticate(token, deadline).await?;
+            session = Some(call.session);
             self.inner.rates.take(call.session, Instant::now())?;
             work(call, body).await
         };
         let result = within(deadline, run).await;
+        if let Err(Error::Denied(reject, about)) = &result {
+            self.note_refusal(observe::refused(session, reject, *about));
+        }
         self.finish(method, started, result)
     }
 
@@ -123,9 +129,9 @@ impl<H: Handle> Services<H> {
             self.inner.handle.read_barrier(deadline.min(Instant::now() + Duration::from_secs(1))).await?;
             row = self.inner.handle.view().session(session)?;
         }
-        let row = row.ok_or(Reject::NoSession)?;
+        let row = row.ok_or(Error::Denied(Reject::NoSession, None))?;
         if !codes::same(&row.token, &hash) {
-            return Err(Reject::NoSession.into());
+            return Err(Error::Denied(Reject::NoSession, Some(types::record::Entity::Session(session))));
         }
         let view = self.inner.handle.view();
         let now = state::view::heads(&view)?.clock;

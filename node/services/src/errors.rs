@@ -65,6 +65,15 @@ pub(crate) enum Error {
     /// Without a majority, content goes only to sessions that were in use on this node before.
     #[error("no majority of nodes answers, and this session was not in use on this node before")]
     NoMajority,
+    /// Refused by the policy when something was asked for, not by a command: recorded by this node. With what it was about.
+    #[error("{0}")]
+    Denied(Reject, Option<types::record::Entity>),
+    /// No head of the audit log has what is asked for yet.
+    #[error("no sealed head of the audit log covers it yet; it takes seconds")]
+    NotSealed,
+    /// What may be shown without a majority is used up.
+    #[error("too much was shown without a majority already; nothing is shown until there is one")]
+    SpoolFull,
     /// The call's time is over.
     #[error("the call's deadline is over")]
     Deadline,
@@ -142,7 +151,9 @@ impl Error {
     pub(crate) fn told(&self) -> Told {
         match self {
             Self::Invalid(_) => Told::new(Code::InvalidArgument, "INVALID"),
-            Self::Reject(reject) => told_of_reject(reject),
+            Self::Reject(reject) | Self::Denied(reject, _) => told_of_reject(reject),
+            Self::NotSealed => Told::after(Code::Unavailable, "NOT_SEALED", 2_000),
+            Self::SpoolFull => Told::after(Code::Unavailable, "STALE_LIMIT", 5_000),
             Self::Taken(_) => told_of_reject(&Reject::Taken(0)),
             Self::Propose(error) => told_of_propose(error),
             Self::Barrier(BarrierError::NoMajority) => Told::after(Code::Unavailable, "NO_MAJORITY", 500),

@@ -1,19 +1,25 @@
 //! The one way by which content leaves a node: every path that returns message texts goes through here.
 //!
-//! Access is decided here. The record of each fetch, committed before content leaves, comes in here too when fetches are
-//! audited; until then a fetch leaves no record.
+//! Access is decided here, and the record of each fetch is made here: it is committed, and applied on this node, before
+//! content leaves. What a stream brings as it happens is covered by the record of the stream's opening.
 
 use std::time::Instant;
 
-use proto::v1;
+use proto::v1::{self, ReadOptions};
 use raft::Handle;
+use state::Rows;
 use state::policy::{self, Action};
+use types::conversation::{Conversation, Participant};
 use types::message::Message;
+use types::record::{Action as Fetched, Entity};
 use types::user::User;
-use types::{ConversationId, SessionId};
+use types::{ConversationId, Principal, Seq, SessionId};
 
+use crate::audit::observe::seen;
+use crate::call::Call;
 use crate::errors::Error;
-use crate::{Services, convert};
+use crate::reads::Read;
+use crate::{Services, convert, names};
 
 impl<H: Handle> Services<H> {
     /// Whether content may go to this session now: without a majority only to sessions in use on this node before.
@@ -22,6 +28,57 @@ impl<H: Handle> Services<H> {
         let began = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
         if self.inner.rates.used_before(session, began) { Ok(()) } else { Err(Error::NoMajority) }
     }
+}
+
+impl<H: Handle> Services<H> {
+    /// Records that messages are about to be shown in a session: runs of conversations. See [`Services::observe`].
+    pub(crate) async fn fetched(&self, call: &Call, runs: Vec<Run>) -> Result<(), Error> {
+        let seen =
+            |(id, first, last)| seen(call.session, Fetched::FetchMessages, vec![Entity::Messages(id, first, last)]);
+        self.observe(runs.into_iter().map(seen).collect(), call.deadline).await
+    }
+}
+
+/// A run of messages of one conversation: first and last.
+pub(crate) type Run = (ConversationId, Seq, Seq);
+
+/// How fresh a read has to be once its record is applied here: as fresh as this node is now.
+pub(crate) fn again(options: Option<&ReadOptions>) -> ReadOptions {
+    let allow_stale = options.is_some_and(|options| options.allow_stale);
+    ReadOptions { allow_stale, ..ReadOptions::default() }
+}
+
+/// What a page of messages follows from.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Basis(Option<Conversation>, Option<Participant>);
+
+impl Basis {
+    /// That of a reader at one moment.
+    pub(crate) fn of<V: state::View<Fault = raft::Fault>>(read: &Read<V>, id: ConversationId) -> Result<Self, Error> {
+        let participant = read.view.participant(id, Principal::User(read.user.id))?;
+        Ok(Self(read.view.conversation(id)?, participant))
+    }
+}
+
+/// The lowest and the highest seq of a page.
+pub(crate) fn range(messages: &[v1::Message]) -> Option<(Seq, Seq)> {
+    let (first, last) = (messages.first()?.seq, messages.last()?.seq);
+    Some((Seq(first.min(last)), Seq(first.max(last))))
+}
+
+/// The runs of messages that items of a stream show.
+pub(crate) fn runs(items: &[v1::SyncResponse]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for item in items {
+        let Some(v1::sync_response::Item::MessagePosted(posted)) = &item.item else { continue };
+        let Some(message) = &posted.message else { continue };
+        let Ok((id, seq)) = names::message("name", &message.name) else { continue };
+        match runs.iter_mut().rev().find(|(of, ..)| *of == id) {
+            Some((_, _, last)) if last.next() == seq => *last = seq,
+            _ => runs.push((id, seq, seq)),
+        }
+    }
+    runs
 }
 
 /// Opens a message for someone, if they may see it.

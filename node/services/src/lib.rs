@@ -32,9 +32,10 @@ mod validation;
 mod words;
 mod writes;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::cluster_service_server::ClusterServiceServer;
 use proto::v1::conversation_service_server::ConversationServiceServer;
 use proto::v1::directory_service_server::DirectoryServiceServer;
@@ -63,6 +64,19 @@ pub struct Config {
     pub password_cost: PasswordCost,
     /// What this node signs the audit log with; none: it signs nothing.
     pub audit_key: Option<Arc<record::note::Signer>>,
+    /// Where what is shown without a majority is kept until it can be recorded; none: in memory.
+    pub audit_spool: Option<std::path::PathBuf>,
+}
+
+/// Why the services did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The cost of passwords is not one that Argon2 takes.
+    #[error(transparent)]
+    Cost(#[from] CostError),
+    /// The audit spool could not be opened.
+    #[error("open the audit spool")]
+    Spool(#[from] std::io::Error),
 }
 
 /// All services of `tricord.v1` on one node. Cheap to clone.
@@ -90,6 +104,9 @@ struct Inner<H: Handle> {
     connections: connections::ConnectionChanges,
     hub: hub::Hub,
     typing: typing::Pace,
+    observer: audit::observe::Observer,
+    refusals: Mutex<audit::refusals::Refusals>,
+    spool: Mutex<audit::spool::Spool>,
     faults: watch::Sender<Option<&'static str>>,
     stale: watch::Sender<bool>,
     stopping: CancellationToken,
@@ -99,15 +116,20 @@ impl<H: Handle> Services<H> {
     /// Starts the services over a running node. `applied` gives each batch applied here, in order and without gaps;
     /// `typing` what other nodes say of who is typing. Must be called within a Tokio runtime.
     ///
-    /// Errors: [`CostError`] when the cost of passwords is not one that Argon2 takes.
+    /// Errors: [`StartError`]; nothing runs then.
     pub fn start(
         handle: H,
         config: Config,
         metrics: Metrics,
         applied: mpsc::Receiver<Applied>,
         typing: mpsc::Receiver<Typing>,
-    ) -> Result<Self, CostError> {
+    ) -> Result<Self, StartError> {
         let position = handle.heads().borrow().event;
+        let (observer, observations) = audit::observe::channel();
+        let spool = match &config.audit_spool {
+            Some(path) => audit::spool::Spool::open(path)?,
+            None => audit::spool::Spool::in_memory(),
+        };
         let inner = Inner {
             handle,
             metrics,
@@ -122,6 +144,9 @@ impl<H: Handle> Services<H> {
             connections: connections::ConnectionChanges::default(),
             hub: hub::Hub::new(position),
             typing: typing::Pace::default(),
+            observer,
+            refusals: Mutex::default(),
+            spool: Mutex::new(spool),
             faults: watch::Sender::new(None),
             stale: watch::Sender::new(false),
             stopping: CancellationToken::new(),
@@ -130,6 +155,9 @@ impl<H: Handle> Services<H> {
         services.run(hub::run(services.clone(), applied, typing));
         services.run(confirmations::run(services.clone()));
         services.run(connections::run(services.clone()));
+        services.run(audit::observe::run(services.clone(), observations));
+        services.run(audit::refusals::run(services.clone()));
+        services.run(audit::spool::run(services.clone()));
         services.run(audit::signing::run(services.clone()));
         services.run(leases::watch(services.clone()));
         services.run(reads::watch_staleness(services.clone()));
@@ -141,7 +169,7 @@ impl<H: Handle> Services<H> {
         tokio::spawn(async move { stopping.run_until_cancelled(task).await });
     }
 
-    /// The seven services, with the sizes of requests limited, to be mounted beside health and reflection.
+    /// All services, with the sizes of requests limited, to be mounted beside health and reflection.
     #[must_use]
     pub fn routes(&self) -> Routes {
         let max = CLIENT_REQUEST_BYTES_MAX;
@@ -152,6 +180,7 @@ impl<H: Handle> Services<H> {
             .add_service(PresenceServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(SyncServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(ClusterServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(AuditServiceServer::new(self.clone()).max_decoding_message_size(max))
     }
 
     /// Sync streams open on this node.

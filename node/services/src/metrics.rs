@@ -21,6 +21,7 @@ pub struct Metrics {
     pub(crate) confirmations_waiting: IntGauge,
     pub(crate) connections_waiting: IntGauge,
     pub(crate) typing_dropped: IntCounter,
+    observations: IntCounter,
 }
 
 impl Metrics {
@@ -63,6 +64,7 @@ impl Metrics {
                 "tricord_client_connections_waiting_count",
                 "Changes of connected sessions waiting to be put to the cluster",
             )?,
+            observations: counter("tricord_audit_observations_total", "Fetches and refusals put to the audit log")?,
             typing_dropped: counter("tricord_client_typing_dropped_total", "Typing notices dropped under load")?,
         })
     }
@@ -70,6 +72,10 @@ impl Metrics {
     pub(crate) fn called(&self, method: &'static str, code: Code, took: Duration) {
         self.calls.with_label_values(&[method, code_label(code)]).inc();
         self.latency.with_label_values(&[method]).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn observed(&self, count: usize) {
+        self.observations.inc_by(count as u64);
     }
 
     pub(crate) fn sent(&self, ok: bool) {

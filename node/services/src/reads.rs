@@ -33,7 +33,7 @@ impl<V: state::View<Fault = raft::Fault>> Read<V> {
 
     /// Asks the policy, and fails if it says no.
     pub(crate) fn check(&self, action: Action) -> Result<(), Error> {
-        Ok(self.may(action)?.check()?)
+        self.may(action)?.check().map_err(|reject| Error::Denied(reject, crate::audit::words::about(action)))
     }
 }
 

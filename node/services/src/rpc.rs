@@ -1,5 +1,6 @@
 //! One module for each service of `tricord.v1`.
 
+pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod conversation;
 pub(crate) mod directory;

@@ -175,6 +175,8 @@ pub struct Observation {
     pub reason: Option<String>,
     /// When, by the node's clock, if it was kept back while there was no majority.
     pub seen: Option<Timestamp>,
+    /// That so many alike were folded into this one.
+    pub count: Option<u32>,
 }
 
 /// A node's lease in one of its epochs.

@@ -244,3 +244,13 @@ pub const OBSERVATIONS_MAX: usize = 1_000;
 pub const OBSERVED_ENTITIES_MAX: usize = 4;
 /// Longest reason in a record, in bytes of UTF-8.
 pub const RECORD_REASON_BYTES_MAX: usize = 256;
+/// Commands of observations on their way at a time; more gather, and go together.
+pub const OBSERVATIONS_IN_FLIGHT_MAX: usize = 2;
+/// Fetches that wait to be recorded; more are refused.
+pub const OBSERVATIONS_WAITING_MAX: usize = 8_192;
+/// What one node may show without a majority, as observations on its disk.
+pub const AUDIT_SPOOL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Refusals of one source in a minute that are recorded one by one; more are counted.
+pub const REFUSALS_PER_MINUTE_MAX: u32 = 100;
+/// Sources of refusals told apart at a time.
+pub const REFUSAL_SOURCES_MAX: usize = 10_000;

@@ -68,6 +68,7 @@ structs!(resolve: ResolveDivergence { size: number(), root: bytes32() });
 structs!(observation: Observation {
     session: maybe(session_id()), action: action(), entities: list(entity()), refused: maybe(any::<u16>().boxed()),
     purpose: maybe(purpose()), reason: maybe(text()), seen: maybe(timestamp()),
+    count: maybe(number32()),
 });
 
 fn author() -> BoxedStrategy<Author> {

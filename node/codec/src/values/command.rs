@@ -33,7 +33,7 @@ messages! {
     SetStatus { 1: availability, 2: text, 3: expires }
     SignHead { 1: size, 2: root, 3: signature }
     ResolveDivergence { 1: size, 2: root }
-    Observation { 1: session, 2: action, 3: entities, 4: refused, 5: purpose, 6: reason, 7: seen }
+    Observation { 1: session, 2: action, 3: entities, 4: refused, 5: purpose, 6: reason, 7: seen, 8: count }
 }
 
 choices! {

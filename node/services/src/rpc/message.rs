@@ -121,7 +121,12 @@ async fn get<H: Handle>(
 ) -> Result<GetMessageResponse, Error> {
     let (conversation, seq) = names::message("name", &body.name)?;
     services.content_allowed(call.session)?;
+    let again = fetch::again(body.read.as_ref());
     let read = services.read(&call, body.read).await?;
+    read.check(Action::SeeMessage(conversation, seq))?;
+    services.fetched(&call, vec![(conversation, seq, seq)]).await?;
+    // Looked at anew, for the record is applied here now: this read shows all that was acknowledged before it.
+    let read = services.read(&call, Some(again)).await?;
     read.check(Action::SeeMessage(conversation, seq))?;
     let message = read.view.message(conversation, seq)?.ok_or(Reject::NotFound)?;
     let message = fetch::open(&read.view, &read.user, conversation, &message)?;
@@ -137,16 +142,40 @@ async fn list<H: Handle>(
     let size = pages::size(body.page_size)?;
     let direction = Direction::try_from(body.direction).map_err(|_| convert::unknown("direction", body.direction))?;
     services.content_allowed(call.session)?;
-    let read = services.read(&call, body.read).await?;
-    read.check(Action::SeeConversation(conversation))?;
+    let again = fetch::again(body.read.as_ref());
+    let mut read = services.read(&call, body.read).await?;
     let start = Seq(body.start_seq);
     let work = move |read: &Read<H::View>| match direction {
         Direction::Unspecified | Direction::Forward => List::of(read, conversation, size)?.forward(start),
         Direction::Backward => List::of(read, conversation, size)?.backward(start),
     };
-    let (mut answer, info) = services.scan(read, work).await?;
-    answer.info = Some(info);
-    Ok(answer)
+    let mut recorded: Option<(Seq, Seq)> = None;
+    loop {
+        read.check(Action::SeeConversation(conversation))?;
+        let basis = fetch::Basis::of(&read, conversation)?;
+        let (mut answer, info) = services.scan(read, work).await?;
+        answer.info = Some(info);
+        let range = fetch::range(&answer.messages);
+        let covered = match (range, recorded) {
+            (Some((first, last)), Some((from, to))) => from <= first && last <= to,
+            (range, _) => range.is_none(),
+        };
+        if covered {
+            return Ok(answer);
+        }
+        let (first, last) = range.unwrap_or_default();
+        services.fetched(&call, vec![(conversation, first, last)]).await?;
+        if recorded.is_some() {
+            return Ok(answer); // What it shows was read after a commit that came after the call began.
+        }
+        recorded = range;
+        // The record is applied here now, and with it all that was acknowledged before. Mostly that changes nothing.
+        read = services.read(&call, Some(again.clone())).await?;
+        if fetch::Basis::of(&read, conversation)? == basis {
+            answer.info = Some(read.info);
+            return Ok(answer);
+        }
+    }
 }
 
 /// A page of messages in the making.

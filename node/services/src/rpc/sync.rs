@@ -24,13 +24,15 @@ use crate::reads::Read;
 use crate::routing::StreamId;
 use crate::rpc::presence;
 use crate::telling::{self, Told};
-use crate::{Services, convert, cursor, names, replay, validation};
+use crate::{Services, audit, convert, cursor, fetch, names, replay, validation};
 
 /// The items of one stream.
 pub(crate) type Items = Pin<Box<dyn Stream<Item = Result<SyncResponse, Status>> + Send>>;
 
 /// Items an idle stream keeps room for.
 const READY_KEPT: usize = 16;
+/// How long what was missed may take to be recorded before it is shown.
+const RECORD_PATIENCE: Duration = Duration::from_secs(10);
 /// Missed events read at a time.
 const PAGE: usize = 256;
 
@@ -65,6 +67,11 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     let after = from.unwrap_or(heads.event);
     if after < heads.events_dropped {
         return Err(Error::CursorExpired);
+    }
+    if body.with_messages {
+        // What the stream brings as it happens is covered by this.
+        let opened = audit::observe::seen(call.session, types::record::Action::OpenStream, Vec::new());
+        services.observe(vec![opened], call.deadline).await?;
     }
     let queue = Arc::new(Queue::default());
     let id = services.inner.hub.enter(call.user, call.session, Arc::clone(&queue), watched.clone())?;
@@ -223,6 +230,8 @@ impl<H: Handle> Reader<H> {
             Ok::<_, Error>((told, page.through))
         });
         let (told, through) = read.await.map_err(|_| Error::Internal("a read was not finished"))??;
+        let call = Call { deadline: Instant::now() + RECORD_PATIENCE, ..self.place.call };
+        self.place.services.fetched(&call, fetch::runs(&told.items)).await?; // Before any of it leaves.
         self.take(told);
         Ok(through)
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod accounts;
+mod audit;
 mod conversations;
 mod matrix;
 mod messages;

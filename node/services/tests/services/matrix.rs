@@ -98,6 +98,12 @@ fn table() -> Vec<Line> {
         line!("PresenceService/SendTyping",                          "-   h   y   h   h   h   h   h   h", c => SendTypingRequest { conversation: c.ward.clone() }),
         line!("SyncService/Sync",                                    "-   y   y   y   y   y   y   y   y", _c => SyncRequest::default()),
         line!("ClusterService/GetClusterStatus",                     "-   n   n   n   n   n   n   y   y", _c => GetClusterStatusRequest::default()),
+        line!("AuditService/ListRecords",                            "-   n   n   n   n   n   y   n   n", _c => ListRecordsRequest::default()),
+        line!("AuditService/GetHead",                                "-   n   n   n   n   n   y   n   n", _c => GetHeadRequest::default()),
+        line!("AuditService/ProveMessage",                           "-   n   n   n   n   n   *   n   n", c => ProveMessageRequest { name: format!("{}/messages/1", c.ward), ..ProveMessageRequest::default() }),
+        line!("AuditService/ProveConsistency",                       "-   n   n   n   n   n   *   n   n", _c => ProveConsistencyRequest { old_size: 1, new_size: 0 }),
+        line!("AuditService/ExportRecords",                          "-   n   n   n   n   n   *   n   n", _c => ExportRecordsRequest::default()),
+        line!("AuditService/ResolveDivergence",                      "-   n   n   n   n   n   n   n   h", c => ResolveDivergenceRequest { size: 1, root: vec![0; 32], request_id: c.id() }),
         // Last: what ends sessions.
         line!("SessionService/EndSession",                           "-   h   h   h   y   h   h   h   y", c => EndSessionRequest { name: c.victim.session.clone(), request_id: c.id() }),
         line!("SessionService/SignOut",                              "-   y   y   y   y   y   y   y   y", c => SignOutRequest { request_id: c.id() }),

@@ -97,6 +97,7 @@ impl SingleNode {
         let (outcome, heads) = {
             let mut model = self.shared.model.lock().unwrap();
             let outcome = Arc::make_mut(&mut model).apply(at, &envelope);
+            grow(Arc::make_mut(&mut model), &outcome);
             let Some(Row::Heads(heads)) = model.rows.get(&Key::Heads()).cloned() else { panic!("no heads") };
             (outcome, heads)
         };
@@ -105,6 +106,31 @@ impl SingleNode {
             Applied { heads, events: outcome.events.into(), presence: outcome.presence.into(), replaced: false };
         let _ = applied.send(batch).await;
         outcome.answer
+    }
+}
+
+/// Grows the audit tree with the records, as the store does.
+fn grow(model: &mut Model, outcome: &state::Outcome) {
+    for (key, row) in &outcome.changes {
+        let (Key::Record(index), Some(row)) = (key, row) else { continue };
+        let leaf = record::leaf_hash(&codec::encode_row(row));
+        let complete = record::tree::append(&Tree(model), *index, leaf).unwrap();
+        model.rows.extend(
+            complete.into_iter().map(|(level, place, hash)| (Key::TreeNode(level, place), Row::TreeNode(hash))),
+        );
+    }
+}
+
+struct Tree<'a>(&'a Model);
+
+impl record::tree::Nodes for Tree<'_> {
+    type Error = record::tree::Missing;
+
+    fn node(&self, level: u8, place: u64) -> Result<record::tree::Hash, Self::Error> {
+        match self.0.rows.get(&Key::TreeNode(level, place)) {
+            Some(Row::TreeNode(hash)) => Ok(*hash),
+            _ => Err(record::tree::Missing),
+        }
     }
 }
 

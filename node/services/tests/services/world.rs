@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use proto::v1::audit_service_client::AuditServiceClient;
 use proto::v1::conversation_service_client::ConversationServiceClient;
 use proto::v1::directory_service_client::DirectoryServiceClient;
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::session_service_client::SessionServiceClient;
 use proto::v1::sync_service_client::SyncServiceClient;
 use proto::v1::*;
+use record::note::Signer;
 use services::{Config, Metrics, PasswordCost, Services};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -19,10 +21,11 @@ use tonic::{Request, Status, Streaming};
 use tonic_types::StatusExt;
 use types::command::{Found, Lease, NewUser};
 use types::user::{PermissionSet as StoredSet, Realm as StoredRealm, UserKind as StoredKind};
-use types::{Author, ClusterId, Command, Envelope, Lineage, UserId};
+use types::{Author, ClusterId, Command, Envelope, Incarnation, Lineage, NodeId, Slot, UserId};
 
 use crate::node::{NODE, SingleNode};
 
+pub const CLUSTER: ClusterId = ClusterId([0xC1; 16]);
 pub const EPOCH: u64 = 1;
 pub const PASSWORD: &str = "correct horse battery";
 const ADMIN_CODE: &str = "ABCD-EFGH-JKMN-PQRS";
@@ -46,7 +49,8 @@ impl World {
         let node = SingleNode::new(applied);
         let metrics = Metrics::register(&prometheus::Registry::new()).expect("metrics");
         let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
-        let config = Config { epoch: EPOCH, password_cost: cost, audit_key: None };
+        let config =
+            Config { epoch: EPOCH, password_cost: cost, audit_key: Some(Arc::new(signer(Slot::A))), audit_spool: None };
         let services = Services::start(node.clone(), config, metrics, batches, notices).expect("a cost");
         own(&node, Command::Found(founding())).await;
         own(&node, Command::RenewLease(Lease { epoch: EPOCH })).await;
@@ -100,6 +104,12 @@ impl World {
     }
 }
 
+/// What the first node of a slot signs the audit log with.
+pub fn signer(slot: Slot) -> Signer {
+    let name = record::checkpoint::key_name(CLUSTER, NodeId::new(slot, Incarnation(1)));
+    Signer::from_seed(&name, [slot.number(); 32]).expect("a key")
+}
+
 fn founding() -> Found {
     let admin = NewUser {
         id: UserId([0xAD; 16]),
@@ -115,13 +125,13 @@ fn founding() -> Found {
         enrolment: Some(Sha256::digest(ADMIN_CODE.replace('-', "")).into()),
     };
     Found {
-        cluster: ClusterId([0xC1; 16]),
+        cluster: CLUSTER,
         lineage: Lineage([0x11; 16]),
         name: "St. Test".into(),
         feature_level: 1,
         request_key: [7; 32],
         admin,
-        audit_keys: Vec::new(),
+        audit_keys: Slot::ALL.map(|slot| *signer(slot).verifier().key()).to_vec(),
     }
 }
 
@@ -174,6 +184,10 @@ impl Person {
 
     pub fn conversations(&self) -> ConversationServiceClient<Channel> {
         ConversationServiceClient::new(self.channel.clone())
+    }
+
+    pub fn audit(&self) -> AuditServiceClient<Channel> {
+        AuditServiceClient::new(self.channel.clone())
     }
 
     pub fn messages(&self) -> MessageServiceClient<Channel> {

@@ -207,6 +207,7 @@ pub(crate) fn observe<V: View>(tx: &mut Tx<'_, V>, observations: &[Observation])
             purpose: one.purpose,
             reason: one.reason.clone(),
             seen: one.seen,
+            count: one.count,
             ..record
         });
     }

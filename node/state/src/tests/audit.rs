@@ -168,6 +168,7 @@ fn what_is_observed_is_recorded_as_of_its_session_and_nothing_else_passes_for_it
         purpose: None,
         reason: None,
         seen: None,
+        count: None,
     };
     let observe = vec![fetch(Some(session(1)), Action::FetchMessages), fetch(None, Action::Look)];
     let Ok(Reply::Recorded(records)) = world.from(A, Command::Observe(observe)) else { panic!("recorded") };

@@ -62,6 +62,7 @@ fn of_nodes() -> Vec<Command> {
             purpose: Some(Purpose::Compliance),
             reason: Some("case 12".to_owned()),
             seen: Some(LATER),
+            count: Some(101),
         }]),
     ]
 }

@@ -1,0 +1,181 @@
+//! `audit verify`: offline, from the founding keys alone.
+
+use std::path::Path;
+
+use record::FoundingKeys;
+use record::note::Note;
+use record::tree::{Hash, Memory};
+use record::verify::{Log, Problem, Report, Sealed};
+use types::record::{Action, Agent, Entity, Record, Result as End};
+
+use super::proof::{Proof, Proven};
+use super::read;
+use super::tiles::{Tiles, WIDTH};
+use crate::args::{Format, Global};
+use crate::error::{Error, Result};
+use crate::output::print;
+use crate::text::{thousands, unhex};
+
+/// Verifies an export or a proof, and says so, or what is wrong.
+pub fn run(global: &Global, path: &Path, founding: &Path, since: Option<&Path>) -> Result<()> {
+    let doing = format!("read the founding keys {}", founding.display());
+    let keys =
+        FoundingKeys::parse(&read(founding)?).map_err(|error| Error::Content { doing, why: error.to_string() })?;
+    let since = since.map(read).transpose()?;
+    let words = if path.is_dir() {
+        whole(&Tiles(path), &keys, since.as_deref())?
+    } else if since.is_some() {
+        return Err(Error::Usage("--since is for an export; a proof speaks of one message".into()));
+    } else {
+        one(path, &keys)?
+    };
+    if global.output == Format::Json {
+        return crate::output::json(&serde_json::json!({ "verified": true, "words": words }));
+    }
+    print(&words)
+}
+
+fn wrong(problem: &Problem) -> Error {
+    Error::NotVerified(problem.to_string())
+}
+
+/// A whole export.
+fn whole(tiles: &Tiles<'_>, keys: &FoundingKeys, since: Option<&str>) -> Result<String> {
+    let checkpoint = read(&tiles.checkpoint())?;
+    let size = Note::parse(&checkpoint).ok().and_then(|note| record::Checkpoint::parse(&note.text));
+    let size = size.ok_or_else(|| wrong(&Problem::NoHead("the checkpoint")))?.size;
+    let (mut log, mut leaves) = (Log::default(), Vec::new());
+    for bundle in 0..size.div_ceil(WIDTH) {
+        let width = (size - bundle * WIDTH).min(WIDTH);
+        let Some(records) = tiles.records(bundle, width)? else {
+            return Err(wrong(&Problem::Missing(bundle * WIDTH)));
+        };
+        leaves.extend(records.iter().map(|record| log.push(record)));
+    }
+    match log.verify(keys, &checkpoint, &tiles.heads()?, since) {
+        Ok(report) => Ok(told(&report)),
+        Err(Problem::Root) => Err(wrong(&changed(tiles, &checkpoint, &leaves, size)?)),
+        Err(problem) => Err(wrong(&problem)),
+    }
+}
+
+/// Which record it is whose change makes the root another one: the tiles tell, as far as they give the root themselves.
+fn changed(tiles: &Tiles<'_>, checkpoint: &str, leaves: &[Hash], size: u64) -> Result<Problem> {
+    let root = Note::parse(checkpoint).ok().and_then(|note| record::Checkpoint::parse(&note.text));
+    let Some(root) = root.map(|checkpoint| checkpoint.root) else { return Ok(Problem::Root) };
+    let mut stored = Memory::default();
+    for tile in 0..size.div_ceil(WIDTH) {
+        let width = (size - tile * WIDTH).min(WIDTH);
+        tiles.hashes(0, tile, width)?.into_iter().for_each(|leaf| stored.push(leaf));
+    }
+    if stored.size() == size && record::tree::root(&stored, size) == Ok(root) {
+        let first = stored.level(0).iter().zip(leaves).position(|(stored, found)| stored != found);
+        return Ok(first.map_or(Problem::Root, |index| Problem::Changed(index as u64)));
+    }
+    // Leaves and records were changed together: a level up, a run of them stands out.
+    let mut found = Memory::default();
+    leaves.iter().for_each(|leaf| found.push(*leaf));
+    let full = size / WIDTH;
+    let mut above = Vec::new();
+    for tile in 0..full.div_ceil(WIDTH) {
+        above.extend(tiles.hashes(1, tile, (full - tile * WIDTH).min(WIDTH))?);
+    }
+    let run = above.iter().zip(found.level(8)).position(|(stored, found)| stored != found);
+    Ok(run.map_or(Problem::Root, |run| {
+        let first = run as u64 * WIDTH;
+        Problem::ChangedWithin { first, last: first + WIDTH - 1 }
+    }))
+}
+
+fn told(report: &Report) -> String {
+    let size = report.head.checkpoint.size;
+    let since = report.since.map_or_else(
+        || {
+            "That nothing was cut off before this head was sealed is not shown: that takes an earlier head (--since)."
+                .into()
+        },
+        |since| format!("It goes on from the head of {} records.", thousands(since)),
+    );
+    format!(
+        "VERIFIED. Records 0 to {} are there, complete and unchanged (signed by {}). {since} Complete to size {}, sealed at \
+         {} or later; nothing is said about later. Not shown: that what was done was recorded, beyond what two nodes agree on.",
+        thousands(size.saturating_sub(1)),
+        signers(&report.head),
+        thousands(size),
+        when(report.last)
+    )
+}
+
+/// The proof of one message.
+fn one(path: &Path, keys: &FoundingKeys) -> Result<String> {
+    let doing = || format!("read the proof {}", path.display());
+    let content = |why: String| Error::Content { doing: doing(), why };
+    let proof: Proof = serde_json::from_str(&read(path)?).map_err(|error| content(error.to_string()))?;
+    if proof.tricord_proof != 1 {
+        return Err(content("it is of a newer release".into()));
+    }
+    let head = record::verify::head(&proof.head, keys).map_err(|problem| wrong(&problem))?;
+    let last = proven(&proof.last, &head).map_err(|why| why.into_error(&content))?;
+    if proof.last.index + 1 != head.checkpoint.size {
+        return Err(content("its last record is not the last one".into()));
+    }
+    let posted = proven(&proof.record, &head).map_err(|why| why.into_error(&content))?;
+    let (Agent::User { user, .. }, Some(Entity::Messages(conversation, seq, _)), Action::Post, End::Done) =
+        (&posted.agent, posted.entities.first(), posted.action, posted.result)
+    else {
+        return Err(content("its record is not that of a message".into()));
+    };
+    let mut words = format!(
+        "VERIFIED. Message {} of conversation {conversation}, sent by {user} at {}, is record {}, unchanged since {} (signed \
+         by {}). Complete to size {}, sealed at {} or later; nothing is said about later. Not shown by this proof: that anyone \
+         looked at it.",
+        seq.0,
+        when(posted.at),
+        thousands(proof.record.index),
+        when(posted.at),
+        signers(&head),
+        thousands(head.checkpoint.size),
+        when(last.at)
+    );
+    if let Some(payload) = &proof.payload {
+        let bytes = unhex(payload).ok_or_else(|| content("its payload is not written in hexadecimal digits".into()))?;
+        let commitment = posted.commitment.ok_or_else(|| content("its record commits to no payload".into()))?;
+        let payload = seal::revealed(&bytes, &commitment).map_err(|_| {
+            Error::NotVerified("CHANGED TEXT: the text given is not the one that the record commits to".into())
+        })?;
+        words += &format!("\nIt says:\n{}", crate::text::lines(&payload.text));
+    }
+    Ok(words)
+}
+
+enum Why {
+    Wrong(Problem),
+    Content(String),
+}
+
+impl Why {
+    fn into_error(self, content: &dyn Fn(String) -> Error) -> Error {
+        match self {
+            Self::Wrong(problem) => wrong(&problem),
+            Self::Content(why) => content(why),
+        }
+    }
+}
+
+fn proven(part: &Proven, head: &Sealed) -> std::result::Result<Record, Why> {
+    let hexes = || Why::Content("a part of it is not written in hexadecimal digits".into());
+    let stored = unhex(&part.stored).ok_or_else(hexes)?;
+    let path: Option<Vec<Hash>> = part.path.iter().map(|hash| unhex(hash)?.try_into().ok()).collect();
+    let path = path.ok_or_else(hexes)?;
+    let read = record::verify::record(&stored, part.index, &path, &head.checkpoint).map_err(Why::Wrong)?;
+    read.map_err(|error| Why::Content(error.to_string()))
+}
+
+fn signers(head: &Sealed) -> String {
+    head.signers.join(" and ")
+}
+
+fn when(at: types::Timestamp) -> String {
+    let at = i64::try_from(at.0).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    at.map_or_else(|| "an unknown time".into(), |at| at.to_string())
+}

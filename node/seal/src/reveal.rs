@@ -1,0 +1,32 @@
+//! Giving away one message with its proof: the payload and its salt, from which its commitment follows, and never a key.
+
+use crate::{Error, Payload, commit};
+
+/// The bytes of an opened payload, salt included, as its commitment was made from them.
+#[must_use]
+pub fn reveal(payload: &Payload) -> Vec<u8> {
+    payload.encode()
+}
+
+/// The payload that was given away, if it is the one committed to.
+///
+/// Errors: [`Error::Damaged`] if it is no payload, [`Error::Commitment`] if it is another.
+pub fn revealed(bytes: &[u8], commitment: &[u8; 32]) -> Result<Payload, Error> {
+    let payload = Payload::decode(bytes)?;
+    if commit(&payload.salt, bytes) == *commitment { Ok(payload) } else { Err(Error::Commitment) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_away_is_checked_against_its_commitment() -> Result<(), Error> {
+        let sealed = crate::message("K 5.9, please call")?;
+        let bytes = reveal(&crate::open(&sealed)?);
+        assert_eq!(revealed(&bytes, &sealed.commitment)?.text, "K 5.9, please call");
+        let other = bytes.iter().enumerate().map(|(at, byte)| if at == bytes.len() - 1 { byte ^ 1 } else { *byte });
+        assert_eq!(revealed(&other.collect::<Vec<_>>(), &sealed.commitment), Err(Error::Commitment));
+        Ok(())
+    }
+}

@@ -1,0 +1,249 @@
+//! What is looked at leaves a record before it leaves, and what is in the log can be proven.
+
+use std::time::{Duration, Instant};
+
+use proto::v1::*;
+use raft::Handle;
+use record::checkpoint::{Checkpoint, origin};
+use record::note::Note;
+use record::{FoundingKeys, tree};
+use state::Rows;
+use types::command::SignHead;
+use types::record::{Action, Agent, Entity, Record, Result as End};
+use types::{Author, Command, Envelope, Incarnation, NodeId, Seq, Slot};
+
+use crate::node::SingleNode;
+use crate::world::{CLUSTER, Person, World, next, outgoing, own, refused, signer};
+
+fn records(node: &SingleNode) -> Vec<Record> {
+    let view = node.view();
+    let count = state::heads(&view).unwrap().records;
+    (0..count).map(|index| view.record(index).unwrap().unwrap()).collect()
+}
+
+/// Fetches in this person's session, as (conversation, first, last).
+fn fetches(node: &SingleNode, person: &Person) -> Vec<(String, u64, u64)> {
+    let by = |record: &Record| matches!(&record.agent, Agent::User { session, .. } if person.session.ends_with(&session.to_string()));
+    let all = records(node).into_iter().filter(|record| record.action == Action::FetchMessages && by(record));
+    all.flat_map(|record| record.entities)
+        .map(|entity| match entity {
+            Entity::Messages(id, first, last) => (format!("conversations/{id}"), first.0, last.0),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn list(person: &Person, conversation: &str, start_seq: u64) -> Result<ListMessagesResponse, tonic::Status> {
+    let request = ListMessagesRequest { parent: conversation.into(), start_seq, ..ListMessagesRequest::default() };
+    Ok(person.messages().list_messages(person.with(request)).await?.into_inner())
+}
+
+/// An account with these permission sets, signed in.
+async fn operator(world: &World, admin: &Person, login: &str, sets: &[PermissionSet]) -> Person {
+    let user = User {
+        login: login.into(),
+        display_name: login.into(),
+        permission_sets: sets.iter().map(|&set| set.into()).collect(),
+        ..User::default()
+    };
+    let create = CreateUserRequest { user: Some(user), without_enrolment_code: false, request_id: admin.id() };
+    let made = admin.directory().create_user(admin.with(create)).await.unwrap().into_inner();
+    world.enrol(login, &made.enrolment_code).await
+}
+
+#[tokio::test]
+async fn a_fetch_is_recorded_with_its_range_and_what_comes_live_is_not() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (ana, ben) = (world.person(&admin, "ana").await, world.person(&admin, "ben").await);
+    let ward = ana.group("Ward", &[&ben]).await;
+    for text in ["one", "two", "three"] {
+        ana.send(&ward, text).await.unwrap();
+    }
+    assert_eq!(list(&ben, &ward, 2).await.unwrap().messages.len(), 2);
+    assert_eq!(fetches(&world.node, &ben), [(ward.clone(), 2, 3)]);
+    let get = GetMessageRequest { name: format!("{ward}/messages/1"), read: None };
+    ben.messages().get_message(ben.with(get)).await.unwrap();
+    assert_eq!(fetches(&world.node, &ben)[1..], [(ward.clone(), 1, 1)]);
+    assert!(list(&ben, &ward, 9).await.unwrap().messages.is_empty());
+    assert_eq!(fetches(&world.node, &ben).len(), 2, "nothing was shown, so nothing is said");
+
+    let mut stream = ben.sync(&ben.cursor, &[]).await.unwrap();
+    let opened = |record: &Record| record.action == Action::OpenStream;
+    assert_eq!(records(&world.node).iter().filter(|record| opened(record)).count(), 1);
+    let mut seen = 0;
+    while seen < 3 {
+        let item = next(&mut stream).await.unwrap().unwrap();
+        seen += u64::from(matches!(item.item, Some(sync_response::Item::MessagePosted(_))));
+    }
+    assert_eq!(fetches(&world.node, &ben)[2..], [(ward.clone(), 1, 3)], "what was missed is a fetch");
+    ana.send(&ward, "live").await.unwrap();
+    loop {
+        let item = next(&mut stream).await.unwrap().unwrap();
+        if matches!(item.item, Some(sync_response::Item::MessagePosted(MessagePosted { seq: 4, .. }))) {
+            break;
+        }
+    }
+    assert_eq!(fetches(&world.node, &ben).len(), 3);
+}
+
+#[tokio::test]
+async fn a_read_that_is_refused_leaves_a_record() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (ana, eve) = (world.person(&admin, "ana").await, world.person(&admin, "eve").await);
+    let ward = ana.group("Ward", &[]).await;
+    ana.send(&ward, "secret").await.unwrap();
+    assert_eq!(refused(list(&eve, &ward, 0).await), "NOT_FOUND");
+    let found = || {
+        records(&world.node).into_iter().find(|record| {
+            let about =
+                matches!(record.entities.first(), Some(Entity::Conversation(id)) if ward.ends_with(&id.to_string()));
+            record.action == Action::Look && about && record.result == End::Refused(2)
+        })
+    };
+    until("the refusal is recorded", || found().is_some()).await;
+    assert!(matches!(found().unwrap().agent, Agent::User { user, .. } if eve.name.ends_with(&user.to_string())));
+}
+
+#[tokio::test]
+async fn without_a_majority_content_leaves_only_once_it_is_in_the_spool() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let ward = admin.group("Ward", &[]).await;
+    admin.send(&ward, "one").await.unwrap();
+    world.node.set_no_majority(true);
+    assert_eq!(refused(list(&admin, &ward, 0).await), "NO_MAJORITY", "not recorded, not shown");
+    world.node.set_stale(Some(Duration::from_millis(1)));
+    assert_eq!(list(&admin, &ward, 0).await.unwrap().messages.len(), 1);
+    assert!(fetches(&world.node, &admin).is_empty());
+    world.node.set_no_majority(false);
+    world.node.set_stale(None);
+    until("the spool is recorded", || !fetches(&world.node, &admin).is_empty()).await;
+    let record = records(&world.node).into_iter().find(|record| record.action == Action::FetchMessages).unwrap();
+    assert!(record.seen.is_some(), "it says when it was shown");
+}
+
+#[tokio::test]
+async fn a_message_is_proven_and_revealed_to_those_who_may_and_each_time_is_recorded() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let auditor = operator(&world, &admin, "auditor", &[PermissionSet::Auditor]).await;
+    let both = [PermissionSet::Auditor, PermissionSet::Discloser];
+    let discloser = operator(&world, &admin, "discloser", &both).await;
+    let ward = admin.group("Ward", &[]).await;
+    admin.messages();
+    let message = outgoing(&ward, "K 5.9, please call".as_bytes());
+    let send = SendMessageRequest { message: Some(message), request_id: admin.id() };
+    admin.messages().send_message(admin.with(send)).await.unwrap();
+    let prove = ProveMessageRequest { name: format!("{ward}/messages/1"), ..ProveMessageRequest::default() };
+    assert_eq!(refused(auditor.audit().prove_message(auditor.with(prove.clone())).await), "NOT_SEALED");
+
+    // A head is named; this node signs by itself, and another one agrees.
+    own(&world.node, Command::MarkHead).await;
+    let size = state::heads(&world.node.view()).unwrap().records;
+    let signed = || world.node.view().head(size).unwrap().and_then(|head| head.signatures.first().copied());
+    until("this node has signed", || signed().is_some()).await;
+    let (b, root) = (NodeId::new(Slot::B, Incarnation(1)), signed().unwrap().root);
+    let text = Checkpoint { origin: origin(CLUSTER), size, root }.text();
+    let command = Command::SignHead(SignHead { size, root, signature: signer(Slot::B).sign(&text) });
+    world.node.apply(Envelope { origin: b, author: Author::Node, command }).await.result.unwrap();
+
+    let proof = auditor.audit().prove_message(auditor.with(prove.clone())).await.unwrap().into_inner();
+    let keys = FoundingKeys::new(CLUSTER, Slot::ALL.map(|slot| *signer(slot).verifier().key())).unwrap();
+    let note = Note::parse(&proof.head.unwrap().note).unwrap();
+    let (checkpoint, signers) = Checkpoint::open(&note, &keys.keys).unwrap();
+    assert_eq!(signers.len(), 2);
+    for part in [proof.record.clone().unwrap(), proof.last.unwrap()] {
+        let path: Vec<tree::Hash> = part.path.iter().map(|hash| hash.as_slice().try_into().unwrap()).collect();
+        let leaf = record::leaf_hash(&part.stored);
+        assert!(tree::verify_inclusion(&leaf, part.index, checkpoint.size, &path, &checkpoint.root));
+    }
+    let posted = record::read::record(&proof.record.unwrap().stored).unwrap();
+    assert!(matches!(posted.entities[..], [Entity::Messages(_, Seq(1), Seq(1))]));
+    assert!(proof.payload.is_empty());
+
+    let reveal = ProveMessageRequest { reveal: true, reason: "case 12".into(), ..prove.clone() };
+    assert_eq!(refused(auditor.audit().prove_message(auditor.with(reveal.clone())).await), "NOT_PERMITTED");
+    let silent = ProveMessageRequest { reason: String::new(), ..reveal.clone() };
+    assert_eq!(refused(discloser.audit().prove_message(discloser.with(silent)).await), "INVALID");
+    let shown = discloser.audit().prove_message(discloser.with(reveal)).await.unwrap().into_inner();
+    let payload = seal::revealed(&shown.payload, &posted.commitment.unwrap()).unwrap();
+    assert_eq!(payload.text, "K 5.9, please call");
+    let recorded = records(&world.node).into_iter().find(|record| record.action == Action::RevealMessage).unwrap();
+    assert_eq!(recorded.reason.as_deref(), Some("case 12"));
+    assert!(records(&world.node).iter().any(|record| record.action == Action::ProveMessage));
+}
+
+#[tokio::test]
+async fn the_log_is_listed_by_what_is_asked_for_and_looking_is_recorded() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let auditor = operator(&world, &admin, "auditor", &[PermissionSet::Auditor]).await;
+    let ward = admin.group("Ward", &[&auditor]).await;
+    for number in 0..5 {
+        admin.send(&ward, &format!("{number}")).await.unwrap();
+    }
+    let ask = |filter: ListRecordsRequest| {
+        let auditor = auditor.clone();
+        async move { auditor.audit().list_records(auditor.with(filter)).await.map(tonic::Response::into_inner) }
+    };
+    let posts = ListRecordsRequest { action: "post".into(), page_size: 2, ..ListRecordsRequest::default() };
+    let mut found = Vec::new();
+    let mut page = ask(posts.clone()).await.unwrap();
+    loop {
+        found.extend(page.records.iter().flat_map(|record| record.targets.clone()));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        page = ask(ListRecordsRequest { page_token: page.next_page_token, ..posts.clone() }).await.unwrap();
+    }
+    let expected: Vec<String> = (1..=5).rev().map(|seq| format!("{ward}/messages/{seq}")).collect();
+    assert_eq!(found, expected, "the newest first");
+    let of_ward = ListRecordsRequest { target: ward.clone(), ..ListRecordsRequest::default() };
+    assert_eq!(ask(of_ward).await.unwrap().records.len(), 6, "its messages and its making");
+    let by = ListRecordsRequest { user: "users/@auditor".into(), action: "read-audit".into(), ..Default::default() };
+    assert!(ask(by).await.unwrap().records.len() >= 4, "looking is recorded");
+    assert_eq!(refused(ask(ListRecordsRequest { action: "posted".into(), ..Default::default() }).await), "INVALID");
+    let future = ListRecordsRequest {
+        start_time: Some(prost_types::Timestamp { seconds: 9_999_999_999, nanos: 0 }),
+        ..ListRecordsRequest::default()
+    };
+    assert!(ask(future).await.unwrap().records.is_empty());
+}
+
+#[tokio::test]
+async fn an_export_has_every_record_up_to_a_sealed_head() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let auditor = operator(&world, &admin, "auditor", &[PermissionSet::Auditor]).await;
+    own(&world.node, Command::MarkHead).await;
+    let size = state::heads(&world.node.view()).unwrap().records;
+    let signed = || world.node.view().head(size).unwrap().and_then(|head| head.signatures.first().copied());
+    until("this node has signed", || signed().is_some()).await;
+    let (b, root) = (NodeId::new(Slot::B, Incarnation(1)), signed().unwrap().root);
+    let command = Command::SignHead(SignHead { size, root, signature: [0; 64] });
+    world.node.apply(Envelope { origin: b, author: Author::Node, command }).await.result.unwrap();
+
+    let request = auditor.with(ExportRecordsRequest { start_index: 2 });
+    let mut stream = auditor.audit().export_records(request).await.unwrap().into_inner();
+    let (mut heads, mut stored) = (Vec::new(), Vec::new());
+    while let Some(part) = stream.message().await.unwrap() {
+        match part.part.unwrap() {
+            export_records_response::Part::Head(head) => heads.push(head.size),
+            export_records_response::Part::Records(batch) => {
+                assert_eq!(batch.first_index, 2 + stored.len() as u64);
+                stored.extend(batch.stored);
+            }
+        }
+    }
+    assert_eq!((heads, stored.len() as u64), (vec![size], size - 2));
+}
