@@ -10,13 +10,18 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Response, Status};
 
+use proto::v1::session_service_client::SessionServiceClient;
+
 use crate::error::{Error, Result};
 use crate::judge::{self, Verdict, judge};
+use crate::renewal::Renewal;
 
 /// How long one attempt may take in the first round; doubled in each later one, for a cluster that is slow but alive.
 const ATTEMPT: Duration = Duration::from_millis(500);
 /// The longest an attempt may take.
 const ATTEMPT_MAX: Duration = Duration::from_secs(4);
+/// How long one node may take to renew a token: a majority must agree.
+const RENEWAL: Duration = Duration::from_secs(2);
 /// How long to wait once every node was tried.
 const ROUND_PAUSE: Duration = Duration::from_millis(100);
 /// Answers may be a little larger than a page.
@@ -74,6 +79,9 @@ pub struct Client {
     nodes: Vec<Node>,
     preferred: AtomicUsize,
     bearer: Mutex<Option<MetadataValue<Ascii>>>,
+    renewal: Option<Renewal>,
+    /// Held while the token is renewed: the others wait for it.
+    renewing: tokio::sync::Mutex<()>,
     deadline: Duration,
 }
 
@@ -86,7 +94,8 @@ impl Client {
         let ca =
             ca.ok_or_else(|| Error::Usage("no certificate authority is known: name its file with --ca FILE".into()))?;
         let nodes = addresses.iter().map(|address| Node::new(address, ca)).collect::<Result<_>>()?;
-        Ok(Self { nodes, preferred: AtomicUsize::new(0), bearer: Mutex::new(None), deadline })
+        let (preferred, bearer) = (AtomicUsize::new(0), Mutex::new(None));
+        Ok(Self { nodes, preferred, bearer, renewal: None, renewing: tokio::sync::Mutex::new(()), deadline })
     }
 
     /// Signs all later calls with this token.
@@ -97,6 +106,45 @@ impl Client {
         })?;
         *self.bearer.lock().unwrap_or_else(PoisonError::into_inner) = Some(bearer);
         Ok(())
+    }
+
+    /// Renews the token with this, from now on, in good time and when a node says that it has expired.
+    pub fn renew_with(&mut self, renewal: Renewal) {
+        self.renewal = Some(renewal);
+    }
+
+    /// Sees to it that the token is good: renews it if that is due, or was said to be.
+    ///
+    /// What cannot be renewed now is tried as it is: the answer to that says more.
+    async fn freshen(&self, expired: bool) {
+        let Some(renewal) = &self.renewal else { return };
+        if !expired && !renewal.is_due() {
+            return;
+        }
+        let _one_at_a_time = self.renewing.lock().await;
+        if let Some(token) = renewal.newer() {
+            let _ = self.authorize(&token);
+            return; // Another process of this profile was first.
+        }
+        if !expired && !renewal.is_due() {
+            return; // Another call was.
+        }
+        let first = self.preferred.load(Ordering::Relaxed);
+        for step in 0..self.nodes.len() {
+            let Ok(Some(proof)) = renewal.proof() else { return };
+            let index = (first + step) % self.nodes.len();
+            let asked = self.attempt(index, RENEWAL, proof, &crate::rpc!(SessionServiceClient.refresh_session)).await;
+            match asked {
+                Ok(answer) => {
+                    if renewal.keep(&answer).is_ok() {
+                        let _ = self.authorize(&answer.token);
+                    }
+                    return;
+                }
+                Err(Attempt::Failed(status)) if judge(&status).verdict == Verdict::Final => return,
+                Err(_) => {}
+            }
+        }
     }
 
     /// The addresses, in the order given.
@@ -136,6 +184,7 @@ impl Client {
         let deadline = Instant::now() + limit;
         let first = self.preferred.load(Ordering::Relaxed);
         let mut tried = Tried { call, seconds: limit.as_secs(), attempts: Vec::new(), uncertain: false, last: None };
+        self.freshen(false).await;
         for round in 0_u32.. {
             for step in 0..self.nodes.len() {
                 let index = (first + step) % self.nodes.len();
@@ -151,6 +200,9 @@ impl Client {
                     }
                     Err(Attempt::NotSent(why)) => tried.note(&self.nodes[index].address, why),
                     Err(Attempt::Failed(status)) => {
+                        if judge::reason(&status) == "TOKEN_EXPIRED" {
+                            self.freshen(true).await;
+                        }
                         let pause = tried.failed(&self.nodes[index].address, status, round)?;
                         tokio::time::sleep_until((Instant::now() + pause).min(deadline)).await;
                     }
@@ -167,12 +219,15 @@ impl Client {
         F: Fn(Channel, Request<Q>) -> Fut,
         Fut: Future<Output = Result<Response<A>, Status>>,
     {
+        self.freshen(false).await;
         let node = &self.nodes[self.preferred.load(Ordering::Relaxed) % self.nodes.len()];
         let channel = node.connect(Duration::from_secs(1)).await.map_err(Status::unavailable)?;
         let opened = tokio::time::timeout(Duration::from_secs(2), f(channel, self.request(body))).await;
         let opened = opened.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
-        if opened.is_err() {
-            node.forget();
+        match &opened {
+            Err(status) if judge::reason(status) == "TOKEN_EXPIRED" => self.freshen(true).await,
+            Err(_) => node.forget(),
+            Ok(_) => {}
         }
         opened.map(Response::into_inner)
     }

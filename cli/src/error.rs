@@ -171,7 +171,13 @@ fn next_after(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "NO_SESSION" | "CREDENTIAL_CHANGED" => "sign in again: tricord login LOGIN.",
         "BAD_CREDENTIALS" => "check login and password; after a reset, ask for a one-time code and use tricord enrol.",
-        "BAD_CODE" => "codes are good once, for 7 days: ask for a new one (tricord user code @LOGIN).",
+        "LOCKED_OUT" => {
+            "wait as long as it says; another of your devices, or the help desk (tricord user reset), helps sooner."
+        }
+        "TOKEN_EXPIRED" | "BAD_PROOF" => "this device could not prove itself: sign in again with tricord login LOGIN.",
+        "BAD_CODE" => {
+            "codes are good once, for 7 days (after a reset for one): ask for a new one (tricord user code @LOGIN)."
+        }
         "DEACTIVATED" => "the account has ended; ask the administrator.",
         "NOT_ENTITLED" => "ask the administrator for the entitlement to message.",
         "NOT_PERMITTED" => "this needs a permission set you do not have; tricord whoami shows yours.",

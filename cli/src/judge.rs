@@ -34,9 +34,8 @@ pub fn judge(status: &Status) -> Judgement {
         "OUTCOME_UNKNOWN" | "NODE_FAULT" | "DEADLINE_EXCEEDED" | "UNAVAILABLE" | "CANCELLED" | "UNKNOWN"
         | "INTERNAL" => (true, true),
         "NO_MAJORITY" | "BEHIND" | "OVERLOADED" | "RATE_LIMITED" | "TOO_MANY_STREAMS" | "SLOW_READER"
-        | "SHUTTING_DOWN" | "DISK_FULL" | "NOT_FOUNDED" | "STALE_LIMIT" | "STATE_DIVERGED" | "NOT_SEALED" => {
-            (true, false)
-        }
+        | "SHUTTING_DOWN" | "DISK_FULL" | "NOT_FOUNDED" | "STALE_LIMIT" | "STATE_DIVERGED" | "NOT_SEALED"
+        | "TOKEN_EXPIRED" => (true, false),
         _ => (false, false),
     };
     let wait = if wait.is_zero() && matches!(reason.as_str(), "OVERLOADED" | "RATE_LIMITED") {

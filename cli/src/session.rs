@@ -10,6 +10,7 @@ use crate::args::Global;
 use crate::client::{Call, Client};
 use crate::error::{Error, Result};
 use crate::profile::Profile;
+use crate::renewal::Renewal;
 use crate::store::{State, Store};
 
 /// Answers that reflect a cursor.
@@ -49,8 +50,9 @@ impl Session {
         if state.token.is_empty() {
             return Err(Error::NotSignedIn { profile: profile.name });
         }
-        let client = Client::new(&profile.nodes, profile.ca.as_deref(), Duration::from_secs(global.deadline))?;
+        let mut client = Client::new(&profile.nodes, profile.ca.as_deref(), Duration::from_secs(global.deadline))?;
         client.authorize(&state.token)?;
+        client.renew_with(Renewal::new(store.clone(), &state.token));
         client.prefer(&state.node);
         Ok(Self { client, store, state, quiet: false })
     }

@@ -48,6 +48,14 @@ pub struct State {
     pub node: String,
     /// Salt of the digests.
     pub salt: String,
+    /// The seed of this device's key, in hexadecimal.
+    pub device_key: String,
+    /// How many statements the key has signed for new tokens; none has the number of another.
+    pub proofs: u64,
+    /// The cluster's id.
+    pub cluster: String,
+    /// When the token should be renewed, in seconds since 1970 by this machine's clock; 0: never.
+    pub token_renew_at: u64,
 }
 
 /// A number to use for one write.

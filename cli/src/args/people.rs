@@ -68,6 +68,14 @@ pub enum UserCommand {
         /// @login or an id.
         user: String,
     },
+    /// Take a user's password away and make a one-time code to set another with (for the help desk).
+    ///
+    /// Be sure who is asking: the code is the account. It is good once and for a day. All sessions of the user end, the
+    /// user is told at the next sign-in who did it, and the audit log has it as a class of its own.
+    Reset {
+        /// @login or an id.
+        user: String,
+    },
 }
 
 /// `user add`

@@ -11,6 +11,7 @@ use crate::client::{Call, Client};
 use crate::error::{Error, Result};
 use crate::output::{say, show_pairs};
 use crate::profile::Profile;
+use crate::renewal::{DeviceKey, renew_at};
 use crate::rows::{self, id_of};
 use crate::session::Session;
 use crate::when::rfc3339;
@@ -21,7 +22,7 @@ pub async fn login(global: &Global, login: &str) -> Result<()> {
     let (profile, client, device) = anonymous(global, login)?;
     let password = prompt::secret(&format!("Password of {login}"))?;
     let credentials = sign_in(&client, login, &password, &device).await?;
-    keep(global, &profile, &client, credentials)
+    keep(global, &profile, &client, device, credentials)
 }
 
 /// `enrol`
@@ -29,7 +30,13 @@ pub async fn enrol(global: &Global, login: &str) -> Result<()> {
     let (profile, client, device) = anonymous(global, login)?;
     let code = prompt::secret("One-time code")?.trim().to_owned();
     let password = prompt::new_password()?;
-    let request = v1::EnrolRequest { login: login.into(), code, password: password.clone(), device: device.clone() };
+    let request = v1::EnrolRequest {
+        login: login.into(),
+        code,
+        password: password.clone(),
+        device: device.id.clone(),
+        device_key: device.key.public(),
+    };
     let call = Call::write(format!("enrol {login}")).slow();
     let credentials = match client.call(&call, |_| request.clone(), rpc!(SessionServiceClient.enrol)).await {
         Ok(answer) => answer.credentials.unwrap_or_default(),
@@ -42,7 +49,7 @@ pub async fn enrol(global: &Global, login: &str) -> Result<()> {
         }
         Err(error) => return Err(error),
     };
-    keep(global, &profile, &client, credentials)
+    keep(global, &profile, &client, device, credentials)
 }
 
 /// `logout`
@@ -74,7 +81,8 @@ pub async fn whoami(global: &Global) -> Result<()> {
     let row = rows::User::from(&user);
     let document = serde_json::json!({
         "user": row, "session": id_of(&own.name), "device": own.device, "node": session.client.current(),
-        "session_expires": rfc3339(own.expire_time.as_ref()),
+        "session_expires": rfc3339(own.expire_time.as_ref()), "auth_time": rfc3339(own.auth_time.as_ref()),
+        "auth_methods": own.auth_methods,
     });
     let pairs = [
         ("user", format!("@{}", user.login)),
@@ -84,6 +92,7 @@ pub async fn whoami(global: &Global) -> Result<()> {
         ("messaging", if row.messaging { "yes".into() } else { "not entitled".into() }),
         ("id", row.id.clone()),
         ("session", id_of(&own.name).to_owned()),
+        ("signed in by", own.auth_methods.join(", ")),
         ("expires", crate::when::minute(own.expire_time.as_ref())),
         ("device", own.device.clone()),
         ("node", session.client.current().to_owned()),
@@ -107,22 +116,44 @@ pub async fn password(global: &Global) -> Result<()> {
     Ok(())
 }
 
-fn anonymous(global: &Global, login: &str) -> Result<(Profile, Client, String)> {
+/// This device, as it signs in.
+struct Device {
+    /// From an earlier sign-in; empty: a new one.
+    id: String,
+    key: DeviceKey,
+    /// For the state file.
+    seed: String,
+}
+
+fn anonymous(global: &Global, login: &str) -> Result<(Profile, Client, Device)> {
     types::text::check_login(login).map_err(|error| Error::Usage(format!("the login {login:?}: {error}")))?;
     let profile = Profile::open(global)?;
     let client = Client::new(&profile.nodes, profile.ca.as_deref(), Duration::from_secs(global.deadline.max(15)))?;
-    let device = profile.store().read()?.device;
+    let state = profile.store().read()?;
+    let (key, seed) = DeviceKey::generate()?;
+    let device = Device { id: state.device, key, seed };
     Ok((profile, client, device))
 }
 
-async fn sign_in(client: &Client, login: &str, password: &str, device: &str) -> Result<v1::Credentials> {
-    let request = v1::SignInRequest { login: login.into(), password: password.into(), device: device.into() };
+async fn sign_in(client: &Client, login: &str, password: &str, device: &Device) -> Result<v1::Credentials> {
+    let request = v1::SignInRequest {
+        login: login.into(),
+        password: password.into(),
+        device: device.id.clone(),
+        device_key: device.key.public(),
+    };
     let call = Call::read(format!("sign in as {login}")).slow();
     let answer = client.call(&call, |_| request.clone(), rpc!(SessionServiceClient.sign_in)).await?;
     Ok(answer.credentials.unwrap_or_default())
 }
 
-fn keep(global: &Global, profile: &Profile, client: &Client, credentials: v1::Credentials) -> Result<()> {
+fn keep(
+    global: &Global,
+    profile: &Profile,
+    client: &Client,
+    device: Device,
+    credentials: v1::Credentials,
+) -> Result<()> {
     let user = credentials.user.unwrap_or_default();
     let mut salt = [0; 16];
     getrandom::fill(&mut salt)
@@ -146,11 +177,25 @@ fn keep(global: &Global, profile: &Profile, client: &Client, credentials: v1::Cr
         state.device = credentials.device;
         state.next_number = state.next_number.max(credentials.next_number).max(1);
         state.node = client.current().to_owned();
+        state.device_key = device.seed;
+        state.proofs = 0;
+        state.cluster = credentials.cluster;
+        state.token_renew_at = renew_at(credentials.token_lifetime.as_ref());
         Ok(())
     })?;
     profile.store().saw(&credentials.cursor)?;
-    let document =
-        serde_json::json!({"user": rows::User::from(&user), "profile": profile.name, "node": client.current()});
+    let reset = credentials.password_reset;
+    if let Some(reset) = &reset {
+        say(&format!(
+            "Your password was taken away on {} by {}. If you did not ask for that, tell the help desk now.",
+            crate::when::minute(reset.time.as_ref()),
+            reset.user
+        ));
+    }
+    let reset = reset.map(|reset| rfc3339(reset.time.as_ref()));
+    let document = serde_json::json!({
+        "user": rows::User::from(&user), "profile": profile.name, "node": client.current(), "password_reset": reset,
+    });
     if global.output == crate::args::Format::Json {
         return crate::output::json(&document);
     }

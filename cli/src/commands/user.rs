@@ -23,6 +23,7 @@ pub async fn run(session: &Session, global: &Global, command: UserCommand) -> Re
         UserCommand::Update(update) => self::update(session, global, update).await,
         UserCommand::Deactivate { user } => deactivate(session, global, &user).await,
         UserCommand::Code { user } => code(session, global, &user).await,
+        UserCommand::Reset { user } => reset(session, global, &user).await,
     }
 }
 
@@ -58,7 +59,7 @@ fn tell_code(global: &Global, user: &v1::User, code: &str, expected: bool) -> Re
     }
     say(&format!("@{}: {}.", user.login, crate::text::line(&rows::with_unit(user))));
     if !code.is_empty() {
-        say("One-time enrolment code, good for 7 days, shown only now:");
+        say("One-time enrolment code, shown only now (good for 7 days, after a reset for one):");
         crate::output::print(code)?;
         say(&format!("With it: tricord enrol {}", user.login));
     } else if expected {
@@ -195,6 +196,25 @@ async fn code(session: &Session, global: &Global, text: &str) -> Result<()> {
     let body = |id| v1::CreateEnrolmentCodeRequest { name: user.name.clone(), request_id: Some(id) };
     let call = Call::write(format!("make an enrolment code for @{}", user.login));
     let answer = session.write(call, body, rpc!(DirectoryServiceClient.create_enrolment_code)).await?;
+    tell_code(global, &user, &answer.enrolment_code, true)
+}
+
+async fn reset(session: &Session, global: &Global, text: &str) -> Result<()> {
+    let user = address::user(session, text).await?;
+    let who = crate::text::line(&rows::with_unit(&user));
+    let question = format!(
+        "The password of @{}, {who}, is taken away and all sessions end. Are you sure who is asking?",
+        user.login
+    );
+    prompt::confirm(&question, global.yes)?;
+    let body = |id| v1::CreateEnrolmentCodeRequest { name: user.name.clone(), request_id: Some(id) };
+    let call = Call::write(format!("reset the password of @{}", user.login));
+    let answer = session.write(call, body, rpc!(DirectoryServiceClient.create_enrolment_code)).await?;
+    if answer.reset {
+        say("Reset: the code is good for a day, and the user is told who did this.");
+    } else {
+        say("There was no password to take away.");
+    }
     tell_code(global, &user, &answer.enrolment_code, true)
 }
 

@@ -6,6 +6,7 @@
 mod answer;
 mod command;
 mod conversation;
+mod identity;
 mod key;
 mod primitive;
 mod record;

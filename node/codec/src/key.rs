@@ -59,6 +59,7 @@ keys! {
     EventScope(event), Status(user), NodeLease(node), Timer(at, timer), Policy(id, version), Record(index),
     ParticipationCount(principal), UserWord(user, word),
     TreeNode(level, place), Head(size), Signer(node), Divergence(),
+    Failures(login), FailuresCount(),
 }
 
 /// The key that has these bytes.
@@ -223,6 +224,10 @@ impl KeyPart for Timer {
                 attachment.put(out);
             }
             Self::EventsExpiry => kind(5),
+            Self::FailuresFade(login) => {
+                kind(24);
+                login.put(out);
+            }
         }
     }
 
@@ -233,6 +238,7 @@ impl KeyPart for Timer {
             [3] => KeyPart::take(rest).map(Self::StatusExpiry),
             [4] => KeyPart::take(rest).map(Self::GraceEnd),
             [5] => Ok(Self::EventsExpiry),
+            [24] => KeyPart::take(rest).map(Self::FailuresFade),
             [_] => Err(Problem::Unknown),
         }
     }

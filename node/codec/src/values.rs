@@ -3,6 +3,7 @@
 mod answer;
 mod command;
 mod conversation;
+mod identity;
 mod primitive;
 mod record;
 mod row;

@@ -33,6 +33,9 @@ pub const fn code(action: Action) -> &'static str {
         Action::FindDivergence => "find-divergence",
         Action::ResolveDivergence => "resolve-divergence",
         Action::Look => "look",
+
+        Action::ResetPassword => "reset-password",
+        Action::RefreshSession => "refresh-session",
     }
 }
 
@@ -67,6 +70,9 @@ pub const fn sentence(action: Action) -> &'static str {
         Action::FindDivergence => "found nodes to disagree about the audit log",
         Action::ResolveDivergence => "decided which audit log is right",
         Action::Look => "asked for something",
+
+        Action::ResetPassword => "took a password away, with a one-time code in its place",
+        Action::RefreshSession => "asked for a new token",
     }
 }
 

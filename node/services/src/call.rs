@@ -10,7 +10,7 @@ use state::view::Rows;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 use types::limits::{CALL_MS_DEFAULT, CALL_MS_MAX};
-use types::{DeviceId, Reject, SessionId, UserId};
+use types::{DeviceId, Reject, SessionId, Timestamp, UserId};
 
 use crate::Services;
 use crate::audit::observe;
@@ -32,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) session: SessionId,
     pub(crate) user: UserId,
     pub(crate) device: DeviceId,
+    /// In cluster time, its token is good until then.
+    pub(crate) token_until: Timestamp,
     /// It is answered by then.
     pub(crate) deadline: Instant,
 }
@@ -114,7 +116,7 @@ impl<H: Handle> Services<H> {
     /// Finds the session of a token.
     ///
     /// Errors: `NO_SESSION` for no token, a forged one, a session that is unknown or over. A session that another node
-    /// has only just opened is waited for.
+    /// has only just opened is waited for. `TOKEN_EXPIRED` for a token that was good until lately.
     pub(crate) async fn authenticate(&self, token: Option<String>, deadline: Instant) -> Result<Call, Error> {
         let parsed = token.as_deref().and_then(codes::parse_token);
         let (session, hash) = parsed.ok_or(Reject::NoSession)?;
@@ -130,13 +132,18 @@ impl<H: Handle> Services<H> {
             row = self.inner.handle.view().session(session)?;
         }
         let row = row.ok_or(Error::Denied(Reject::NoSession, None))?;
-        if !codes::same(&row.token, &hash) {
-            return Err(Error::Denied(Reject::NoSession, Some(types::record::Entity::Session(session))));
-        }
+        let token_until = match &row.previous {
+            _ if codes::same(&row.token, &hash) => row.token_expires,
+            Some((previous, until)) if codes::same(previous, &hash) => *until,
+            _ => return Err(Error::Denied(Reject::NoSession, Some(types::record::Entity::Session(session)))),
+        };
         let view = self.inner.handle.view();
         let now = state::view::heads(&view)?.clock;
         let actor = policy::actor_of(&view, now, session)?.ok_or(Reject::NoSession)?;
-        Ok(Call { session, user: actor.user.id, device: actor.device.id, deadline })
+        if token_until <= now {
+            return Err(Error::TokenExpired);
+        }
+        Ok(Call { session, user: actor.user.id, device: actor.device.id, token_until, deadline })
     }
 }
 

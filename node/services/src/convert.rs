@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proto::v1;
 use types::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
+use types::identity::Method;
 use types::message::{Message, Priority};
 use types::presence::{Availability, Presence};
 use types::session::{Receipt, Session};
@@ -103,6 +104,16 @@ pub(crate) fn session(session: &Session, connected: bool, current: SessionId) ->
         expire_time: Some(time(session.expires)),
         connected,
         current: session.id == current,
+        auth_time: Some(time(session.authenticated)),
+        auth_methods: session.methods.iter().map(|method| auth_method(*method).to_owned()).collect(),
+    }
+}
+
+const fn auth_method(method: Method) -> &'static str {
+    match method {
+        Method::Password => "password",
+        Method::Code => "code",
+        Method::DeviceKey => "device_key",
     }
 }
 

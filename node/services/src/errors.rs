@@ -41,6 +41,9 @@ pub(crate) enum Error {
     /// Login and password do not fit together.
     #[error("login name or password is wrong")]
     BadCredentials,
+    /// The token was good once; the device proves itself for the next.
+    #[error("the token has expired; refresh the session")]
+    TokenExpired,
     /// Too many sign-ins have been made, or have failed, here lately.
     #[error("too many sign-ins lately; try again in {} s", .0.as_secs().max(1))]
     SignInsLimited(Duration),
@@ -159,6 +162,7 @@ impl Error {
             Self::Barrier(BarrierError::NoMajority) => Told::after(Code::Unavailable, "NO_MAJORITY", 500),
             Self::Barrier(BarrierError::Behind) => Told::after(Code::Unavailable, "BEHIND", 200),
             Self::BadCredentials => Told::new(Code::Unauthenticated, "BAD_CREDENTIALS"),
+            Self::TokenExpired => Told::new(Code::Unauthenticated, "TOKEN_EXPIRED"),
             Self::SignInsLimited(wait) => {
                 Told { code: Code::ResourceExhausted, reason: "RATE_LIMITED", retry: Some(*wait) }
             }
@@ -244,6 +248,8 @@ fn told_of_reject(reject: &Reject) -> Told {
         Reject::LeaseOver => Told::after(Code::Unavailable, "BEHIND", 1_000),
 
         Reject::StateDiverged => Told::after(Code::Unavailable, "STATE_DIVERGED", 5_000),
+        Reject::LockedOut(wait) => Told::after(Code::ResourceExhausted, "LOCKED_OUT", *wait),
+        Reject::BadProof => Told::new(Code::Unauthenticated, "BAD_PROOF"),
     }
 }
 

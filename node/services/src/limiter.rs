@@ -15,8 +15,6 @@ use crate::errors::Error;
 const SESSIONS_MAX: usize = 65_536;
 /// Most logins and most addresses whose failures one node keeps in mind.
 const FAILURES_MAX: usize = 65_536;
-/// Failed sign-ins of one login in a row before it has to wait.
-const LOGIN_FAILURES_MAX: f64 = 10.0;
 /// Failed sign-ins from one address before it has to wait: a ward may share one.
 const ADDRESS_FAILURES_MAX: f64 = 100.0;
 /// Sign-ins of one login that succeed, before it has to wait: each leaves rows and a record.
@@ -73,11 +71,11 @@ impl CallRates {
     }
 }
 
-/// Sign-ins, counted on this node for each login, and those that failed for each address as well; they fade with time.
+/// Sign-ins that succeed, counted on this node for each login, and those that fail for each address; they fade with time.
+/// What fails for a login is counted in replicated state (`state::lockout`).
 #[derive(Default)]
 pub(crate) struct SignIns {
     successes: Mutex<HashMap<String, (f64, Instant)>>,
-    logins: Mutex<HashMap<String, (f64, Instant)>>,
     addresses: Mutex<HashMap<IpAddr, (f64, Instant)>>,
 }
 
@@ -86,7 +84,6 @@ impl SignIns {
     ///
     /// Errors: [`Error::SignInsLimited`] with the time to wait.
     pub(crate) fn admit(&self, login: &str, address: Option<IpAddr>, now: Instant) -> Result<(), Error> {
-        check(&lock(&self.logins), login, LOGIN_FAILURES_MAX, now)?;
         check(&lock(&self.successes), login, LOGIN_SUCCESSES_MAX, now)?;
         match address {
             Some(address) => check(&lock(&self.addresses), &address, ADDRESS_FAILURES_MAX, now),
@@ -95,16 +92,14 @@ impl SignIns {
     }
 
     /// Notes a failure.
-    pub(crate) fn failed(&self, login: &str, address: Option<IpAddr>, now: Instant) {
-        note(&mut lock(&self.logins), login.to_owned(), now);
+    pub(crate) fn failed(&self, address: Option<IpAddr>, now: Instant) {
         if let Some(address) = address {
             note(&mut lock(&self.addresses), address, now);
         }
     }
 
-    /// Forgets the failures of a login that signed in, and notes that it did.
+    /// Notes that a login signed in.
     pub(crate) fn succeeded(&self, login: &str, now: Instant) {
-        lock(&self.logins).remove(login);
         note(&mut lock(&self.successes), login.to_owned(), now);
     }
 }
@@ -156,17 +151,16 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_a_login_make_it_wait_and_fade() {
+    fn failures_from_an_address_make_it_wait_and_fade() {
         let (failures, start) = (SignIns::default(), Instant::now());
-        for _ in 0..10 {
-            assert!(failures.admit("ito", None, start).is_ok());
-            failures.failed("ito", None, start);
+        let (desk, other) = (Some(IpAddr::from([10, 0, 0, 1])), Some(IpAddr::from([10, 0, 0, 2])));
+        for _ in 0..100 {
+            assert!(failures.admit("ito", desk, start).is_ok());
+            failures.failed(desk, start);
         }
-        assert!(matches!(failures.admit("ito", None, start), Err(Error::SignInsLimited(_))));
-        assert!(failures.admit("mori", None, start).is_ok());
-        assert!(failures.admit("ito", None, start + Duration::from_secs(7)).is_ok());
-        failures.succeeded("ito", start);
-        assert!(failures.admit("ito", None, start).is_ok());
+        assert!(matches!(failures.admit("mori", desk, start), Err(Error::SignInsLimited(_))));
+        assert!(failures.admit("mori", other, start).is_ok());
+        assert!(failures.admit("mori", desk, start + Duration::from_secs(7)).is_ok());
     }
 
     #[test]

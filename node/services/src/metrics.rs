@@ -21,6 +21,7 @@ pub struct Metrics {
     pub(crate) confirmations_waiting: IntGauge,
     pub(crate) connections_waiting: IntGauge,
     pub(crate) typing_dropped: IntCounter,
+    pub(crate) sign_ins_refused: IntCounter,
     observations: IntCounter,
 }
 
@@ -49,6 +50,10 @@ impl Metrics {
         let latency = HistogramVec::new(opts, &["method"])?;
         registry.register(Box::new(latency.clone()))?;
         Ok(Self {
+            sign_ins_refused: counter(
+                "tricord_client_sign_ins_refused_total",
+                "Sign-ins with a wrong password or code",
+            )?,
             calls: counters("tricord_client_calls_total", "Calls of clients, by method and code", &["method", "code"])?,
             latency,
             sends: counters("tricord_client_sends_total", "Messages clients sent, by how it ended", &["result"])?,

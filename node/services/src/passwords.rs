@@ -1,4 +1,6 @@
-//! Passwords: Argon2id on a bounded number of threads.
+//! Passwords: Argon2id on a bounded number of threads; which new ones are taken.
+
+mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -127,8 +129,9 @@ fn hash_with(argon2: &Argon2<'_>, password: &str) -> Result<String, Error> {
     Ok(hash.map_err(|_| Error::Internal("a password could not be hashed"))?.to_string())
 }
 
-/// Checks a new password: length rather than composition rules.
-pub(crate) fn check_new(field: &str, password: &str) -> Result<(), Error> {
+/// Checks a new password: length, and that it is not among the first to be tried, rather than composition rules
+/// (NIST SP 800-63B, 3.1.1).
+pub(crate) fn check_new(field: &str, password: &str, login: &str) -> Result<(), Error> {
     let chars = password.chars().count();
     if chars < PASSWORD_CHARS_MIN {
         return Err(Error::invalid(
@@ -136,7 +139,11 @@ pub(crate) fn check_new(field: &str, password: &str) -> Result<(), Error> {
             format!("it has {chars} characters, at least {PASSWORD_CHARS_MIN} are needed"),
         ));
     }
-    check_length(field, password)
+    check_length(field, password)?;
+    match common::why_weak(password, login) {
+        Some(why) => Err(Error::invalid(field, why)),
+        None => Ok(()),
+    }
 }
 
 /// Checks that a password is no longer than one may be.
@@ -174,9 +181,41 @@ mod tests {
         assert!(matches!(verdict, Verdict::Right { rehashed: Some(_) }));
     }
 
+    #[tokio::test]
+    async fn of_forty_at_once_two_are_hashed_and_other_work_goes_on() {
+        let passwords = Arc::new(Passwords::new(CHEAP).expect("a cost"));
+        let (begun, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::RwLock::new(())));
+        let held = go.write().expect("a lock");
+        let mut arriving = tokio::task::JoinSet::new();
+        for _ in 0..40 {
+            let (passwords, begun, go) = (Arc::clone(&passwords), Arc::clone(&begun), Arc::clone(&go));
+            arriving.spawn(async move {
+                let job = move || {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    drop(go.read());
+                    Ok(())
+                };
+                passwords.work(job).await
+            });
+        }
+        while begun.load(Ordering::SeqCst) < PASSWORD_HASHES_AT_ONCE {
+            tokio::task::yield_now().await; // Which goes on here, on the thread that everything else runs on.
+        }
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), PASSWORD_HASHES_AT_ONCE);
+        assert_eq!(passwords.waiting.load(Ordering::SeqCst), 40);
+        drop(held);
+        while let Some(done) = arriving.join_next().await {
+            done.expect("no panic").expect("hashed in its turn");
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), 40);
+    }
+
     #[test]
     fn short_passwords_are_refused_with_their_length() {
-        let error = check_new("password", "kurz").expect_err("too short");
+        let error = check_new("password", "kurz", "ito").expect_err("too short");
         assert_eq!(error.to_string(), "password: it has 4 characters, at least 10 are needed");
     }
 }

@@ -106,6 +106,10 @@ impl Telling {
                 Item::SessionEnded(SessionEnded { session: names::of_session(self.user, session) })
             }
             (EventBody::UserChanged, _) => Item::SelfChanged(SelfChanged {}),
+            (EventBody::PasswordReset(by), _) => {
+                let time = Some(convert::time(event.at));
+                Item::PasswordReset(PasswordReset { time, user: names::of_user(by) })
+            }
         })
     }
 

@@ -8,7 +8,8 @@ use types::session::Device;
 use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timestamp};
 
 use crate::commands::{
-    audit, conversations, directory, founding, leases, messages, participants, presence, receipts, sessions, tick,
+    audit, conversations, directory, founding, leases, lockout, messages, participants, presence, receipts, sessions,
+    tick,
 };
 use crate::keys;
 use crate::outcome::Outcome;
@@ -68,6 +69,9 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         Command::SignIn(sign_in) => sessions::sign_in(tx, sign_in),
         Command::Enrol(enrol) => sessions::enrol(tx, enrol),
 
+        Command::RefuseSignIn(refuse) => lockout::refuse(tx, refuse),
+        Command::Refresh(refresh) => sessions::refresh(tx, refresh),
+
         Command::MarkHead => audit::mark(tx),
         Command::SignHead(head) => audit::sign(tx, head),
         Command::SetSigner(key) => audit::set_signer(tx, *key),
@@ -117,6 +121,8 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         | Command::Confirm(_)
         | Command::SignIn(_)
         | Command::Enrol(_)
+        | Command::RefuseSignIn(_)
+        | Command::Refresh(_)
         | Command::MarkHead
         | Command::SignHead(_)
         | Command::SetSigner(_)

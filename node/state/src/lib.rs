@@ -20,6 +20,7 @@ extern crate std;
 mod apply;
 mod commands;
 pub mod keys;
+pub mod lockout;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
 pub mod outcome;

@@ -35,6 +35,8 @@ pub const fn action_of(command: &Command) -> Option<Action> {
         Command::Observe(_) => None, // Each of what was observed leaves one.
         Command::SetSigner(_) => Some(Action::AddSigner),
         Command::ResolveDivergence(_) => Some(Action::ResolveDivergence),
+        Command::RefuseSignIn(_) => Some(Action::SignIn),
+        Command::Refresh(_) => Some(Action::RefreshSession),
     }
 }
 
@@ -61,8 +63,13 @@ pub const fn reject_number(reject: &Reject) -> u16 {
         Reject::LeaseOver => 17,
 
         Reject::StateDiverged => 32,
+        Reject::LockedOut(_) => 48,
+        Reject::BadProof => 49,
     }
 }
+
+/// The number of a sign-in refused for a wrong password or code: a node says so, no command does.
+const WRONG_CREDENTIALS: u16 = 50;
 
 /// The record of a command and what came of it; none if it leaves none.
 pub(crate) fn of(
@@ -73,8 +80,13 @@ pub(crate) fn of(
     request: Option<u64>,
     result: &Result<Reply, Reject>,
 ) -> Option<Record> {
-    let action = action_of(command)?;
+    let action = match (action_of(command)?, result) {
+        (Action::IssueEnrolment, Ok(Reply::PasswordReset)) => Action::ResetPassword,
+        (action, _) => action,
+    };
     let end = match result {
+        Ok(_) if matches!(command, Command::RefuseSignIn(_)) => End::Refused(WRONG_CREDENTIALS),
+        Ok(_) if matches!(command, Command::Refresh(_)) => return None, // Each device does, every quarter of an hour.
         Ok(_) => End::Done,
         Err(reject) => End::Refused(reject_number(reject)),
     };
@@ -124,6 +136,8 @@ fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -
         Command::UpdateUser(update) => vec![Entity::User(update.id)],
         Command::DeactivateUser(user) | Command::IssueEnrolment(user, _) => vec![Entity::User(*user)],
         Command::SetPassword(_) | Command::SetStatus(_) => Vec::new(), // One's own: the agent.
+        Command::RefuseSignIn(refuse) => refuse.user.map(Entity::User).into_iter().collect(),
+        Command::Refresh(refresh) => vec![Entity::Session(refresh.session)],
         Command::CreateConversation(create) => {
             let id = match result {
                 Ok(Reply::Conversation { id, .. }) => *id,

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use types::conversation::{Conversation, HistoryPolicy, Participant, PolicyRef};
 use types::id::{ConversationId, DeviceId, NodeId, Seq, SessionId, UserId};
+use types::identity::{Failures, LoginKey};
 use types::message::Message;
 use types::presence::{NodeLease, Status};
 use types::record::Record;
@@ -88,6 +89,10 @@ rows! {
     node_lease(id: NodeId) -> NodeLease(NodeLease) at Key::NodeLease(id);
     /// A document of history policy.
     policy(at: PolicyRef) -> Policy(HistoryPolicy) at Key::Policy(at.id, at.version);
+    /// The failed sign-ins of a login.
+    failures(login: LoginKey) -> Failures(Failures) at Key::Failures(login);
+    /// How many logins have failed sign-ins.
+    failures_count() -> FailuresCount(u32) at Key::FailuresCount();
     /// How many active conversations a principal has.
     participation_count(principal: Principal) -> ParticipationCount(u32) at Key::ParticipationCount(principal);
     /// An entry of the audit log.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
 use crate::id::{ClusterId, ConversationId, DeviceId, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
+use crate::identity::{Attempt, DeviceKey, Method, Refresh, RefuseSignIn};
 use crate::message::{Header, Sealed};
 use crate::presence::{Availability, Connection};
 use crate::principal::Principal;
@@ -117,6 +118,10 @@ pub enum Command {
     ResolveDivergence(ResolveDivergence),
     /// What was looked at, or refused, without a command of its own. By a node, for sessions it names.
     Observe(Vec<Observation>),
+    /// Counts a sign-in that failed. By the node that checked it.
+    RefuseSignIn(RefuseSignIn),
+    /// Gives a session a new token. By the node that checked the device's proof.
+    Refresh(Refresh),
 }
 
 /// The first command of the log.
@@ -223,6 +228,12 @@ pub struct SignIn {
     pub credential_version: u64,
     /// The password's hash anew, where parameters have changed.
     pub rehashed: Option<String>,
+    /// As whom and from where, for those that failed before; none where a node signs in without being asked.
+    pub attempt: Option<Attempt>,
+    /// The device's key from now on; none: a short session.
+    pub key: Option<DeviceKey>,
+    /// By what the user proved who they are.
+    pub methods: Vec<Method>,
 }
 
 impl core::fmt::Debug for SignIn {

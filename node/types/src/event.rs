@@ -47,6 +47,8 @@ pub enum EventBody {
     SessionEnded(SessionId),
     /// To the user: their own account changed.
     UserChanged,
+    /// To the user: their password was taken away by this user.
+    PasswordReset(UserId),
 }
 
 /// One change a client can see.

@@ -7,6 +7,7 @@ pub mod command;
 pub mod conversation;
 pub mod event;
 pub mod id;
+pub mod identity;
 pub mod limits;
 pub mod message;
 pub mod presence;

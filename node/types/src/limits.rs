@@ -254,3 +254,26 @@ pub const AUDIT_SPOOL_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const REFUSALS_PER_MINUTE_MAX: u32 = 100;
 /// Sources of refusals told apart at a time.
 pub const REFUSAL_SOURCES_MAX: usize = 10_000;
+
+/// A token is good for this long, where the device can prove itself for the next.
+pub const TOKEN_MS: u64 = 15 * 60 * 1000;
+/// A token is good for this long once it has a successor: for calls that are under way.
+pub const TOKEN_BEFORE_MS: u64 = 60 * 1000;
+/// A session of a device without a key ends after this time: a shift.
+pub const SESSION_WITHOUT_KEY_MS_MAX: u64 = 12 * 60 * 60 * 1000;
+/// A code issued at a reset is good for this long.
+pub const RESET_CODE_MS_MAX: u64 = DAY_MS;
+/// Failed sign-ins from one source before it has to wait.
+pub const FAILURES_FREE: u32 = 5;
+/// Failed sign-ins of one user from anywhere but their own devices, before new devices have to wait.
+pub const FAILURES_STRANGE_FREE: u32 = 50;
+/// The first wait; doubled by each further failure.
+pub const LOCKOUT_MS_MIN: u64 = 30 * 1000;
+/// The longest wait.
+pub const LOCKOUT_MS_MAX: u64 = 15 * 60 * 1000;
+/// Failed sign-ins are forgotten after this time without another.
+pub const FAILURES_KEPT_MS: u64 = DAY_MS;
+/// Most sources of failed sign-ins kept for one user.
+pub const FAILURE_SOURCES_MAX: usize = 32;
+/// Most logins whose failed sign-ins are kept.
+pub const FAILURE_LOGINS_MAX: u32 = 65_536;

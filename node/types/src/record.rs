@@ -106,6 +106,10 @@ pub enum Action {
     ResolveDivergence = 40,
     /// Something else was asked for, and refused.
     Look = 41,
+    /// A password was taken away and a one-time code issued in its place.
+    ResetPassword = 64,
+    /// A session was given a new token; recorded where it was refused.
+    RefreshSession = 65,
 }
 
 impl Action {
@@ -137,6 +141,8 @@ impl Action {
         Self::FindDivergence,
         Self::ResolveDivergence,
         Self::Look,
+        Self::ResetPassword,
+        Self::RefreshSession,
     ];
 }
 

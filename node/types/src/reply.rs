@@ -37,6 +37,8 @@ pub enum Reply {
         expires: Timestamp,
         /// The device's lowest free number: it goes on from here.
         next_number: u64,
+        /// When the token ceases to be good.
+        token_expires: Timestamp,
     },
     /// A conversation exists; a direct one may have existed before.
     Conversation {
@@ -51,6 +53,15 @@ pub enum Reply {
     Version(u64),
     /// It is in the audit log, which has so many records now.
     Recorded(u64),
+    /// A password was taken away, and a code issued.
+    PasswordReset,
+    /// A session has a new token.
+    Refreshed {
+        /// When the token ceases to be good.
+        token_expires: Timestamp,
+        /// When the session ends if it is not used.
+        expires: Timestamp,
+    },
 }
 
 /// A refusal: deterministic, replicated, the client's to handle. Every variant has a number and a stable reason.
@@ -111,6 +122,12 @@ pub enum Reject {
     /// The nodes hold different audit logs, and none of them is known to be right.
     #[error("the nodes disagree about the audit log; nothing is written until that is decided")]
     StateDiverged,
+    /// Too many sign-ins failed, from there or altogether; the milliseconds to wait.
+    #[error("too many sign-ins failed; try again in {} s", .0.div_ceil(1_000))]
+    LockedOut(u64),
+    /// The proof of the device is not good, or was used before.
+    #[error("the proof of the device is not good, or was used before")]
+    BadProof,
 }
 
 /// The part of a request that a refusal is about.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::conversation::{Conversation, HistoryPolicy, Participant};
 use crate::event::{EventBody, Scope};
 use crate::id::{ClusterId, ConversationId, DeviceId, EventNumber, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
+use crate::identity::{Failures, LoginKey};
 use crate::message::Message;
 use crate::presence::{NodeLease, Status};
 use crate::principal::Principal;
@@ -117,6 +118,11 @@ tables! {
     31 Signer(NodeId) => Signer;
     /// There while nodes hold different audit trees and none of them is known to be right.
     32 Divergence() => Divergence;
+
+    /// Sign-ins that failed, by the login tried.
+    40 Failures(LoginKey) => Failures;
+    /// How many rows of `Failures` there are.
+    41 FailuresCount() => u32;
 }
 
 /// The cluster as such.
@@ -239,4 +245,7 @@ pub enum Timer {
     GraceEnd(Attachment),
     /// Old events are dropped. Kind byte 5; there is one such timer.
     EventsExpiry,
+
+    /// Failed sign-ins are forgotten. Kind byte 24.
+    FailuresFade(LoginKey),
 }

@@ -1,6 +1,9 @@
 //! Devices, their numbering of writes, and sessions.
 
+use alloc::vec::Vec;
+
 use crate::id::{DeviceId, NodeId, Seq, SessionId, Timestamp, UserId};
+use crate::identity::{DeviceKey, Method};
 use crate::user::CodeHash;
 
 /// A device and what makes its retries safe.
@@ -18,6 +21,10 @@ pub struct Device {
     pub last_write: Timestamp,
     /// When it was enrolled.
     pub created: Timestamp,
+    /// With which it proves itself for new tokens; none: it gets a short session and no new token.
+    pub key: Option<DeviceKey>,
+    /// The highest number it signed; none is good twice.
+    pub proofs: u64,
 }
 
 /// How a session stands.
@@ -67,6 +74,16 @@ pub struct Session {
     pub idle_since: Option<Timestamp>,
     /// When it was last connected; 0 if never.
     pub last_seen: Timestamp,
+    /// When its user last proved who they are.
+    pub authenticated: Timestamp,
+    /// By what.
+    pub methods: Vec<Method>,
+    /// The token is good until then.
+    pub token_expires: Timestamp,
+    /// The token before it, still good for calls that are under way.
+    pub previous: Option<(CodeHash, Timestamp)>,
+    /// It ends then, whatever it does.
+    pub ends: Timestamp,
 }
 
 impl core::fmt::Debug for Session {

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::{Timestamp, UserId};
+use crate::identity::Reset;
 
 /// What an account stands for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -103,6 +104,8 @@ pub struct Credential {
     /// Counts changes from 1. A sign-in names the version it was checked against, so that one that raced a change of
     /// password is refused.
     pub version: u64,
+    /// When the password was last taken away, and by whom; the user is told at the next sign-in.
+    pub reset: Option<Reset>,
 }
 
 impl core::fmt::Debug for Credential {

@@ -65,7 +65,7 @@ impl Client {
                 login: login.to_owned(),
                 code: code.to_owned(),
                 password: password.to_owned(),
-                device: String::new(),
+                ..EnrolRequest::default()
             };
             match attempt(SIGN_IN_ATTEMPT, client.enrol(request)).await {
                 Ok(answer) => return Self::begin(links, serial, at, answer.credentials),
@@ -88,7 +88,7 @@ impl Client {
         loop {
             let mut client = SessionServiceClient::new(links.to(at, serial)?);
             let request =
-                SignInRequest { login: login.to_owned(), password: password.to_owned(), device: String::new() };
+                SignInRequest { login: login.to_owned(), password: password.to_owned(), ..SignInRequest::default() };
             match attempt(SIGN_IN_ATTEMPT, client.sign_in(request)).await {
                 Ok(answer) => return Self::begin(links, serial, at, answer.credentials),
                 Err(status) if retryable(&status) && began.elapsed() < PATIENCE => {}

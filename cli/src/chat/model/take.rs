@@ -173,6 +173,9 @@ impl Model {
                 self.people.0.remove(&self.me);
                 self.need(vec![self.me.clone()]);
             }
+            Some(Item::PasswordReset(_)) => {
+                self.notify("Your password was taken away. If you did not ask for that, tell the help desk now.");
+            }
             Some(Item::SessionEnded(_) | Item::Typing(_)) | None => {}
         }
     }

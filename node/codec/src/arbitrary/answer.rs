@@ -17,19 +17,22 @@ pub fn reply() -> BoxedStrategy<Reply> {
     prop_oneof![
         Just(Reply::Done),
         (seq(), timestamp()).prop_map(|(seq, at)| Reply::Posted { seq, at }),
-        (user_id(), session_id(), device_id(), timestamp(), number()).prop_map(
-            |(user, session, device, expires, next_number)| Reply::SignedIn {
+        (user_id(), session_id(), device_id(), timestamp(), number(), timestamp()).prop_map(
+            |(user, session, device, expires, next_number, token_expires)| Reply::SignedIn {
                 user,
                 session,
                 device,
                 expires,
-                next_number
+                next_number,
+                token_expires
             }
         ),
         (conversation_id(), any::<bool>()).prop_map(|(id, created)| Reply::Conversation { id, created }),
         list(user_id()).prop_map(Reply::Users),
         number().prop_map(Reply::Version),
         number().prop_map(Reply::Recorded),
+        Just(Reply::PasswordReset),
+        (timestamp(), timestamp()).prop_map(|(token_expires, expires)| Reply::Refreshed { token_expires, expires }),
     ]
     .boxed()
 }
@@ -55,6 +58,8 @@ pub fn reject() -> BoxedStrategy<Reject> {
         Just(Reject::WrongPhase),
         Just(Reject::LeaseOver),
         Just(Reject::StateDiverged),
+        number().prop_map(Reject::LockedOut),
+        Just(Reject::BadProof),
     ]
     .boxed()
 }

@@ -9,6 +9,7 @@ use types::command::{
 use types::presence::Connection;
 
 use super::conversation::{header, history_policy, kind as conversation_kind, part, policy_ref, sealed};
+use super::identity::{attempt, method, refresh, refuse_sign_in};
 use super::primitive::*;
 use super::record::{action, entity, purpose};
 use super::user::{availability, external_id, kind as user_kind, permission, realm};
@@ -33,7 +34,7 @@ structs!(confirmation: Confirmation {
 });
 structs!(sign_in: SignIn {
     user: user_id(), session: session_id(), token: bytes32(), device: device_id(), credential_version: number(),
-    rehashed: maybe(text()),
+    rehashed: maybe(text()), attempt: maybe(attempt()), key: maybe(bytes32()), methods: list(method()),
 });
 structs!(enrol: Enrol { code: bytes32(), password: text(), sign_in: sign_in() });
 structs!(new_user: NewUser {
@@ -119,6 +120,8 @@ fn of_accounts() -> BoxedStrategy<Command> {
         set_password().prop_map(Command::SetPassword),
         (user_id(), bytes32()).prop_map(|(user, code)| Command::IssueEnrolment(user, code)),
         set_status().prop_map(Command::SetStatus),
+        refuse_sign_in().prop_map(Command::RefuseSignIn),
+        refresh().prop_map(Command::Refresh),
     ]
     .boxed()
 }

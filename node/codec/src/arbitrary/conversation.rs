@@ -86,6 +86,7 @@ pub fn event_body() -> BoxedStrategy<EventBody> {
         conversation_id().prop_map(EventBody::Left),
         session_id().prop_map(EventBody::SessionEnded),
         Just(EventBody::UserChanged),
+        user_id().prop_map(EventBody::PasswordReset),
     ]
     .boxed()
 }

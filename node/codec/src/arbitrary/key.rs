@@ -33,6 +33,8 @@ pub fn key(table: Table) -> BoxedStrategy<Key> {
         Table::Head => number().prop_map(Key::Head).boxed(),
         Table::Signer => node_id().prop_map(Key::Signer).boxed(),
         Table::Divergence => Just(Key::Divergence()).boxed(),
+        Table::Failures => bytes16().prop_map(Key::Failures).boxed(),
+        Table::FailuresCount => Just(Key::FailuresCount()).boxed(),
         Table::EventScope => event_number().prop_map(Key::EventScope).boxed(),
         Table::UserEvent => (user_id(), event_number()).prop_map(|(user, event)| Key::UserEvent(user, event)).boxed(),
         Table::Conversation
@@ -66,6 +68,7 @@ fn timer() -> BoxedStrategy<Timer> {
         user_id().prop_map(Timer::StatusExpiry),
         attachment().prop_map(Timer::GraceEnd),
         Just(Timer::EventsExpiry),
+        bytes16().prop_map(Timer::FailuresFade),
     ]
     .boxed()
 }

@@ -5,6 +5,7 @@ use types::presence::{Availability, NodeLease, Status};
 use types::session::{Attachment, Device, Session, SessionEnd, SessionState};
 use types::user::{Credential, ExternalId, PermissionSet, Realm, User, UserKind, UserState};
 
+use super::identity::{method, reset};
 use super::primitive::*;
 
 one_of!(kind: UserKind { Person, Location, Service, Patient });
@@ -27,21 +28,23 @@ structs!(
     /// Any credential.
     pub credential: Credential {
         password: maybe(text()), enrolment: maybe((bytes32(), timestamp()).boxed()), version: number(),
+        reset: maybe(reset()),
     }
 );
 structs!(
     /// Any device.
     pub device: Device {
         id: device_id(), user: user_id(), settled: number(), highest: number(), last_write: timestamp(),
-        created: timestamp(),
+        created: timestamp(), key: maybe(bytes32()), proofs: number(),
     }
 );
 structs!(
     /// Any session.
     pub session: Session {
-        id: session_id(), user: user_id(), device: device_id(), token: bytes32(), state: session_state();
-        created: timestamp(), expires: timestamp(), attached: maybe(attachment()), idle_since: maybe(timestamp()),
-        last_seen: timestamp(),
+        id: session_id(), user: user_id(), device: device_id(), token: bytes32(), state: session_state(),
+        created: timestamp(), expires: timestamp(); attached: maybe(attachment()), idle_since: maybe(timestamp()),
+        last_seen: timestamp(), authenticated: timestamp(), methods: list(method()), token_expires: timestamp(),
+        previous: maybe((bytes32(), timestamp()).boxed()), ends: timestamp(),
     }
 );
 structs!(pub(super) attachment: Attachment { node: node_id(), epoch: number() });

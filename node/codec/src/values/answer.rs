@@ -13,10 +13,12 @@ choices! {
     Reply {
         1: Done,
         2: Posted { 1: seq, 2: at },
-        3: SignedIn { 1: user, 2: session, 3: device, 4: expires, 5: next_number },
+        3: SignedIn { 1: user, 2: session, 3: device, 4: expires, 5: next_number, 6: token_expires },
         4: Conversation { 1: id, 2: created },
         5: Users(1: users),
         6: Version(version),
+        16: Refreshed { 1: token_expires, 2: expires },
+        17: PasswordReset,
 
         32: Recorded(records),
     }
@@ -40,6 +42,8 @@ choices! {
         17: LeaseOver,
 
         32: StateDiverged,
+        48: LockedOut(wait),
+        49: BadProof,
     }
 }
 

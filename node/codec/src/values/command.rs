@@ -17,7 +17,9 @@ messages! {
     Lease { 1: epoch }
     Connections { 1: epoch, 2: changes }
     Confirmation { 1: session, 2: conversation, 3: delivered, 4: displayed }
-    SignIn { 1: user, 2: session, 3: token, 4: device, 5: credential_version, 6: rehashed }
+    SignIn {
+        1: user, 2: session, 3: token, 4: device, 5: credential_version, 6: rehashed, 7: attempt, 8: key, 9: methods,
+    }
     Enrol { 1: code, 2: password, 3: sign_in }
     NewUser {
         1: id, 2: kind, 3: realm, 4: login, 5: display_name, 6: unit, 7: words, 8: external_ids, 9: may_message,
@@ -69,5 +71,7 @@ choices! {
         34: SetSigner(key),
         35: ResolveDivergence(decision),
         36: Observe(1: observations),
+        48: RefuseSignIn(refuse),
+        49: Refresh(refresh),
     }
 }

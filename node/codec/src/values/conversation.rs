@@ -37,6 +37,7 @@ choices! {
         7: Left(conversation),
         8: SessionEnded(session),
         9: UserChanged,
+        16: PasswordReset(by),
     }
 }
 

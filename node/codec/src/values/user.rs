@@ -12,10 +12,11 @@ messages! {
         10: created, 11: state, 12: version,
     }
     ExternalId { 1: system, 2: value }
-    Credential { 1: password, 2: enrolment, 3: version }
-    Device { 1: id, 2: user, 3: settled, 4: highest, 5: last_write, 6: created }
+    Credential { 1: password, 2: enrolment, 3: version, 4: reset }
+    Device { 1: id, 2: user, 3: settled, 4: highest, 5: last_write, 6: created, 7: key, 8: proofs }
     Session {
         1: id, 2: user, 3: device, 4: token, 5: state, 6: created, 7: expires, 8: attached, 9: idle_since, 10: last_seen,
+        11: authenticated, 12: methods, 13: token_expires, 14: previous, 15: ends,
     }
     Attachment { 1: node, 2: epoch }
     Status { 1: availability, 2: text, 3: expires, 4: set }

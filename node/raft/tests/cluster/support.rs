@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use types::command::{Enrol, Found, NewUser, Request, SignIn};
+use types::identity::Method;
 use types::reply::Answer;
 use types::user::{PermissionSet, Realm, UserKind};
 use types::{
@@ -150,6 +151,9 @@ impl Cluster {
                 device: DeviceId([5; 16]),
                 credential_version: 0,
                 rehashed: None,
+                attempt: None,
+                key: None,
+                methods: vec![Method::Code],
             },
         };
         let answer = self.propose(Slot::A, Author::Node, Command::Enrol(enrol), PATIENCE).await.expect("an answer");

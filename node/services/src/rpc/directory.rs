@@ -7,6 +7,7 @@ use state::policy::Action;
 use state::view::{Rows, View};
 use tonic::{Request, Response, Status};
 use types::command::{NewUser, SetPassword, UpdateUser};
+use types::identity::{Attempt, Source};
 use types::limits::USERS_PER_COMMAND_MAX;
 use types::{Command, Key, Reject, Reply, Row, UserId};
 
@@ -367,11 +368,11 @@ async fn set_password<H: Handle>(
 ) -> Result<SetPasswordResponse, Error> {
     let id = numbered(body.request_id)?;
     passwords::check_length("old_password", &body.old_password)?;
-    passwords::check_new("new_password", &body.new_password)?;
     let inner = &services.inner;
     inner.handle.read_barrier(call.deadline).await?;
     let view = inner.handle.view();
     let user = view.user(call.user)?.ok_or(Reject::NoSession)?;
+    passwords::check_new("new_password", &body.new_password, &user.login)?;
     let credential = view.credential(call.user)?.ok_or(Error::BadCredentials)?;
     let answered = view.kept_answer(call.device, id.number)?.is_some();
     drop(view);
@@ -380,9 +381,11 @@ async fn set_password<H: Handle>(
         SetPassword { password: String::new(), credential_version: 0 }
     } else {
         inner.sign_ins.admit(&user.login, None, std::time::Instant::now())?;
+        let attempt = Attempt { login: services.login_key(&user.login)?, source: Source::Device(call.device) };
+        services.may_try(attempt)?;
         let verdict = inner.passwords.verify(body.old_password, credential.password).await?;
         if matches!(verdict, Verdict::Wrong) {
-            inner.sign_ins.failed(&user.login, None, std::time::Instant::now());
+            services.count_failure(Some(call.user), attempt, None, call.deadline).await?;
             return Err(Error::BadCredentials);
         }
         let password = inner.passwords.hash(body.new_password).await?;
@@ -409,8 +412,10 @@ async fn create_enrolment_code<H: Handle>(
     services.inner.handle.read_barrier(call.deadline).await.map_err(|_| raft::ProposeError::OutcomeUnknown)?;
     let kept = services.inner.handle.view().credential(which)?.and_then(|credential| credential.enrolment);
     let fresh = kept.is_some_and(|(kept, _)| codes::same(&kept, &hash));
+    let reset = done.reply == Reply::PasswordReset;
     Ok(CreateEnrolmentCodeResponse {
         enrolment_code: if fresh { code } else { String::new() },
         cursor: services.cursor(done.event)?,
+        reset,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use proto::v1::session_service_server::SessionService;
 use proto::v1::*;
 use raft::Handle;
@@ -11,10 +12,11 @@ use state::presence::Reach;
 use state::view::{Rows, View};
 use tonic::{Request, Response, Status};
 use types::command::{Enrol, SignIn};
+use types::identity::{Attempt, DeviceKey, Method, Refresh, refresh_statement};
 use types::limits::{SESSIONS_PER_USER_MAX, SIGN_IN_MAJORITY_MS_MAX};
 use types::session::SessionState;
 use types::user::{Credential, UserState};
-use types::{Command, DeviceId, Key, Reject, Reply, SessionId, UserId};
+use types::{Command, DeviceId, Key, Reject, Reply, SessionId, Timestamp, UserId};
 
 use crate::call::{Call, Visitor};
 use crate::errors::Error;
@@ -33,6 +35,13 @@ impl<H: Handle> SessionService for Services<H> {
 
     async fn enrol(&self, request: Request<EnrolRequest>) -> Result<Response<EnrolResponse>, Status> {
         self.visit("Enrol", request, |visitor, body| enrol(self, visitor, body)).await
+    }
+
+    async fn refresh_session(
+        &self,
+        request: Request<RefreshSessionRequest>,
+    ) -> Result<Response<RefreshSessionResponse>, Status> {
+        self.visit("RefreshSession", request, |visitor, body| refresh(self, visitor, body)).await
     }
 
     async fn sign_out(&self, request: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
@@ -62,18 +71,24 @@ async fn sign_in<H: Handle>(
 ) -> Result<SignInResponse, Error> {
     types::text::check_login(&body.login).map_err(|error| Error::invalid("login", error.to_string()))?;
     passwords::check_length("password", &body.password)?;
+    let key = device_key(&body.device_key)?;
     let inner = &services.inner;
     inner.sign_ins.admit(&body.login, visitor.address, Instant::now())?;
     // The newest password counts, not the one this node happens to know.
     inner.handle.read_barrier(soon(visitor.deadline)).await?;
     let known = known(&services.inner.handle.view(), &body.login)?;
+    let user = known.as_ref().map(|(user, _)| *user);
+    let device = own_device(services, user, &body.device)?;
+    let attempt = services.attempt(&body.login, device, visitor.address)?;
+    services.may_try(attempt)?;
     let hash = known.as_ref().and_then(|(_, credential)| credential.password.clone());
     let verdict = inner.passwords.verify(body.password, hash).await?;
     let (Some((user, credential)), Verdict::Right { rehashed }) = (known, verdict) else {
-        inner.sign_ins.failed(&body.login, visitor.address, Instant::now());
+        services.count_failure(user, attempt, visitor.address, visitor.deadline).await?;
         return Err(Error::BadCredentials);
     };
-    let (token, sign_in) = opening(services, user, &body.device, credential.version, rehashed)?;
+    let opening = Opening { user, device, key, attempt, method: Method::Password };
+    let (token, sign_in) = opening.sign_in(credential.version, rehashed)?;
     let done = services.put_own(Command::SignIn(sign_in), visitor.deadline).await?;
     inner.sign_ins.succeeded(&body.login, Instant::now());
     let credentials = credentials(services, token, done, visitor.deadline).await?;
@@ -86,12 +101,17 @@ async fn enrol<H: Handle>(
     body: EnrolRequest,
 ) -> Result<EnrolResponse, Error> {
     types::text::check_login(&body.login).map_err(|error| Error::invalid("login", error.to_string()))?;
-    passwords::check_new("password", &body.password)?;
+    passwords::check_new("password", &body.password, &body.login)?;
+    let key = device_key(&body.device_key)?;
     let inner = &services.inner;
     inner.sign_ins.admit(&body.login, visitor.address, Instant::now())?;
     inner.handle.read_barrier(soon(visitor.deadline)).await?;
     let code = codes::parse_enrolment(&body.code);
     let known = known(&services.inner.handle.view(), &body.login)?;
+    let user = known.as_ref().map(|(user, _)| *user);
+    let device = own_device(services, user, &body.device)?;
+    let attempt = services.attempt(&body.login, device, visitor.address)?;
+    services.may_try(attempt)?;
     let fits = match (&known, &code) {
         (Some((_, credential)), Some(code)) => {
             credential.enrolment.as_ref().is_some_and(|(expected, _)| codes::same(expected, code))
@@ -99,11 +119,12 @@ async fn enrol<H: Handle>(
         _ => false,
     };
     let (Some((user, _)), Some(code), true) = (known, code, fits) else {
-        inner.sign_ins.failed(&body.login, visitor.address, Instant::now());
+        services.count_failure(user, attempt, visitor.address, visitor.deadline).await?;
         return Err(Reject::BadCode.into());
     };
     let password = inner.passwords.hash(body.password).await?;
-    let (token, sign_in) = opening(services, user, &body.device, 0, None)?;
+    let opening = Opening { user, device, key, attempt, method: Method::Code };
+    let (token, sign_in) = opening.sign_in(0, None)?;
     let command = Command::Enrol(Enrol { code, password, sign_in });
     let done = services.put_own(command, visitor.deadline).await?;
     inner.sign_ins.succeeded(&body.login, Instant::now());
@@ -127,26 +148,104 @@ fn known<V: View<Fault = raft::Fault>>(view: &V, login: &str) -> Result<Option<(
     Ok(credential.map(|credential| (id, credential)))
 }
 
-/// A session to open: on the device named if it is this user's, else on a new one.
-fn opening<H: Handle>(
+/// The device named, if it is this user's.
+fn own_device<H: Handle>(
     services: &Services<H>,
-    user: UserId,
+    user: Option<UserId>,
     device: &str,
-    credential_version: u64,
-    rehashed: Option<String>,
-) -> Result<(String, SignIn), Error> {
-    let view = services.inner.handle.view();
-    let named = match names::device(device) {
-        Some(id) => view.device(id)?.filter(|device| device.user == user).map(|device| device.id),
+) -> Result<Option<DeviceId>, Error> {
+    let Some(id) = names::device(device) else { return Ok(None) };
+    let row = services.inner.handle.view().device(id)?;
+    Ok(row.filter(|device| Some(device.user) == user).map(|device| device.id))
+}
+
+/// The public key of a device, if it has one.
+fn device_key(bytes: &[u8]) -> Result<Option<DeviceKey>, Error> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let key = bytes.try_into().map_err(|_| {
+        let what = format!("it is {} bytes; an Ed25519 public key has {}", bytes.len(), size_of::<DeviceKey>());
+        Error::invalid("device_key", what)
+    })?;
+    Ok(Some(key))
+}
+
+/// A session to open, by someone who has proved who they are.
+struct Opening {
+    user: UserId,
+    /// One of the user's; none: a new one.
+    device: Option<DeviceId>,
+    key: Option<DeviceKey>,
+    attempt: Attempt,
+    method: Method,
+}
+
+impl Opening {
+    fn sign_in(self, credential_version: u64, rehashed: Option<String>) -> Result<(String, SignIn), Error> {
+        let device = match self.device {
+            Some(id) => id,
+            None => DeviceId(codes::random_id()?),
+        };
+        let session = SessionId(codes::random_id()?);
+        let (token, hash) = codes::token(session)?;
+        let sign_in = SignIn {
+            user: self.user,
+            session,
+            token: hash,
+            device,
+            credential_version,
+            rehashed,
+            attempt: Some(self.attempt),
+            key: self.key,
+            methods: vec![self.method],
+        };
+        Ok((token, sign_in))
+    }
+}
+
+/// Gives a session a new token. Whatever is wrong with the proof, the answer is the same.
+async fn refresh<H: Handle>(
+    services: &Services<H>,
+    visitor: Visitor,
+    body: RefreshSessionRequest,
+) -> Result<RefreshSessionResponse, Error> {
+    let (user, session) = names::session("session", &body.session)?;
+    let inner = &services.inner;
+    inner.sign_ins.admit("", visitor.address, Instant::now())?;
+    inner.handle.read_barrier(soon(visitor.deadline)).await?;
+    let cluster = services.cluster()?.id;
+    let view = inner.handle.view();
+    let row = view.session(session)?.filter(|row| row.user == user);
+    let device = match &row {
+        Some(row) => view.device(row.device)?,
         None => None,
     };
-    let device = match named {
-        Some(id) => id,
-        None => DeviceId(codes::random_id()?),
+    let proven = device.and_then(|device| {
+        let statement = refresh_statement(cluster, session, device.id, body.number);
+        device.key.filter(|key| {
+            let key = UnparsedPublicKey::new(&ED25519, key);
+            key.verify(&statement, &body.signature).is_ok()
+        })
+    });
+    let Some(key) = proven else {
+        inner.sign_ins.failed(visitor.address, Instant::now());
+        return Err(Reject::BadProof.into());
     };
-    let session = SessionId(codes::random_id()?);
     let (token, hash) = codes::token(session)?;
-    Ok((token, SignIn { user, session, token: hash, device, credential_version, rehashed }))
+    let command = Command::Refresh(Refresh { session, token: hash, key, number: body.number });
+    let done = services.put_own(command, visitor.deadline).await?;
+    let Reply::Refreshed { token_expires, expires } = done.reply else { return Err(unexpected()) };
+    // The next call comes to this node, most likely: it must know the token by then.
+    let known = |view: &H::View| Ok(view.session(session)?.filter(|row| codes::same(&row.token, &hash)));
+    services.seen(visitor.deadline, known).await?;
+    let token_lifetime = Some(lifetime(services, token_expires));
+    Ok(RefreshSessionResponse { token, token_lifetime, expire_time: Some(convert::time(expires)) })
+}
+
+/// For how long from now on.
+fn lifetime<H: Handle>(services: &Services<H>, until: Timestamp) -> prost_types::Duration {
+    convert::duration(Duration::from_millis(until.since_ms(services.inner.handle.heads().borrow().clock)))
 }
 
 async fn credentials<H: Handle>(
@@ -155,13 +254,14 @@ async fn credentials<H: Handle>(
     done: Done,
     deadline: Instant,
 ) -> Result<Credentials, Error> {
-    let Reply::SignedIn { user, session, device, expires, next_number } = done.reply else {
+    let Reply::SignedIn { user, session, device, expires, next_number, token_expires } = done.reply else {
         return Err(unexpected());
     };
     // The next call comes to this node, most likely: it must know the session by then.
     let row = services
         .seen(deadline, |view| Ok(if view.session(session)?.is_some() { view.user(user)? } else { None }))
         .await?;
+    let reset = services.inner.handle.view().credential(user)?.and_then(|credential| credential.reset);
     Ok(Credentials {
         token,
         session: names::of_session(user, session),
@@ -170,6 +270,10 @@ async fn credentials<H: Handle>(
         expire_time: Some(convert::time(expires)),
         user: Some(convert::user(&row, true)),
         cursor: services.cursor(done.event)?,
+        token_lifetime: Some(lifetime(services, token_expires)),
+        cluster: services.cluster()?.id.to_string(),
+        password_reset: reset
+            .map(|reset| PasswordReset { time: Some(convert::time(reset.at)), user: names::of_user(reset.by) }),
     })
 }
 

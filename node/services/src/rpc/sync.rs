@@ -175,6 +175,10 @@ impl<H: Handle> Reader<H> {
             Some(End::ShuttingDown) => return Err(Error::ShuttingDown),
             None => {}
         }
+        // Whoever stole a token has no use of a stream it opened, once that has had its time.
+        if self.place.services.inner.handle.heads().borrow().clock >= self.place.call.token_until {
+            return Err(Error::TokenExpired);
+        }
         match self.stage {
             Stage::CatchUp(after) => self.catch_up(after).await,
             Stage::Close { after, to } => self.close(after, to).await,

@@ -4,6 +4,7 @@
 mod accounts;
 mod audit;
 mod conversations;
+mod identity;
 mod matrix;
 mod messages;
 mod node;

@@ -65,6 +65,7 @@ fn table() -> Vec<Line> {
         //                                                            nob per mem loc hel int aud vie adm
         line!("SessionService/SignIn",                               "*   *   *   *   *   *   *   *   *", _c => SignInRequest { login: "nobody".into(), password: "not the one".into(), ..SignInRequest::default() }),
         line!("SessionService/Enrol",                                "*   *   *   *   *   *   *   *   *", _c => EnrolRequest { login: "nobody".into(), code: "0000-0000-0000-0000".into(), password: PASSWORD.into(), ..EnrolRequest::default() }),
+        line!("SessionService/RefreshSession",                       "*   *   *   *   *   *   *   *   *", c => RefreshSessionRequest { session: c.victim.session.clone(), number: 1, signature: vec![0; 64] }),
         line!("SessionService/GetSelf",                              "-   y   y   y   y   y   y   y   y", _c => GetSelfRequest::default()),
         line!("SessionService/ListSessions",                         "-   n   n   n   y   n   n   n   y", c => ListSessionsRequest { parent: c.victim.name.clone(), read: None }),
         line!("DirectoryService/CreateUser",                         "-   n   n   n   n   y   n   n   y", c => CreateUserRequest { user: Some(c.login("one")), without_enrolment_code: false, request_id: c.id() }),

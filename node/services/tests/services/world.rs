@@ -70,7 +70,7 @@ impl World {
             login: "admin".into(),
             code: ADMIN_CODE.to_lowercase(),
             password: PASSWORD.into(),
-            device: String::new(),
+            ..EnrolRequest::default()
         };
         let answer = SessionServiceClient::new(self.channel.clone()).enrol(enrol).await.expect("enrolled");
         Person::new(self.channel.clone(), answer.into_inner().credentials.expect("credentials"))
@@ -86,8 +86,12 @@ impl World {
 
     /// Someone signed in with a one-time code.
     pub async fn enrol(&self, login: &str, code: &str) -> Person {
-        let enrol =
-            EnrolRequest { login: login.into(), code: code.into(), password: PASSWORD.into(), device: String::new() };
+        let enrol = EnrolRequest {
+            login: login.into(),
+            code: code.into(),
+            password: PASSWORD.into(),
+            ..EnrolRequest::default()
+        };
         let answer = SessionServiceClient::new(self.channel.clone()).enrol(enrol).await.expect("enrolled");
         Person::new(self.channel.clone(), answer.into_inner().credentials.expect("credentials"))
     }
@@ -98,7 +102,8 @@ impl World {
     }
 
     pub async fn sign_in(&self, login: &str, password: &str, device: &str) -> Result<Credentials, Status> {
-        let request = SignInRequest { login: login.into(), password: password.into(), device: device.into() };
+        let (login, password, device) = (login.into(), password.into(), device.into());
+        let request = SignInRequest { login, password, device, ..SignInRequest::default() };
         let answer = SessionServiceClient::new(self.channel.clone()).sign_in(request).await?;
         Ok(answer.into_inner().credentials.expect("credentials"))
     }

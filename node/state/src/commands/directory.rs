@@ -51,7 +51,7 @@ pub(crate) fn add_user<V: View>(tx: &mut Tx<'_, V>, new: &NewUser, index: u32) -
     tx.put(Key::Login(new.login.clone()), Row::Login(new.id));
     add_words(tx, new.id, &new.words);
     let enrolment = new.enrolment.map(|code| (code, tx.now.plus_ms(ENROLMENT_MS_MAX)));
-    tx.put(Key::Credential(new.id), Row::Credential(Credential { password: None, enrolment, version: 1 }));
+    tx.put(Key::Credential(new.id), Row::Credential(Credential { enrolment, version: 1, ..Credential::default() }));
     tx.put(
         Key::User(new.id),
         Row::User(User {

@@ -5,6 +5,7 @@ pub(crate) mod conversations;
 pub(crate) mod directory;
 pub(crate) mod founding;
 pub(crate) mod leases;
+pub(crate) mod lockout;
 pub(crate) mod messages;
 pub(crate) mod participants;
 pub(crate) mod presence;

@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 
 use types::command::{Enrol, SetPassword, SignIn};
+use types::identity::{Refresh, Reset};
 use types::limits::{
-    DAY_MS, DEVICES_PER_USER_MAX, ENROLMENT_MS_MAX, PASSWORD_HASH_BYTES_MAX, SESSION_IDLE_MS_MAX, SESSION_MS_MAX,
-    SESSIONS_PER_USER_MAX,
+    DAY_MS, DEVICES_PER_USER_MAX, ENROLMENT_MS_MAX, PASSWORD_HASH_BYTES_MAX, RESET_CODE_MS_MAX, SESSION_IDLE_MS_MAX,
+    SESSION_MS_MAX, SESSION_WITHOUT_KEY_MS_MAX, SESSIONS_PER_USER_MAX, TOKEN_BEFORE_MS, TOKEN_MS,
 };
 use types::record::{Action as Recorded, Agent, Entity, Record};
 use types::reply::Field;
@@ -14,6 +15,7 @@ use types::session::{Device, Session, SessionEnd, SessionState};
 use types::user::{CodeHash, UserState};
 use types::{EventBody, Key, Reject, Reply, Row, Scope, SessionId, Timestamp, UserId};
 
+use super::lockout;
 use crate::apply::drop_answers;
 use crate::keys;
 use crate::policy::{Action, Actor, may};
@@ -39,6 +41,7 @@ pub(crate) fn sign_in<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Rep
     if credential.password.is_none() || credential.version != sign_in.credential_version {
         return Err(Reject::CredentialChanged.into());
     }
+    lockout::pass(tx, sign_in)?;
     if let Some(rehashed) = &sign_in.rehashed {
         check_hash(rehashed)?;
         credential.password = Some(rehashed.clone());
@@ -60,6 +63,7 @@ pub(crate) fn enrol<V: View>(tx: &mut Tx<'_, V>, enrol: &Enrol) -> Step<Reply, V
         return Err(Reject::BadCode.into());
     }
     check_hash(&enrol.password)?;
+    lockout::pass(tx, &enrol.sign_in)?;
     credential.password = Some(enrol.password.clone());
     credential.enrolment = None;
     credential.version = credential.version.saturating_add(1);
@@ -98,12 +102,21 @@ pub(crate) fn issue_enrolment<V: View>(
         return Err(Reject::Deactivated.into());
     }
     let mut credential = tx.credential(id)?.unwrap_or_default();
-    credential.password = None;
-    credential.enrolment = Some((code, tx.now.plus_ms(ENROLMENT_MS_MAX)));
+    // Where there was a password it is a reset: a code on a note is good for a day, and the user is told.
+    let reset = credential.password.take().is_some();
+    let good_for = if reset { RESET_CODE_MS_MAX } else { ENROLMENT_MS_MAX };
+    if reset {
+        credential.reset = Some(Reset { by: actor.user.id, at: tx.now });
+    }
+    credential.enrolment = Some((code, tx.now.plus_ms(good_for)));
     credential.version = credential.version.saturating_add(1);
     tx.put(Key::Credential(id), Row::Credential(credential));
     end_all(tx, id, None, SessionEnd::Revoked)?;
-    Ok(Reply::Done)
+    if !reset {
+        return Ok(Reply::Done);
+    }
+    tx.event(Scope::User(id), EventBody::PasswordReset(actor.user.id));
+    Ok(Reply::PasswordReset)
 }
 
 /// Ends a session of one's own, or with permission someone's. One that has ended stays as it ended.
@@ -157,6 +170,32 @@ pub(crate) fn detach<V: View>(tx: &mut Tx<'_, V>, session: &mut Session, seen: T
     session.idle_since = None;
 }
 
+/// Gives a session a new token, for a proof of its device that was not used before.
+pub(crate) fn refresh<V: View>(tx: &mut Tx<'_, V>, refresh: &Refresh) -> Step<Reply, V> {
+    let session = tx
+        .session(refresh.session)?
+        .filter(|session| !matches!(session.state, SessionState::Ended(..)) && tx.now < session.expires);
+    let Some(mut session) = session else { return Err(Reject::NoSession.into()) };
+    let Some(mut device) = tx.device(session.device)? else { return Err(Reject::NoSession.into()) };
+    if session.token == refresh.token {
+        tx.repeat(); // A node that did not hear of it tries again.
+        return Ok(Reply::Refreshed { token_expires: session.token_expires, expires: session.expires });
+    }
+    if device.key != Some(refresh.key) || refresh.number <= device.proofs {
+        return Err(Reject::BadProof.into());
+    }
+    device.proofs = refresh.number;
+    tx.put(Key::Device(device.id), Row::Device(device));
+    let until = session.token_expires.min(tx.now.plus_ms(TOKEN_BEFORE_MS));
+    session.previous = Some((session.token, until));
+    session.token = refresh.token;
+    session.token_expires = tx.now.plus_ms(TOKEN_MS).min(session.ends);
+    move_expiry(&mut session, tx.now);
+    let reply = Reply::Refreshed { token_expires: session.token_expires, expires: session.expires };
+    tx.put(Key::Session(session.id), Row::Session(session));
+    Ok(reply)
+}
+
 /// Moves the expiry of a session in use on.
 pub(crate) fn touch<V: View>(tx: &mut Tx<'_, V>, id: SessionId) -> Step<(), V> {
     if let Some(mut session) = tx.session(id)?
@@ -170,7 +209,7 @@ pub(crate) fn touch<V: View>(tx: &mut Tx<'_, V>, id: SessionId) -> Step<(), V> {
 
 /// Moves the expiry on, at most once an hour, never beyond the longest a session lasts; says whether it moved.
 pub(crate) fn move_expiry(session: &mut Session, now: Timestamp) -> bool {
-    let expires = now.plus_ms(SESSION_IDLE_MS_MAX).min(session.created.plus_ms(SESSION_MS_MAX));
+    let expires = now.plus_ms(SESSION_IDLE_MS_MAX).min(session.ends);
     let moved = expires.since_ms(session.expires) >= EXPIRY_STEP_MS;
     if moved {
         session.expires = expires;
@@ -257,6 +296,9 @@ fn opened_before<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Option<R
 fn open<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
     make_room(tx, sign_in.user)?;
     let device = device(tx, sign_in)?;
+    // A device that cannot prove itself gets one token, for a shift.
+    let lasts = if device.key.is_some() { SESSION_MS_MAX } else { SESSION_WITHOUT_KEY_MS_MAX };
+    let good_for = if device.key.is_some() { TOKEN_MS } else { SESSION_WITHOUT_KEY_MS_MAX };
     let session = Session {
         id: sign_in.session,
         user: sign_in.user,
@@ -264,10 +306,15 @@ fn open<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
         token: sign_in.token,
         state: SessionState::Active,
         created: tx.now,
-        expires: tx.now.plus_ms(SESSION_IDLE_MS_MAX.min(SESSION_MS_MAX)),
+        expires: tx.now.plus_ms(SESSION_IDLE_MS_MAX.min(lasts)),
         attached: None,
         idle_since: None,
         last_seen: Timestamp(0),
+        authenticated: tx.now,
+        methods: sign_in.methods.clone(),
+        token_expires: tx.now.plus_ms(good_for),
+        previous: None,
+        ends: tx.now.plus_ms(lasts),
     };
     let reply = signed_in(&session, &device);
     tx.put(Key::Timer(session.expires, Timer::SessionExpiry(session.id)), Row::Timer(()));
@@ -283,6 +330,7 @@ fn signed_in(session: &Session, device: &Device) -> Reply {
         device: device.id,
         expires: session.expires,
         next_number: device.highest.saturating_add(1).max(device.settled),
+        token_expires: session.token_expires,
     }
 }
 
@@ -312,14 +360,20 @@ fn device<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Device, V> {
         retire_oldest(tx, sign_in.user)?;
         tx.put(index, Row::UserDevice(()));
     }
-    let device = known.unwrap_or(Device {
+    let mut device = known.unwrap_or(Device {
         id: sign_in.device,
         user: sign_in.user,
         settled: 1,
         highest: 0,
         last_write: Timestamp(0),
         created: tx.now,
+        key: None,
+        proofs: 0,
     });
+    if device.key != sign_in.key {
+        device.key = sign_in.key;
+        device.proofs = 0; // What the old key signed, the new one has not.
+    }
     tx.put(Key::Device(device.id), Row::Device(device.clone()));
     Ok(device)
 }

@@ -5,7 +5,7 @@ use types::row::Timer;
 use types::session::Attachment;
 use types::{DeviceId, Key, Reply, Row, Scope, Timestamp};
 
-use super::{presence, sessions};
+use super::{lockout, presence, sessions};
 use crate::apply::drop_answers;
 use crate::keys;
 use crate::tx::{Step, Tx};
@@ -31,6 +31,7 @@ pub(crate) fn tick<V: View>(tx: &mut Tx<'_, V>) -> Step<Reply, V> {
             Timer::StatusExpiry(id) => presence::expire_status(tx, id)?,
             Timer::GraceEnd(attachment) => end_grace(tx, attachment, &mut budget)?,
             Timer::EventsExpiry => expire_events(tx, &mut budget)?,
+            Timer::FailuresFade(login) => lockout::fade(tx, login)?,
         }
     }
     Ok(Reply::Done)

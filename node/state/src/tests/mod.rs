@@ -3,6 +3,7 @@
 mod audit;
 mod conversations;
 mod exactly_once;
+mod identity;
 mod invariants;
 mod presence;
 mod properties;
@@ -17,6 +18,7 @@ use alloc::vec::Vec;
 
 use types::command::{Connections, CreateConversation, Enrol, Found, Lease, NewUser, Post, SignIn};
 use types::conversation::{ConversationKind, POLICY_FROM_JOINING, Part};
+use types::identity::Method;
 use types::message::{Header, MessageKind, Priority, Sealed};
 use types::presence::Connection;
 use types::user::{PermissionSet, Realm, UserKind};
@@ -147,6 +149,9 @@ pub(super) fn sign_in(person: u8, n: u8, credential_version: u64) -> SignIn {
         device: device(n),
         credential_version,
         rehashed: None,
+        attempt: None,
+        key: Some([n; 32]),
+        methods: vec![Method::Password],
     }
 }
 

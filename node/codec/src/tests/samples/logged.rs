@@ -2,6 +2,7 @@
 
 use types::command::*;
 use types::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
+use types::identity::{Attempt, Method, Refresh, RefuseSignIn, Source};
 use types::presence::{Availability, Connection};
 use types::record::{Action, Entity, Purpose};
 use types::reply::{Answer, Field, Reject, Reply};
@@ -109,7 +110,19 @@ fn of_users() -> Vec<Command> {
             expires: Some(LATER),
         }),
         Command::ResolveDivergence(ResolveDivergence { size: 77, root: [0xC4; 32] }),
+        Command::SignIn(SignIn {
+            attempt: Some(attempt()),
+            key: Some([0xD1; 32]),
+            methods: vec![Method::Password, Method::DeviceKey],
+            ..sign_in()
+        }),
+        Command::RefuseSignIn(RefuseSignIn { user: Some(ANA), attempt: attempt() }),
+        Command::Refresh(Refresh { session: SESSION, token: [0xB1; 32], key: [0xD1; 32], number: 9 }),
     ]
+}
+
+fn attempt() -> Attempt {
+    Attempt { login: [0x10; 16], source: Source::Device(PHONE) }
 }
 
 fn new_user() -> NewUser {
@@ -136,6 +149,9 @@ fn sign_in() -> SignIn {
         device: PHONE,
         credential_version: 6,
         rehashed: Some("$argon2id$v=19$".to_owned()),
+        attempt: None,
+        key: None,
+        methods: Vec::new(),
     }
 }
 
@@ -144,11 +160,28 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
     let replies = [
         Reply::Done,
         Reply::Posted { seq: Seq(41), at: AT },
-        Reply::SignedIn { user: ANA, session: SESSION, device: PHONE, expires: LATER, next_number: 1 },
+        Reply::SignedIn {
+            user: ANA,
+            session: SESSION,
+            device: PHONE,
+            expires: LATER,
+            next_number: 1,
+            token_expires: Timestamp(0),
+        },
         Reply::Conversation { id: TALK, created: true },
         Reply::Users(vec![ANA, BEN]),
         Reply::Version(5),
         Reply::Recorded(78),
+        Reply::SignedIn {
+            user: ANA,
+            session: SESSION,
+            device: PHONE,
+            expires: LATER,
+            next_number: 1,
+            token_expires: AT,
+        },
+        Reply::PasswordReset,
+        Reply::Refreshed { token_expires: AT, expires: LATER },
     ];
     let rejects = [
         Reject::NoSession,
@@ -169,6 +202,8 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
         Reject::WrongPhase,
         Reject::LeaseOver,
         Reject::StateDiverged,
+        Reject::LockedOut(30_000),
+        Reject::BadProof,
     ];
     let results = replies.into_iter().map(Ok).chain(rejects.into_iter().map(Err));
     results.map(|result| Answer { result, cursor: EventNumber(1_000) }).collect()

@@ -3,6 +3,7 @@
 use types::conversation::{
     Cause, Conversation, ConversationKind, HistoryPolicy, Interval, Part, Participant, PolicyRef,
 };
+use types::identity::{Failing, Failures, Method, Reset, Source};
 use types::message::{Message, Sender};
 use types::presence::{Availability, NodeLease, Status};
 use types::record::{Action, Agent, Entity, Purpose, Record, Result as RecordResult};
@@ -27,26 +28,17 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
         Table::User => user_states().into_iter().map(|state| Row::User(user(state))).collect(),
         Table::Login => vec![Row::Login(ANA)],
         Table::Word => vec![Row::Word(())],
-        Table::Credential => vec![Row::Credential(Credential {
-            password: Some("$argon2id$".to_owned()),
-            enrolment: Some(([0xAF; 32], LATER)),
-            version: 6,
-        })],
-        Table::Device => vec![Row::Device(Device {
-            id: PHONE,
-            user: ANA,
-            settled: 299,
-            highest: 301,
-            last_write: LATER,
-            created: AT,
-        })],
+        Table::Credential => [None, Some(Reset { by: BEN, at: AT })].map(credential).to_vec(),
+        Table::Device => {
+            vec![Row::Device(device()), Row::Device(Device { key: Some([0xD1; 32]), proofs: 9, ..device() })]
+        }
         Table::UserDevice => vec![Row::UserDevice(())],
         Table::Answer => answers()
             .into_iter()
             .take(2)
             .map(|answer| Row::Answer(KeptAnswer { content: [0x49; 16], answer }))
             .collect(),
-        Table::Session => session_states().into_iter().map(|state| Row::Session(session(state))).collect(),
+        Table::Session => session_states().into_iter().map(session).chain([proven()]).map(Row::Session).collect(),
         Table::UserSession => vec![Row::UserSession(())],
         Table::Attached => vec![Row::Attached(())],
         Table::Conversation => vec![Row::Conversation(conversation())],
@@ -90,6 +82,15 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
         })],
         Table::Signer => vec![Row::Signer(Signer { key: [0xC6; 32], since: 0, until: Some(78) })],
         Table::Divergence => vec![Row::Divergence(Divergence { size: 77, since: AT })],
+        Table::Failures => vec![Row::Failures(Failures {
+            sources: vec![
+                Failing { source: Source::Device(PHONE), count: 2, last: AT },
+                Failing { source: Source::Address([0x77; 16]), count: 6, last: LATER },
+            ],
+            strange: 6,
+            strange_last: LATER,
+        })],
+        Table::FailuresCount => vec![Row::FailuresCount(3)],
     }
 }
 
@@ -127,6 +128,7 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
             Timer::StatusExpiry(ANA),
             Timer::GraceEnd(attachment),
             Timer::EventsExpiry,
+            Timer::FailuresFade([0x10; 16]),
         ]
         .map(|timer| Key::Timer(AT, timer))
         .to_vec(),
@@ -138,6 +140,8 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
         Table::Head => vec![Key::Head(77)],
         Table::Signer => vec![Key::Signer(NodeId(5))],
         Table::Divergence => vec![Key::Divergence()],
+        Table::Failures => vec![Key::Failures([0x10; 16])],
+        Table::FailuresCount => vec![Key::FailuresCount()],
     }
 }
 
@@ -191,7 +195,32 @@ fn session(state: SessionState) -> Session {
         attached: Some(Attachment { node: NodeId(5), epoch: 3 }),
         idle_since: Some(Timestamp(0)),
         last_seen: Timestamp(AT.0 + 1),
+        authenticated: Timestamp(0),
+        methods: Vec::new(),
+        token_expires: Timestamp(0),
+        previous: None,
+        ends: Timestamp(0),
     }
+}
+
+fn proven() -> Session {
+    Session {
+        authenticated: AT,
+        methods: vec![Method::Password, Method::Code],
+        token_expires: LATER,
+        previous: Some(([0xB1; 32], AT)),
+        ends: LATER,
+        ..session(SessionState::Active)
+    }
+}
+
+fn credential(reset: Option<Reset>) -> Row {
+    let password = Some("$argon2id$".to_owned());
+    Row::Credential(Credential { password, enrolment: Some(([0xAF; 32], LATER)), version: 6, reset })
+}
+
+fn device() -> Device {
+    Device { id: PHONE, user: ANA, settled: 299, highest: 301, last_write: LATER, created: AT, key: None, proofs: 0 }
 }
 
 fn conversation() -> Conversation {
@@ -246,6 +275,7 @@ fn bodies() -> Vec<EventBody> {
         EventBody::Left(TALK),
         EventBody::SessionEnded(SESSION),
         EventBody::UserChanged,
+        EventBody::PasswordReset(BEN),
     ]
 }
 

@@ -1,0 +1,68 @@
+//! Tries to prove to be someone: from where, whether one may be made now, and how one that failed is counted.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use raft::Handle;
+use state::lockout;
+use state::view::{Rows, heads};
+use types::identity::{Attempt, LoginKey, RefuseSignIn, Source};
+use types::{Command, DeviceId, Reject, UserId};
+
+use crate::Services;
+use crate::errors::Error;
+
+impl<H: Handle> Services<H> {
+    /// A login as its failures are counted under it.
+    pub(crate) fn login_key(&self, login: &str) -> Result<LoginKey, Error> {
+        self.keyed(b"login", login.as_bytes())
+    }
+
+    /// A try by this login: on one of the user's own devices, else from a network address.
+    pub(crate) fn attempt(
+        &self,
+        login: &str,
+        device: Option<DeviceId>,
+        address: Option<IpAddr>,
+    ) -> Result<Attempt, Error> {
+        let source = match (device, address) {
+            (Some(device), _) => Source::Device(device),
+            (None, Some(IpAddr::V4(address))) => Source::Address(self.keyed(b"address", &address.octets())?),
+            // Whoever has one IPv6 address has 2^64 of them.
+            (None, Some(IpAddr::V6(address))) => Source::Address(self.keyed(b"address", &address.octets()[..8])?),
+            (None, None) => Source::Address(self.keyed(b"address", b"")?),
+        };
+        Ok(Attempt { login: self.login_key(login)?, source })
+    }
+
+    /// Whether a try may be made now; asked before a password is hashed.
+    ///
+    /// Errors: `LOCKED_OUT`. It leaves no record: that is the point of it, for a flood of them costs the cluster nothing.
+    pub(crate) fn may_try(&self, attempt: Attempt) -> Result<(), Error> {
+        let view = self.inner.handle.view();
+        let now = heads(&view)?.clock;
+        let failures = view.failures(attempt.login)?;
+        match failures.and_then(|failures| lockout::wait_ms(&failures, attempt.source, now)) {
+            Some(wait) => Err(Reject::LockedOut(wait).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a try that failed, for all nodes; for a login that nobody has as for one that somebody has.
+    pub(crate) async fn count_failure(
+        &self,
+        user: Option<UserId>,
+        attempt: Attempt,
+        address: Option<IpAddr>,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        self.inner.sign_ins.failed(address, Instant::now());
+        self.inner.metrics.sign_ins_refused.inc();
+        self.put_own(Command::RefuseSignIn(RefuseSignIn { user, attempt }), deadline).await?;
+        Ok(())
+    }
+
+    fn keyed(&self, what: &[u8], bytes: &[u8]) -> Result<[u8; 16], Error> {
+        Ok(seal::request_hash(&self.cluster()?.request_key, &[what, &[0], bytes].concat()))
+    }
+}

@@ -1,0 +1,194 @@
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use proto::v1::session_service_client::SessionServiceClient;
+use proto::v1::*;
+use tonic::Status;
+use types::identity::refresh_statement;
+use types::limits::{TOKEN_BEFORE_MS, TOKEN_MS};
+use types::{Author, ClusterId, Command, DeviceId, Envelope, SessionId, Timestamp};
+
+use crate::node::{NODE, now};
+use crate::world::{PASSWORD, Person, World, next, reason, refused};
+
+/// Someone on a device with a key.
+struct Keyed {
+    key: Ed25519KeyPair,
+    credentials: Credentials,
+}
+
+impl Keyed {
+    async fn sign_in(world: &World, login: &str) -> Self {
+        let key = Ed25519KeyPair::generate().expect("a key");
+        let request = SignInRequest {
+            login: login.into(),
+            password: PASSWORD.into(),
+            device_key: key.public_key().as_ref().to_vec(),
+            ..SignInRequest::default()
+        };
+        let answer = SessionServiceClient::new(world.channel.clone()).sign_in(request).await.expect("signed in");
+        Self { key, credentials: answer.into_inner().credentials.expect("credentials") }
+    }
+
+    fn person(&self, world: &World) -> Person {
+        Person::new(world.channel.clone(), self.credentials.clone())
+    }
+
+    fn proof(&self, number: u64) -> RefreshSessionRequest {
+        let session = self.credentials.session.clone();
+        let id = session.rsplit('/').next().expect("an id");
+        let statement = refresh_statement(
+            ClusterId(id16(&self.credentials.cluster)),
+            SessionId(id16(id)),
+            DeviceId(id16(&self.credentials.device)),
+            number,
+        );
+        RefreshSessionRequest { session, number, signature: self.key.sign(&statement).as_ref().to_vec() }
+    }
+
+    async fn refresh(&self, world: &World, request: RefreshSessionRequest) -> Result<RefreshSessionResponse, Status> {
+        Ok(SessionServiceClient::new(world.channel.clone()).refresh_session(request).await?.into_inner())
+    }
+}
+
+fn id16(hex: &str) -> [u8; 16] {
+    u128::from_str_radix(hex, 16).expect("hexadecimal").to_be_bytes()
+}
+
+/// Lets cluster time go on, until after a session's token or a wait is over.
+async fn pass(world: &World, ms: u64) -> Timestamp {
+    let at = now().plus_ms(ms);
+    world.node.apply_at(Envelope { origin: NODE, author: Author::Node, command: Command::Tick }, at).await;
+    at
+}
+
+async fn me(person: &Person) -> Result<GetSelfResponse, Status> {
+    Ok(person.sessions().get_self(person.with(GetSelfRequest::default())).await?.into_inner())
+}
+
+#[tokio::test]
+async fn a_token_dies_soon_and_the_devices_proof_gives_the_next_once() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    world.person(&admin, "ito").await;
+    let ito = Keyed::sign_in(&world, "ito").await;
+    let mut person = ito.person(&world);
+    let session = me(&person).await.expect("signed in").session.expect("a session");
+    assert_eq!(session.auth_methods, ["password"]);
+    let lifetime = ito.credentials.token_lifetime.expect("a lifetime");
+    assert!(lifetime.seconds <= TOKEN_MS as i64 / 1_000, "{lifetime:?}");
+
+    let renewed = ito.refresh(&world, ito.proof(1)).await.expect("renewed");
+    assert_ne!(renewed.token, ito.credentials.token);
+    me(&person).await.expect("calls under way still go through");
+    assert_eq!(refused(ito.refresh(&world, ito.proof(1)).await), "BAD_PROOF", "replayed");
+    assert_eq!(refused(ito.refresh(&world, ito.proof(0)).await), "BAD_PROOF", "older");
+
+    pass(&world, TOKEN_BEFORE_MS + 1_000).await;
+    assert_eq!(refused(me(&person).await), "TOKEN_EXPIRED", "the token before it");
+    person.token = renewed.token;
+    me(&person).await.expect("the new token");
+    pass(&world, TOKEN_MS + TOKEN_BEFORE_MS).await;
+    assert_eq!(refused(me(&person).await), "TOKEN_EXPIRED");
+    person.token = ito.refresh(&world, ito.proof(2)).await.expect("renewed without any token").token;
+    me(&person).await.expect("it goes on");
+}
+
+#[tokio::test]
+async fn a_thief_without_the_key_gets_no_token_and_learns_nothing() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    world.person(&admin, "ito").await;
+    let ito = Keyed::sign_in(&world, "ito").await;
+    let thief = Keyed { key: Ed25519KeyPair::generate().expect("a key"), credentials: ito.credentials.clone() };
+    let forged = thief.refresh(&world, thief.proof(5)).await.unwrap_err();
+    let mut unknown = ito.proof(5);
+    unknown.session =
+        format!("{}/sessions/{}", unknown.session.split("/sessions/").next().expect("a user"), "0".repeat(32));
+    let unknown = ito.refresh(&world, unknown).await.unwrap_err();
+    assert_eq!((reason(&forged).as_str(), forged.message()), ("BAD_PROOF", unknown.message()));
+    assert_eq!(forged.details(), unknown.details());
+    let mut other_number = ito.proof(6);
+    other_number.number = 7;
+    assert_eq!(refused(ito.refresh(&world, other_number).await), "BAD_PROOF", "a number nobody signed");
+    let keyless = world.again("ito").await;
+    let of_keyless = RefreshSessionRequest { session: keyless.session.clone(), ..ito.proof(8) };
+    assert_eq!(refused(ito.refresh(&world, of_keyless).await), "BAD_PROOF", "a session of a device without a key");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_token_it_was_opened_with() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let mori = world.person(&admin, "mori").await;
+    world.person(&admin, "ito").await;
+    let ito = Keyed::sign_in(&world, "ito").await;
+    let person = ito.person(&world);
+    let ward = mori.group("Ward", &[&person]).await;
+    let mut stream = person.sync(&person.cursor, &[]).await.expect("a stream");
+    ito.refresh(&world, ito.proof(1)).await.expect("renewed");
+    pass(&world, TOKEN_MS + 1_000).await;
+    mori.send(&ward, "K 4.1").await.expect("sent");
+    let end = loop {
+        match next(&mut stream).await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("ended without a reason"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(reason(&end), "TOKEN_EXPIRED");
+}
+
+#[tokio::test]
+async fn failures_of_strangers_do_not_lock_out_the_users_own_device() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let ito = world.person(&admin, "ito").await;
+    for _ in 0..5 {
+        assert_eq!(refused(world.sign_in("ito", "something else", "").await), "BAD_CREDENTIALS");
+    }
+    assert_eq!(refused(world.sign_in("ito", PASSWORD, "").await), "LOCKED_OUT");
+    world.sign_in("ito", PASSWORD, &ito.device).await.expect("on the device that is known");
+    pass(&world, 31_000).await;
+    world.sign_in("ito", PASSWORD, "").await.expect("after the wait");
+}
+
+#[tokio::test]
+async fn a_reset_is_told_to_the_user_who_signs_in_next() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let ito = world.person(&admin, "ito").await;
+    let anew = CreateEnrolmentCodeRequest { name: ito.name.clone(), request_id: admin.id() };
+    let code = admin.directory().create_enrolment_code(admin.with(anew)).await.expect("a code").into_inner();
+    assert!(code.reset);
+    assert_eq!(refused(me(&ito).await), "NO_SESSION", "sessions end");
+    let enrol = EnrolRequest {
+        login: "ito".into(),
+        code: code.enrolment_code,
+        password: PASSWORD.into(),
+        ..EnrolRequest::default()
+    };
+    let answer = SessionServiceClient::new(world.channel.clone()).enrol(enrol).await.expect("enrolled").into_inner();
+    let credentials = answer.credentials.expect("credentials");
+    assert_eq!(credentials.password_reset.clone().map(|reset| reset.user), Some(admin.name.clone()));
+    let ito = Person::new(world.channel.clone(), credentials);
+    let mut stream = ito.sync(&admin.cursor, &[]).await.expect("a stream");
+    loop {
+        let item = next(&mut stream).await.expect("an item").expect("an item").item;
+        if let Some(sync_response::Item::PasswordReset(reset)) = item {
+            assert_eq!(reset.user, admin.name);
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn common_passwords_are_refused_with_a_reason() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    for weak in ["Password1234!", "qwertyuiop", "admin admin 1"] {
+        let set =
+            SetPasswordRequest { old_password: PASSWORD.into(), new_password: weak.into(), request_id: admin.id() };
+        let status = admin.directory().set_password(admin.with(set)).await.unwrap_err();
+        assert_eq!(reason(&status), "INVALID", "{weak}");
+        assert!(!status.message().contains(weak), "never the password itself");
+    }
+}

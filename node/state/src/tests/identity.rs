@@ -1,0 +1,169 @@
+use super::*;
+use types::Key;
+use types::identity::{Attempt, Refresh, RefuseSignIn, Source};
+use types::limits::{
+    DAY_MS, FAILURE_SOURCES_MAX, FAILURES_FREE, LOCKOUT_MS_MIN, SESSION_MS_MAX, SESSION_WITHOUT_KEY_MS_MAX,
+    TOKEN_BEFORE_MS, TOKEN_MS,
+};
+use types::record::{Action, Agent, Entity, Result as End};
+use types::session::Session;
+
+use crate::policy::actor_of;
+use crate::view::Rows;
+
+const LOGIN: [u8; 16] = [0x10; 16];
+
+fn desk(n: u8) -> Source {
+    Source::Address([n; 16])
+}
+
+fn wrong(world: &mut World, source: Source) -> Outcome {
+    let refuse = RefuseSignIn { user: Some(user(1)), attempt: Attempt { login: LOGIN, source } };
+    world.node(Command::RefuseSignIn(refuse))
+}
+
+fn right(world: &mut World, n: u8, source: Source) -> Result<Reply, Reject> {
+    let attempt = Some(Attempt { login: LOGIN, source });
+    world.node(Command::SignIn(SignIn { attempt, ..sign_in(1, n, 2) })).answer.result
+}
+
+fn row(world: &World, n: u8) -> Session {
+    let Ok(Some(session)) = world.model.session(session(n)) else { panic!("no session {n}") };
+    session
+}
+
+fn refresh(n: u8, token: u8, key: u8, number: u64) -> Command {
+    Command::Refresh(Refresh { session: session(n), token: [token; 32], key: [key; 32], number })
+}
+
+#[test]
+fn guessing_at_one_desk_blocks_that_desk_for_that_login_and_nobody_else() {
+    let mut world = World::new(2);
+    for _ in 0..FAILURES_FREE {
+        wrong(&mut world, desk(1)).answer.result.expect("counted");
+    }
+    assert_eq!(right(&mut world, 9, desk(1)), Err(Reject::LockedOut(LOCKOUT_MS_MIN)), "even with the right password");
+    right(&mut world, 10, desk(2)).expect("another desk");
+    right(&mut world, 11, Source::Device(device(1))).expect("the user's own phone");
+    let other = Some(Attempt { login: [0x20; 16], source: desk(1) });
+    let other = Command::SignIn(SignIn { attempt: other, ..sign_in(2, 12, 2) });
+    world.node(other).answer.result.expect("another user at that desk");
+    world.now += LOCKOUT_MS_MIN;
+    right(&mut world, 13, desk(1)).expect("after the wait");
+    for _ in 1..FAILURES_FREE {
+        wrong(&mut world, desk(1));
+    }
+    right(&mut world, 14, desk(1)).expect("what failed before was forgotten");
+    invariants::check(&world.model);
+}
+
+#[test]
+fn a_refused_sign_in_leaves_a_record_that_names_the_account_and_no_agent() {
+    let mut world = World::new(1);
+    let outcome = wrong(&mut world, desk(1));
+    let [record] = &outcome.records[..] else { panic!("{:?}", outcome.records) };
+    assert_eq!((record.action, record.agent.clone()), (Action::SignIn, Agent::Unknown));
+    assert_eq!(record.entities, [Entity::User(user(1))]);
+    assert!(matches!(record.result, End::Refused(_)));
+}
+
+#[test]
+fn failures_are_bounded_and_forgotten_after_a_day() {
+    let mut world = World::new(1);
+    let before = world.model.rows.len();
+    for n in 0..2 * FAILURE_SOURCES_MAX as u8 {
+        wrong(&mut world, desk(n));
+        world.now += 1;
+    }
+    let Ok(Some(failures)) = world.model.failures(LOGIN) else { panic!("no failures") };
+    assert_eq!(failures.sources.len(), FAILURE_SOURCES_MAX);
+    assert_eq!(failures.strange, 2 * FAILURE_SOURCES_MAX as u32);
+    assert!(matches!(right(&mut world, 9, desk(99)), Err(Reject::LockedOut(_))), "new places wait");
+    right(&mut world, 10, Source::Device(device(1))).expect("known devices do not");
+    world.now += 2 * DAY_MS;
+    world.node(Command::Tick);
+    assert!(matches!(world.model.failures(LOGIN), Ok(None)));
+    assert!(matches!(world.model.failures_count(), Ok(Some(0))));
+    assert!(!world.model.rows.keys().any(|key| matches!(key, Key::Timer(_, types::row::Timer::FailuresFade(_)))));
+    assert!(world.model.rows.len() > before, "records stay");
+}
+
+#[test]
+fn a_token_is_renewed_by_a_proof_that_is_good_once() {
+    let mut world = World::new(1);
+    assert_eq!(row(&world, 1).token_expires.0, world.now + TOKEN_MS);
+    world.now += TOKEN_MS - 1_000;
+    let renewed = world.node(refresh(1, 0x51, 1, 1));
+    let expires = Timestamp(world.now + TOKEN_MS);
+    assert!(matches!(renewed.answer.result, Ok(Reply::Refreshed { token_expires, .. }) if token_expires == expires));
+    assert!(renewed.records.is_empty(), "what each device does all day leaves no record");
+    let session = row(&world, 1);
+    assert_eq!(session.token, [0x51; 32]);
+    assert_eq!(session.previous, Some(([1; 32], Timestamp(world.now + 1_000))), "never longer than it was good for");
+    assert_eq!(world.node(refresh(1, 0x51, 1, 1)).answer.result, renewed.answer.result, "a node tries again");
+
+    let replayed = world.node(refresh(1, 0x52, 1, 1));
+    assert_eq!(replayed.answer.result, Err(Reject::BadProof));
+    assert_eq!(replayed.records.len(), 1, "that is worth a record");
+    assert_eq!(world.node(refresh(1, 0x52, 2, 2)).answer.result, Err(Reject::BadProof), "another key");
+    assert_eq!(row(&world, 1).token, [0x51; 32]);
+    world.node(refresh(1, 0x53, 1, 7)).answer.result.expect("numbers may be left out");
+    assert_eq!(row(&world, 1).previous, Some(([0x51; 32], Timestamp(world.now + TOKEN_BEFORE_MS))));
+    world.by(1, Command::EndSession(session.id)).expect("ends");
+    assert_eq!(world.node(refresh(1, 0x54, 1, 8)).answer.result, Err(Reject::NoSession));
+}
+
+#[test]
+fn a_device_without_a_key_has_a_session_for_a_shift_and_no_new_token() {
+    let mut world = World::new(1);
+    world.node(Command::SignIn(SignIn { key: None, ..sign_in(1, 9, 2) })).answer.result.expect("signs in");
+    let session = row(&world, 9);
+    assert_eq!(session.token_expires.0, world.now + SESSION_WITHOUT_KEY_MS_MAX);
+    assert_eq!(session.ends, session.token_expires);
+    assert_eq!(world.node(refresh(9, 0x51, 0, 1)).answer.result, Err(Reject::BadProof));
+    world.now += SESSION_WITHOUT_KEY_MS_MAX;
+    world.node(Command::Tick);
+    assert!(matches!(actor_of(&world.model, Timestamp(world.now), session.id), Ok(None)));
+}
+
+#[test]
+fn a_session_ends_for_good_however_often_it_is_renewed() {
+    let mut world = World::new(1);
+    let ends = row(&world, 1).ends;
+    assert_eq!(ends.0, world.now + SESSION_MS_MAX);
+    let mut number = 0;
+    while world.now + 7 * DAY_MS < ends.0 {
+        world.now += 7 * DAY_MS;
+        number += 1;
+        world.node(refresh(1, 0x50 + number as u8, 1, number)).answer.result.expect("renewed");
+    }
+    world.now = ends.0 - 1;
+    world.node(refresh(1, 0xEE, 1, number + 1)).answer.result.expect("renewed");
+    assert_eq!(row(&world, 1).token_expires, ends);
+    world.now = ends.0;
+    assert_eq!(world.node(refresh(1, 0xEF, 1, number + 2)).answer.result, Err(Reject::NoSession));
+}
+
+#[test]
+fn a_new_key_begins_its_numbers_anew_and_takes_the_old_ones_place() {
+    let mut world = World::new(1);
+    world.node(refresh(1, 0x51, 1, 40)).answer.result.expect("renewed");
+    let again = SignIn { session: session(9), key: Some([0x77; 32]), ..sign_in(1, 1, 2) };
+    world.node(Command::SignIn(again)).answer.result.expect("signs in");
+    assert_eq!(world.node(refresh(1, 0x52, 1, 41)).answer.result, Err(Reject::BadProof));
+    world.node(refresh(9, 0x53, 0x77, 1)).answer.result.expect("renewed");
+}
+
+#[test]
+fn a_reset_is_an_action_of_its_own_and_tells_the_user() {
+    let mut world = World::new(1);
+    let outcome = world.outcome_by(0, Command::IssueEnrolment(user(1), [1; 32]));
+    assert_eq!(outcome.records[0].action, Action::ResetPassword);
+    let told = outcome.events.iter().any(|event| event.body == types::EventBody::PasswordReset(user(0)));
+    assert!(told, "{:?}", outcome.events);
+    let Ok(Some(credential)) = world.model.credential(user(1)) else { panic!("no credential") };
+    assert_eq!(credential.reset.map(|reset| (reset.by, reset.at.0)), Some((user(0), world.now)));
+    world.by(0, Command::CreateUsers(vec![new_user(5)])).expect("creates");
+    let first = world.outcome_by(0, Command::IssueEnrolment(user(5), [2; 32]));
+    assert_eq!(first.records[0].action, Action::IssueEnrolment, "there was no password to take away");
+}
