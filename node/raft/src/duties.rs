@@ -54,7 +54,7 @@ pub(crate) async fn lead<E: Engine>(shared: Arc<Shared<E>>, found: Option<Found>
 async fn due<E: Engine>(shared: &Arc<Shared<E>>, found: Option<&Found>) -> Vec<Command> {
     let reading = {
         let shared = shared.clone();
-        tokio::task::spawn_blocking(move || read(&shared)).await
+        crate::blocking::run(move || read(&shared)).await
     };
     match reading {
         Ok(Ok(Due { founded: false, .. })) => found.cloned().map(Command::Found).into_iter().collect(),

@@ -1,5 +1,6 @@
 //! Consensus: openraft over `store`, the peers, the apply loop. openraft is this crate's secret.
 
+pub mod blocking;
 mod claim;
 mod clock;
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub use clock::{SystemClock, Time};
 pub use founding::Founding;
 pub use handle::{Applied, BarrierError, ClusterStatus, Handle, NodeStatus, ProposeError, Role, Typing};
 pub use kinds::NodeInfo;
-pub use node::{Config, Node, OnFatal, StartError};
+pub use node::{Config, Node, OnFatal, Pace, StartError};
 pub use peer::directory::Identity;
 pub use peer::tls::{Certified, PeerTls, TlsError};
 pub use peer::transport::{Dial, Handshake, Io, Listen, PeerIo, TlsListener};

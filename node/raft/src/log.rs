@@ -34,7 +34,7 @@ impl<E: Engine> Log<E> {
             self.store.read(from..to, bytes_max)
         } else {
             let store = self.store.clone();
-            let read = tokio::task::spawn_blocking(move || store.read(from..to, bytes_max));
+            let read = crate::blocking::run(move || store.read(from..to, bytes_max));
             read.await.map_err(io::Error::other)?
         };
         entries.map_err(io::Error::other)?.into_iter().map(|e| from_entry(e).map_err(io::Error::other)).collect()

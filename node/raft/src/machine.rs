@@ -190,7 +190,7 @@ impl<E: Engine> RaftSnapshotBuilder<TypeConfig> for Builder<E> {
 
     async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
         let state = self.state.clone();
-        let built = tokio::task::spawn_blocking(move || state.build_snapshot());
+        let built = crate::blocking::run(move || state.build_snapshot());
         own(built.await.map_err(io::Error::other)?.map_err(io::Error::other)?)
     }
 }

@@ -132,21 +132,22 @@ impl Memory {
         }
     }
 
-    /// Notes the start with which a peer introduced itself.
+    /// Notes the start with which a peer introduced itself; says whether it is new.
     ///
     /// Errors: [`Held::Restored`] when a later start of that disk was seen, or another with the same number.
-    pub(crate) fn saw_start(&self, peer: NodeId, boot_seq: u64, nonce: u64) -> Result<(), Held> {
+    pub(crate) fn saw_start(&self, peer: NodeId, boot_seq: u64, nonce: u64) -> Result<bool, Held> {
         let mut inner = self.lock();
         let seen = inner.of(peer);
         if boot_seq < seen.boot_seq || (boot_seq == seen.boot_seq && boot_seq > 0 && nonce != seen.nonce) {
             return Err(Held::Restored);
         }
-        if boot_seq > seen.boot_seq {
+        let new = boot_seq > seen.boot_seq;
+        if new {
             (seen.boot_seq, seen.nonce) = (boot_seq, nonce);
             inner.unsaved = true;
             self.changed.notify_one(); // At once: a copy of the disk may come next.
         }
-        Ok(())
+        Ok(new)
     }
 
     /// Notes that a peer's vote is at least this one.
@@ -275,7 +276,7 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>) {
             () = shared.memory.changed.notified() => {}
         }
         let memory = shared.memory.clone();
-        match tokio::task::spawn_blocking(move || memory.save()).await {
+        match crate::blocking::run(move || memory.save()).await {
             Ok(Ok(())) | Err(_) => {}
             Ok(Err(fault)) => (shared.on_fatal)(&format!("keep what nodes promised: {fault}")),
         }
@@ -284,7 +285,7 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>) {
 
 /// What this node sees of promises now: its own, and as leader those of the followers. Only what is durable there and
 /// committed counts, for only that is never taken back: an entry that is not committed may be removed by the next leader.
-fn look<E: Engine>(shared: &Shared<E>) {
+pub(crate) fn look<E: Engine>(shared: &Shared<E>) {
     let metrics = shared.raft.metrics().borrow_watched().clone();
     let memory = &shared.memory;
     shared.metrics.held(memory.may_vote().err());
@@ -419,9 +420,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("remembered");
         let Fixture { memory, .. } = started(7, (None, None), Some(path.clone()));
-        assert_eq!(memory.saw_start(B, 4, 1), Ok(()));
-        assert_eq!(memory.saw_start(B, 4, 1), Ok(()), "the same start");
-        assert_eq!(memory.saw_start(B, 5, 2), Ok(()));
+        assert_eq!(memory.saw_start(B, 4, 1), Ok(true));
+        assert_eq!(memory.saw_start(B, 4, 1), Ok(false), "the same start");
+        assert_eq!(memory.saw_start(B, 5, 2), Ok(true));
         assert_eq!(memory.saw_start(B, 5, 3), Err(Held::Restored), "a copy of what ran");
         assert_eq!(memory.saw_start(B, 4, 1), Err(Held::Restored), "yesterday's copy");
         assert!(!memory.is_barred());

@@ -59,6 +59,9 @@ use crate::{duties, founding, memory};
 /// What happens when this node must not go on. The server ends the process; a test looks on.
 pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// How long the log's writer waits before each batch, as a disk would make it.
+pub type Pace = Box<dyn FnMut() -> Duration + Send>;
+
 /// What a node is started with.
 pub struct Config<E: Engine> {
     /// Who it is.
@@ -79,6 +82,8 @@ pub struct Config<E: Engine> {
     pub founding: Option<Founding>,
     /// The log and its writer.
     pub log: (LogStore<E>, LogWriter<E>),
+    /// None: the log's writer has a thread of its own. Otherwise it is a task that goes at this pace, for a simulation.
+    pub pace: Option<Pace>,
     /// The state.
     pub state: StateStore<E>,
     /// The hub of the services. What was applied before [`Node::start`] returns is not sent.
@@ -167,7 +172,7 @@ impl<E: Engine> Node<E> {
         log.register(&config.registry)?;
         config.state.register(&config.registry)?;
         let state = Arc::new(config.state);
-        let closed = start_writer(writer, config.on_fatal.clone())?;
+        let closed = start_writer(writer, config.pace, config.on_fatal.clone())?;
 
         let clock = Arc::new(ClusterClock::new(config.time));
         let ends = log.clone();
@@ -260,7 +265,7 @@ impl<E: Engine> Node<E> {
         self.hand_over().await;
         self.stop().await;
         let state = self.shared.state.clone();
-        let flushed = tokio::task::spawn_blocking(move || state.flush()).await;
+        let flushed = crate::blocking::run(move || state.flush()).await;
         self.close().await;
         flushed.unwrap_or(Ok(()))
     }
@@ -390,8 +395,24 @@ async fn take_up_vote<E: Engine>(log: &LogStore<E>, memory: &Memory) -> Result<(
 }
 
 /// The channel closes when the writer's thread has let go of the log.
-fn start_writer<E: Engine>(writer: LogWriter<E>, on_fatal: OnFatal) -> io::Result<watch::Receiver<()>> {
+fn start_writer<E: Engine>(
+    writer: LogWriter<E>,
+    pace: Option<Pace>,
+    on_fatal: OnFatal,
+) -> io::Result<watch::Receiver<()>> {
     let (open, closed) = watch::channel(());
+    if let Some(mut pace) = pace {
+        tokio::spawn(async move {
+            while !writer.is_done() {
+                tokio::time::sleep(pace()).await;
+                if let Err(fault) = writer.step() {
+                    return on_fatal(&format!("write the log: {fault}"));
+                }
+            }
+            drop(open);
+        });
+        return Ok(closed);
+    }
     let run = move || {
         if let Err(fault) = writer.run() {
             on_fatal(&format!("write the log: {fault}"));

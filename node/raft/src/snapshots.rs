@@ -76,7 +76,7 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, log: LogStore<E>, lim
         }
         let looking = {
             let (shared, log) = (shared.clone(), log.clone());
-            tokio::task::spawn_blocking(move || {
+            crate::blocking::run(move || {
                 if flushes {
                     shared.state.flush()?;
                 }

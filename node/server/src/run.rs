@@ -232,6 +232,7 @@ fn raft_config(
             found: founding.found,
         }),
         log,
+        pace: None,
         state,
         hub,
         typing,

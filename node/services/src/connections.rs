@@ -116,7 +116,7 @@ async fn reconcile<H: Handle>(services: &Services<H>) {
     let sessions = services.inner.hub.sessions();
     let here = Attachment { node: services.inner.handle.node(), epoch: services.inner.config.epoch };
     let view = services.inner.handle.view();
-    let found = tokio::task::spawn_blocking(move || {
+    let found = raft::blocking::run(move || {
         let mut lost = Vec::new();
         for session in sessions {
             if view.session(session)?.is_some_and(|row| row.attached != Some(here)) {

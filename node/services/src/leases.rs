@@ -28,7 +28,7 @@ pub(crate) async fn watch<H: Handle>(services: Services<H>) {
     loop {
         services.inner.hub.presence_changed().await;
         let (looking, before) = (services.clone(), known.clone());
-        let look = tokio::task::spawn_blocking(move || {
+        let look = raft::blocking::run(move || {
             let view = looking.inner.handle.view();
             let now = leases(&view)?;
             for attachment in changed(&before, &now) {

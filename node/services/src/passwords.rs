@@ -93,7 +93,7 @@ impl Passwords {
         let _place_in_line = Waiting::enter(&self.waiting)?;
         let permit = Arc::clone(&self.places).acquire_owned().await;
         let permit = permit.map_err(|_| Error::Internal("password hashing is closed"))?;
-        let done = tokio::task::spawn_blocking(move || {
+        let done = raft::blocking::run(move || {
             let result = job();
             drop(permit); // Held by the thread: a caller who gives up does not free the processor.
             result

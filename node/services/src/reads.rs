@@ -92,7 +92,7 @@ impl<H: Handle> Services<H> {
         read: Read<H::View>,
         work: impl FnOnce(&Read<H::View>) -> Result<T, Error> + Send + 'static,
     ) -> Result<(T, ReadInfo), Error> {
-        let done = tokio::task::spawn_blocking(move || work(&read).map(|result| (result, read.info)));
+        let done = raft::blocking::run(move || work(&read).map(|result| (result, read.info)));
         done.await.map_err(|_| Error::Internal("a read was not finished"))?
     }
 

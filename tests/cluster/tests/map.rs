@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Each crate and what it may use.
-const MAP: [(&str, &[&str]); 15] = [
+const MAP: [(&str, &[&str]); 16] = [
     ("proto", &[]),
     ("types", &[]),
     ("state", &["types"]),
@@ -18,6 +18,7 @@ const MAP: [(&str, &[&str]); 15] = [
     ("cli", &["proto", "types", "record", "seal"]),
     ("tests-checker", &[]),
     ("tests-cluster", &["proto", "types", "tests-checker"]),
+    ("tests-sim", &["services", "raft", "store", "types", "proto", "tests-checker"]),
     ("benches", &["proto", "types", "tests-cluster"]),
     ("xtask", &[]),
 ];

@@ -130,10 +130,13 @@ impl Directory {
         caller
     }
 
-    /// Who makes this call, if it may, and what it remembers of this node.
+    /// Who makes this call, if it may, what it remembers of this node, and whether it has started since it last called.
     ///
     /// Errors: `FAILED_PRECONDITION` with a stable reason when certificate, claim, membership and this node do not fit.
-    pub(crate) fn authorize<T>(&self, request: &Request<T>) -> Result<(NodeInfo, Option<peer::Remembered>), Status> {
+    pub(crate) fn authorize<T>(
+        &self,
+        request: &Request<T>,
+    ) -> Result<(NodeInfo, Option<peer::Remembered>, bool), Status> {
         let certified =
             request.extensions().get::<Certified>().copied().ok_or_else(|| refuse("CERTIFICATE_MISMATCH"))?;
         let header = request.metadata().get_bin(CALLER).and_then(|value| value.to_bytes().ok());
@@ -141,10 +144,10 @@ impl Directory {
         let caller = caller.ok_or_else(|| Status::invalid_argument("the call does not say who makes it"))?;
         let checked = self.check(certified, &caller).and_then(|info| {
             let start = self.memory.saw_start(info.node, caller.boot_seq, caller.boot_nonce);
-            start.map(|()| info).map_err(Held::reason)
+            start.map(|new| (info, new)).map_err(Held::reason)
         });
         match checked {
-            Ok(info) => Ok((info, caller.remembered)),
+            Ok((info, new)) => Ok((info, caller.remembered, new)),
             Err(reason) => {
                 if self.is_time_to_warn() {
                     let node = NodeId(caller.node);

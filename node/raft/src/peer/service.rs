@@ -38,7 +38,10 @@ impl<E: Engine> Service<E> {
         if self.0.stop.is_cancelled() {
             return Err(Status::unavailable("the node stops"));
         }
-        let (caller, remembered) = self.0.directory.authorize(request)?;
+        let (caller, remembered, started) = self.0.directory.authorize(request)?;
+        if started {
+            crate::memory::look(&self.0); // It is about to hear what we remember of it: of this moment.
+        }
         self.0.told(caller.node, remembered.as_ref());
         if self.0.memory.is_barred() {
             return Err(held(Held::Restored)); // What is left of this disk is nobody's to count on.

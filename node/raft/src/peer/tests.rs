@@ -64,6 +64,7 @@ async fn node_on(
         dial: Arc::new(tls),
         founding: None,
         log,
+        pace: None,
         state: StateStore::open(disk, &dir.path().join("state")).expect("opens"),
         hub: mpsc::channel(1).0,
         typing: mpsc::channel(1).0,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::blocking;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use openraft::errors::{RPCError, Unreachable};
 use proto::peer;
 use store::{Engine, Fault, Incoming, Manifest, Position, ReceiveError, Receiver, StateStore};
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 use types::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_STALL_MS_MAX};
@@ -62,7 +62,7 @@ fn chunks(snapshot: store::Snapshot, from: Position) -> impl Stream<Item = peer:
             at = Position { file: at.file + 1, offset: 0 };
         }
         let files = snapshot.clone();
-        let read = spawn_blocking(move || files.read(at.file, at.offset, SNAPSHOT_CHUNK_BYTES)).await.ok()?;
+        let read = blocking::run(move || files.read(at.file, at.offset, SNAPSHOT_CHUNK_BYTES)).await.ok()?;
         let data = read.inspect_err(|fault| tracing::error!(%fault, "read a snapshot")).ok()?;
         let file = u32::try_from(at.file).ok()?;
         let next = Position { file: at.file, offset: at.offset + data.len() as u64 };
@@ -138,7 +138,7 @@ impl Arrivals {
 async fn blocking<T: Send + 'static>(
     job: impl FnOnce() -> Result<T, ReceiveError> + Send + 'static,
 ) -> Result<T, Status> {
-    let done = spawn_blocking(job).await.map_err(|_| Status::internal("the receiver panicked"))?;
+    let done = blocking::run(job).await.map_err(|_| Status::internal("the receiver panicked"))?;
     done.map_err(|error| match error {
         ReceiveError::Fault(fault) => {
             tracing::error!(%fault, "receive a snapshot");

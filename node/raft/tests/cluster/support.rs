@@ -208,6 +208,7 @@ impl Cluster {
             dial: Arc::new(tls),
             founding: Some(Founding { found, nodes: self.peers.clone() }),
             log,
+            pace: None,
             state,
             hub,
             typing: typing_out,

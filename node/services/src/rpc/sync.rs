@@ -203,7 +203,7 @@ impl<H: Handle> Reader<H> {
         let (services, id, user) = (&self.place.services, self.place.id, self.place.call.user);
         services.inner.hub.listen(id);
         let view = services.inner.handle.view(); // After listening began: what it does not have is noted.
-        let found = tokio::task::spawn_blocking(move || {
+        let found = raft::blocking::run(move || {
             let at = state::view::heads(&view)?.event;
             Ok::<_, Error>((at, replay::conversations(&view, user)?))
         });
@@ -228,7 +228,7 @@ impl<H: Handle> Reader<H> {
         let telling = self.telling();
         let view = self.place.services.inner.handle.view();
         let user = self.place.call.user;
-        let read = tokio::task::spawn_blocking(move || {
+        let read = raft::blocking::run(move || {
             let page = replay::page(&view, user, after, to, PAGE)?;
             let told = telling.tell(&view, &page.events)?;
             Ok::<_, Error>((told, page.through))

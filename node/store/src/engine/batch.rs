@@ -58,6 +58,12 @@ impl Batch {
         self.ops.is_empty()
     }
 
+    /// The changes, in order, to look at.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn ops(&self) -> &[(Family, Op)] {
+        &self.ops
+    }
+
     /// The changes, in order.
     pub fn into_ops(self) -> impl Iterator<Item = (Family, Op)> {
         self.ops.into_iter()

@@ -1,10 +1,17 @@
 //! A disk in memory whose power can be cut: what was not synced is lost, all of it or all but a beginning.
+//!
+//! The log's engine keeps a write-ahead log as bytes beside its map. After [`MemDisk::lose_power`], [`MemDisk::end_process`]
+//! and [`MemDisk::flip_bit`] it is opened from those bytes, by the scan that ships. The state's engine has none, as in a
+//! hospital: a flush makes it durable, whole, and anything later is lost with the process.
 
-use std::collections::{BTreeMap, HashMap};
+mod wal;
+
+use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::wal::Wal;
 use super::{Batch, Disk, Engine, Family, Keys, Kind, Op, Reader, Sizes, Visit};
 use crate::Fault;
 
@@ -14,7 +21,7 @@ const CHECKPOINT_FILE: &str = "MEMORY";
 /// Engines by directory. What was synced outlives [`MemDisk::cut_power`]; a checkpoint is a real file.
 #[derive(Clone, Default)]
 pub struct MemDisk {
-    engines: Arc<Mutex<HashMap<PathBuf, Arc<Mutex<Versions>>>>>,
+    engines: Arc<Mutex<BTreeMap<PathBuf, Arc<Mutex<Versions>>>>>,
 }
 
 impl MemDisk {
@@ -29,6 +36,42 @@ impl MemDisk {
                 Kind::State => versions.synced,
             };
             versions.forget_after(durable);
+            versions.generation += 1;
+        }
+    }
+
+    /// The power goes. Of the log's writes that were not synced some pages are there and others are zeros, as `random` has
+    /// it; the state is as it was flushed. Engines opened before answer with errors from now on.
+    pub fn lose_power(&self, random: &mut dyn FnMut() -> u64) {
+        self.each(|versions| match versions.kind {
+            Kind::Log => {
+                versions.wal.tear(random);
+                versions.reopens = true;
+            }
+            Kind::State => versions.forget_after(versions.synced),
+        });
+    }
+
+    /// The process ends and the machine goes on: all that was written to the log is there.
+    pub fn end_process(&self) {
+        self.each(|versions| match versions.kind {
+            Kind::Log => versions.reopens = true,
+            Kind::State => versions.forget_after(versions.synced),
+        });
+    }
+
+    /// Flips a bit in the log of a node that does not run: of the last batch, or of one before it. Says whether there was
+    /// any to flip.
+    pub fn flip_bit(&self, last: bool, random: u64) -> bool {
+        let mut flipped = false;
+        self.each(|versions| flipped |= versions.wal.flip(last, random).is_some());
+        flipped
+    }
+
+    fn each(&self, mut change: impl FnMut(&mut Versions)) {
+        for versions in lock(&self.engines).values() {
+            let mut versions = lock(versions);
+            change(&mut versions);
             versions.generation += 1;
         }
     }
@@ -55,7 +98,11 @@ impl Disk<MemEngine> for MemDisk {
                 versions
             }
         };
-        let generation = lock(&versions).generation;
+        let generation = {
+            let mut versions = lock(&versions);
+            versions.reopen(dir)?;
+            versions.generation
+        };
         Ok(MemEngine { versions, generation })
     }
 
@@ -85,9 +132,41 @@ struct Versions {
     /// Versions that views look at, and how many views.
     viewed: BTreeMap<u64, usize>,
     fail_next_write: bool,
+    /// Of the log only: what was written since `base`.
+    wal: Wal,
+    base: BTreeMap<(Family, Vec<u8>), Vec<u8>>,
+    /// The map is to be made from `base` and `wal` when it is opened next.
+    reopens: bool,
 }
 
 impl Versions {
+    fn reopen(&mut self, dir: &Path) -> Result<(), Fault> {
+        if !std::mem::take(&mut self.reopens) {
+            return Ok(());
+        }
+        let recovered = self.wal.recover();
+        let (batches, torn_bytes) = recovered.map_err(|at| {
+            self.reopens = true;
+            Fault::DamagedLog { path: dir.to_path_buf(), at: at as u64 }
+        })?;
+        if torn_bytes > 0 {
+            tracing::warn!(torn_bytes, "cut off a write that a power cut had torn");
+        }
+        self.values.clear();
+        self.forget_after(0);
+        for ((family, key), value) in self.base.clone() {
+            self.put(family, key, Some(value));
+        }
+        for batch in batches {
+            self.apply(batch);
+        }
+        (self.synced, self.wal) = (self.now, Wal::default());
+        let (all, now) = (&self.values, self.now);
+        let held = |(key, history): (&(Family, Vec<u8>), &History)| Some((key.clone(), as_of(history, now)?.to_vec()));
+        self.base = all.iter().filter_map(held).collect();
+        Ok(())
+    }
+
     fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -97,6 +176,9 @@ impl Versions {
             generation: 0,
             viewed: BTreeMap::new(),
             fail_next_write: false,
+            wal: Wal::default(),
+            base: BTreeMap::new(),
+            reopens: false,
         }
     }
 
@@ -123,6 +205,13 @@ impl Versions {
     }
 
     fn write(&mut self, batch: Batch) {
+        if self.kind == Kind::Log {
+            self.wal.append(batch.ops());
+        }
+        self.apply(batch);
+    }
+
+    fn apply(&mut self, batch: Batch) {
         self.now += 1;
         for (family, op) in batch.into_ops() {
             match op {
@@ -190,6 +279,7 @@ impl Engine for MemEngine {
         }
         if sync && versions.kind == Kind::Log {
             versions.synced = versions.now;
+            versions.wal.sync();
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ fn cut(path: &Path, length: u64) -> Result<(), Fault> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verdict {
+pub(super) enum Verdict {
     Whole,
     /// Only the last record is incomplete; the ones before it end here.
     Torn {
@@ -82,7 +82,7 @@ enum Verdict {
     },
 }
 
-fn judge(bytes: &[u8]) -> Verdict {
+pub(super) fn judge(bytes: &[u8]) -> Verdict {
     let mut at = 0;
     let mut whole_to = 0; // The end of the last complete record.
     let mut inside = false; // A record has begun and not ended.
@@ -130,6 +130,8 @@ enum Found {
 
 struct Fragment {
     part: Part,
+    #[cfg(any(test, feature = "sim"))]
+    payload: usize,
     end: usize,
 }
 
@@ -177,11 +179,33 @@ fn fragment_at(bytes: &[u8], at: usize) -> Option<Fragment> {
     let length = usize::from(u16::from_le_bytes([header[4], header[5]]));
     let checked = block.get(6..header_bytes + length)?;
     let stored = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
-    (masked(crc32c::crc32c(checked)) == stored).then_some(Fragment { part, end: at + header_bytes + length })
+    (masked(crc32c::crc32c(checked)) == stored).then_some(Fragment {
+        part,
+        #[cfg(any(test, feature = "sim"))]
+        payload: at + header_bytes,
+        end: at + header_bytes + length,
+    })
+}
+
+/// The records of a whole file, each with where it begins.
+#[cfg(any(test, feature = "sim"))]
+pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (begin, mut record) = (at, Vec::new());
+        while let Some(Found::Fragment(fragment)) = next(bytes, at) {
+            record.extend_from_slice(&bytes[fragment.payload..fragment.end]);
+            at = fragment.end;
+            if matches!(fragment.part, Part::Full | Part::Last) {
+                return Some((begin, record));
+            }
+        }
+        None
+    })
 }
 
 /// RocksDB stores checksums rotated and shifted, so that a checksum over checksums is no special case.
-const fn masked(crc: u32) -> u32 {
+pub(super) const fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 

@@ -62,6 +62,13 @@ impl<E: Engine> LogWriter<E> {
         Ok(true)
     }
 
+    /// Whether every [`super::LogStore`] is gone and the queue is empty.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        let inner = self.shared.lock();
+        inner.closed && inner.jobs.is_empty()
+    }
+
     fn write(&self, jobs: Vec<Job>, bytes: usize, committed: Option<Option<LogId>>) -> Result<(), Arc<Fault>> {
         let count = jobs.len() as u64;
         let mut batch = Batch::default();

@@ -1,0 +1,155 @@
+//! What all parts of a run share: the places, the clock, the seed, what clients saw.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use checker::Recorder;
+use raft::NodeInfo;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use types::command::{Found, NewUser};
+use types::user::{PermissionSet, Realm, UserKind};
+use types::{ClusterId, Incarnation, Lineage, NodeId, Slot, UserId};
+
+use crate::people::Door;
+use crate::place::Place;
+use crate::run::Plan;
+use crate::trace::Trace;
+
+pub(crate) const CLUSTER: ClusterId = ClusterId([0xc1; 16]);
+pub(crate) const LINEAGE: Lineage = Lineage([0x11; 16]);
+pub(crate) const PEER_PORT: u16 = 7_400;
+pub(crate) const CLIENT_PORT: u16 = 443;
+pub(crate) const ADMIN_CODE: &str = "ABCD-EFGH-JKMN-PQRS";
+
+/// What a run is doing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Phase {
+    /// Founding, signing in.
+    Begin,
+    /// Faults.
+    Safety,
+    /// All is healed; writes must go on.
+    Liveness,
+    /// Nothing is written any more; all nodes are read.
+    Settle,
+}
+
+/// Shared by everything in a run.
+pub(crate) struct Sim {
+    pub(crate) plan: Plan,
+    pub(crate) places: [Place; 3],
+    /// Milliseconds since the run began.
+    pub(crate) now_ms: Arc<AtomicU64>,
+    pub(crate) recorder: Recorder,
+    pub(crate) trace: Trace,
+    /// Where everybody writes to, once someone has made it.
+    pub(crate) door: Mutex<Option<Door>>,
+    /// Writes acknowledged since all was healed, by client.
+    pub(crate) healed_acks: Vec<AtomicU64>,
+    /// Clients that have signed in, and those that have read everything in the end.
+    pub(crate) ready: Vec<AtomicBool>,
+    pub(crate) listed: Vec<AtomicBool>,
+    phase: AtomicU8,
+    rng: Mutex<StdRng>,
+    _dir: TempDir,
+}
+
+impl Sim {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let dir = tempfile::Builder::new().prefix("tricord-sim").tempdir_in(memory()).expect("a directory");
+        let places = Slot::ALL.map(|slot| Place::new(slot, dir.path().join(slot.letter())));
+        let flags = || (0..plan.clients).map(|_| AtomicBool::new(false)).collect();
+        Self {
+            places,
+            now_ms: Arc::default(),
+            recorder: Recorder::default(),
+            trace: Trace::new(plan.aloud),
+            door: Mutex::default(),
+            healed_acks: (0..plan.clients).map(|_| AtomicU64::new(0)).collect(),
+            ready: flags(),
+            listed: flags(),
+            phase: AtomicU8::new(Phase::Begin as u8),
+            rng: Mutex::new(StdRng::seed_from_u64(plan.seed)),
+            _dir: dir,
+            plan,
+        }
+    }
+
+    pub(crate) fn place(&self, slot: Slot) -> &Place {
+        &self.places[usize::from(slot.number() - 1)]
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn say(&self, line: &str) {
+        self.trace.say(self.now(), line);
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).next_u64()
+    }
+
+    /// A number below `n`.
+    pub(crate) fn below(&self, n: u64) -> u64 {
+        self.random() % n.max(1)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        let number = self.phase.load(Ordering::Relaxed);
+        let all = [Phase::Begin, Phase::Safety, Phase::Liveness, Phase::Settle];
+        all.into_iter().find(|phase| *phase as u8 == number).unwrap_or(Phase::Settle)
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.say(&format!("{phase:?}"));
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+}
+
+/// A file system in memory, where there is one.
+fn memory() -> std::path::PathBuf {
+    let shm = std::path::PathBuf::from("/dev/shm");
+    if shm.is_dir() { shm } else { std::env::temp_dir() }
+}
+
+pub(crate) fn id(slot: Slot) -> NodeId {
+    NodeId::new(slot, Incarnation(1))
+}
+
+pub(crate) fn peers() -> [NodeInfo; 3] {
+    Slot::ALL.map(|slot| NodeInfo {
+        node: id(slot),
+        peer_address: format!("{}:{PEER_PORT}", slot.letter()),
+        client_address: format!("{}:{CLIENT_PORT}", slot.letter()),
+        disk: [slot.number(); 16],
+    })
+}
+
+pub(crate) fn founding() -> Found {
+    let admin = NewUser {
+        id: UserId([0xad; 16]),
+        kind: UserKind::Person,
+        realm: Realm::Staff,
+        login: String::from("admin"),
+        display_name: String::from("Administrator"),
+        unit: String::new(),
+        words: vec![String::from("admin")],
+        external_ids: Vec::new(),
+        may_message: true,
+        permissions: vec![PermissionSet::Admin],
+        enrolment: Some(Sha256::digest(ADMIN_CODE.replace('-', "")).into()),
+    };
+    Found {
+        cluster: CLUSTER,
+        lineage: LINEAGE,
+        name: String::from("Sim"),
+        feature_level: 1,
+        request_key: [7; 32],
+        admin,
+    }
+}

@@ -1,0 +1,209 @@
+//! One place of the cluster: a disk, a clock, and the node that runs there, if one does.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use raft::{Applied, Config, Founding, Identity, Node, Time, Typing};
+use services::{PasswordCost, Services};
+use store::engine::{Kind, MemDisk, MemEngine};
+use store::{Disk, LogStore, StateStore};
+use tokio::sync::{Notify, mpsc};
+use tonic::transport::Server;
+use turmoil::net::TcpListener;
+use types::Slot;
+
+use crate::cluster::{CLIENT_PORT, CLUSTER, LINEAGE, PEER_PORT, Sim, founding, id, peers};
+use crate::net::{Accepted, SimDial, SimListener};
+
+pub(crate) type SimNode = Node<MemEngine>;
+
+/// 2026-11-22T00:00:00Z.
+const EPOCH_MS: u64 = 1_795_305_600_000;
+
+/// A place.
+pub(crate) struct Place {
+    pub(crate) slot: Slot,
+    pub(crate) disk: MemDisk,
+    dir: PathBuf,
+    boots: AtomicU64,
+    /// How far this machine's clock is from the right time.
+    pub(crate) clock_off_ms: Arc<AtomicI64>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    node: Option<SimNode>,
+    /// Why the process ended itself.
+    fatal: Option<String>,
+    /// Why the node did not start.
+    refused: Option<String>,
+    stop: Option<Arc<Notify>>,
+    /// Until then nothing is written.
+    stalled_until_ms: u64,
+    /// A write takes so long, in microseconds.
+    write_us: u64,
+}
+
+impl Place {
+    pub(crate) fn new(slot: Slot, dir: PathBuf) -> Self {
+        let inner = Mutex::new(Inner { write_us: 300, ..Inner::default() });
+        let (boots, clock_off_ms) = (AtomicU64::new(0), Arc::default());
+        Self { slot, disk: MemDisk::default(), dir, boots, clock_off_ms, inner }
+    }
+
+    pub(crate) fn host(&self) -> &'static str {
+        match self.slot {
+            Slot::A => "a",
+            Slot::B => "b",
+            Slot::C => "c",
+        }
+    }
+
+    pub(crate) fn node(&self) -> Option<SimNode> {
+        self.lock().node.clone()
+    }
+
+    /// Takes away what a process had: all that outlives it is on the disk.
+    pub(crate) fn end(&self) {
+        let mut inner = self.lock();
+        (inner.stop, inner.fatal, inner.refused) = (None, None, None);
+        let node = inner.node.take();
+        drop(inner);
+        drop(node);
+    }
+
+    pub(crate) fn fatal(&self) -> Option<String> {
+        self.lock().fatal.clone()
+    }
+
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.lock().refused.clone()
+    }
+
+    /// Asks the node to stop in order.
+    pub(crate) fn stop(&self) {
+        if let Some(stop) = &self.lock().stop {
+            stop.notify_one();
+        }
+    }
+
+    pub(crate) fn stall_until(&self, ms: u64) {
+        self.lock().stalled_until_ms = ms;
+    }
+
+    pub(crate) fn write_takes_us(&self, us: u64) {
+        self.lock().write_us = us;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct SimTime {
+    now_ms: Arc<AtomicU64>,
+    off_ms: Arc<AtomicI64>,
+}
+
+impl Time for SimTime {
+    fn wall_ms(&self) -> u64 {
+        (EPOCH_MS + self.now_ms.load(Ordering::Relaxed)).saturating_add_signed(self.off_ms.load(Ordering::Relaxed))
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.now_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// A node's process, from its start to its end in order.
+pub(crate) async fn process(sim: Arc<Sim>, slot: Slot) -> turmoil::Result {
+    if let Err(error) = serve(&sim, slot).await {
+        let place = sim.place(slot);
+        sim.say(&format!("{} does not start: {error}", place.host()));
+        place.lock().refused = Some(error.to_string());
+    }
+    Ok(())
+}
+
+async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
+    let place = sim.place(slot);
+    let boot = place.boots.fetch_add(1, Ordering::Relaxed) + 1;
+    let dir = place.dir.join("node");
+    let log = LogStore::open(place.disk.open(&dir.join("log"), Kind::Log)?)?;
+    let state = StateStore::open(Arc::new(place.disk.clone()), &dir.join("state"))?;
+    let peer_port = TcpListener::bind(("0.0.0.0", PEER_PORT)).await?;
+    let client_port = TcpListener::bind(("0.0.0.0", CLIENT_PORT)).await?;
+    let (hub, applied) = mpsc::channel::<Applied>(256);
+    let (typing, notices) = mpsc::channel::<Typing>(64);
+    let identity = Identity { cluster: CLUSTER, lineage: LINEAGE, node: id(slot), disk: [slot.number(); 16] };
+    let own = raft::Certified { cluster: CLUSTER, slot };
+    let registry = prometheus::Registry::new();
+    let (fatal_sim, pace_sim) = (sim.clone(), sim.clone());
+    let node = Node::start(Config {
+        identity,
+        boot_seq: boot,
+        boot_nonce: sim.random(),
+        remembered: Some(dir.join("remembered")),
+        peers: peers().to_vec(),
+        dial: Arc::new(SimDial(own)),
+        listen: Box::new(SimListener(peer_port)),
+        founding: Some(Founding { found: founding(), nodes: peers() }),
+        log,
+        pace: Some(Box::new(move || pace(&pace_sim, slot))),
+        state,
+        hub,
+        typing,
+        time: Arc::new(SimTime { now_ms: sim.now_ms.clone(), off_ms: place.clock_off_ms.clone() }),
+        on_fatal: Arc::new(move |why| {
+            let place = fatal_sim.place(slot);
+            fatal_sim.say(&format!("{} ends itself: {why}", place.host()));
+            place.lock().fatal.get_or_insert_with(|| why.to_owned());
+        }),
+        registry: registry.clone(),
+        version: String::from("sim"),
+        client_address: format!("{}:{CLIENT_PORT}", place.host()),
+        snapshots: sim.plan.snapshots,
+    })
+    .await?;
+    let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
+    let options = services::Config { epoch: boot, password_cost: cost };
+    let metrics = services::Metrics::register(&registry)?;
+    let services = Services::start(node.clone(), options, metrics, applied, notices)?;
+    let stop = Arc::new(Notify::new());
+    {
+        let mut inner = place.lock();
+        (inner.node, inner.stop) = (Some(node.clone()), Some(stop.clone()));
+    }
+    sim.say(&format!("{} runs", place.host()));
+    let connections = futures::stream::unfold(client_port, |port| async move {
+        let accepted = port.accept().await.map(|(stream, _)| Accepted(stream));
+        Some((accepted, port))
+    });
+    let server = Server::builder().add_routes(services.routes()).serve_with_incoming(Box::pin(connections));
+    tokio::select! {
+        served = server => served?,
+        () = stop.notified() => {
+            services.shut_down(Duration::from_millis(500)).await;
+            drop(services);
+            place.lock().node = None;
+            node.shutdown().await?;
+            sim.say(&format!("{} has stopped", place.host()));
+        }
+    }
+    Ok(())
+}
+
+/// How long the disk takes for the next write.
+fn pace(sim: &Sim, slot: Slot) -> Duration {
+    let inner = sim.place(slot).lock();
+    let (stalled_until, write_us) = (inner.stalled_until_ms, inner.write_us);
+    drop(inner);
+    let now = sim.now();
+    if stalled_until > now {
+        return Duration::from_millis(stalled_until - now);
+    }
+    Duration::from_micros(write_us / 2 + sim.random() % write_us.max(1))
+}
