@@ -130,6 +130,16 @@ pub(crate) fn peers() -> [NodeInfo; 3] {
     })
 }
 
+/// What the node of a slot signs heads of the audit log with.
+///
+/// # Panics
+///
+/// Never: any seed makes a key, and the name is a good one.
+pub(crate) fn signer(slot: Slot) -> record::note::Signer {
+    let name = record::checkpoint::key_name(CLUSTER, id(slot));
+    record::note::Signer::from_seed(&name, [slot.number(); 32]).expect("a key")
+}
+
 pub(crate) fn founding() -> Found {
     let admin = NewUser {
         id: UserId([0xad; 16]),
@@ -151,5 +161,6 @@ pub(crate) fn founding() -> Found {
         feature_level: 1,
         request_key: [7; 32],
         admin,
+        audit_keys: Slot::ALL.map(|slot| *signer(slot).verifier().key()).to_vec(),
     }
 }

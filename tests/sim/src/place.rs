@@ -14,7 +14,7 @@ use tonic::transport::Server;
 use turmoil::net::TcpListener;
 use types::Slot;
 
-use crate::cluster::{CLIENT_PORT, CLUSTER, LINEAGE, PEER_PORT, Sim, founding, id, peers};
+use crate::cluster::{CLIENT_PORT, CLUSTER, LINEAGE, PEER_PORT, Sim, founding, id, peers, signer};
 use crate::net::{Accepted, SimDial, SimListener};
 
 pub(crate) type SimNode = Node<MemEngine>;
@@ -169,7 +169,7 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
     })
     .await?;
     let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
-    let options = services::Config { epoch: boot, password_cost: cost };
+    let options = services::Config { epoch: boot, password_cost: cost, audit_key: Some(Arc::new(signer(slot))) };
     let metrics = services::Metrics::register(&registry)?;
     let services = Services::start(node.clone(), options, metrics, applied, notices)?;
     let stop = Arc::new(Notify::new());

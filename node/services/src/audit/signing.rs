@@ -41,7 +41,7 @@ pub(crate) async fn run<H: Handle>(services: Services<H>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let (view, key) = (services.inner.handle.view(), signer.clone());
-        let looked = tokio::task::spawn_blocking(move || look(&view, node, &key)).await;
+        let looked = raft::blocking::run(move || look(&view, node, &key)).await;
         let commands = match looked {
             Ok(Ok(None)) | Err(_) => continue,
             Ok(Ok(Some(Todo::Enter))) => vec![Command::SetSigner(*signer.verifier().key())],
