@@ -91,7 +91,8 @@ impl<E: Engine> Shared<E> {
             let wait = async {
                 tokio::select! {
                     () = tokio::time::sleep(jitter()) => {}
-                    _ = leadership.changed() => {}
+                    // When consensus has ended nothing changes any more: then only the pause counts.
+                    Ok(()) = leadership.changed() => {}
                 }
             };
             if self.stop.is_cancelled() || tokio::time::timeout_at(deadline.into(), wait).await.is_err() {
