@@ -98,7 +98,7 @@ impl<H: Handle> Services<H> {
         let observations: Vec<_> =
             observations.into_iter().map(|one| Observation { seen: one.seen.or(Some(now)), ..one }).collect();
         let services = self.clone();
-        let kept = tokio::task::spawn_blocking(move || lock(&services.inner.spool).append(&observations));
+        let kept = raft::blocking::run(move || lock(&services.inner.spool).append(&observations));
         kept.await.map_err(|_| Error::Internal("the spool was not written"))?
     }
 

@@ -132,7 +132,7 @@ pub(crate) async fn run<H: Handle>(services: Services<H>) {
                 Ok(()) => {
                     let cleared = services.clone();
                     let clear = move || lock(&cleared.inner.spool).clear(count);
-                    if tokio::task::spawn_blocking(clear).await.is_err() {
+                    if raft::blocking::run(clear).await.is_err() {
                         return;
                     }
                     tracing::info!(count, "what was shown without a majority is recorded now");

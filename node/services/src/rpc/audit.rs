@@ -234,7 +234,7 @@ async fn export<H: Handle>(services: &Services<H>, call: Call, body: ExportRecor
     }
     let (parts, receiver) = mpsc::channel(PARTS_READY_MAX);
     let services = services.clone();
-    tokio::task::spawn_blocking(move || {
+    raft::blocking::run(move || {
         // A reader that goes away ends the export; it goes on from where it was.
         let told = give(&read.view, body.start_index, size, head, |part| parts.blocking_send(Ok(part)).is_ok());
         if let Err(error) = told {
