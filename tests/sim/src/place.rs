@@ -169,7 +169,12 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
     })
     .await?;
     let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
-    let options = services::Config { epoch: boot, password_cost: cost, audit_key: Some(Arc::new(signer(slot))) };
+    let options = services::Config {
+        epoch: boot,
+        password_cost: cost,
+        audit_key: Some(Arc::new(signer(slot))),
+        audit_spool: Some(dir.join("audit.spool")),
+    };
     let metrics = services::Metrics::register(&registry)?;
     let services = Services::start(node.clone(), options, metrics, applied, notices)?;
     let stop = Arc::new(Notify::new());

@@ -1,11 +1,12 @@
-//! At equal log positions all nodes have the same state, to the byte. Source: DESIGN 8, "the same log: equal bytes".
+//! At equal log positions all nodes have the same state, to the byte; at equal sizes the same audit tree. Source: DESIGN 8, "the same log: equal bytes".
 
 use checker::Print;
+use store::TreeNodes;
 
 use crate::cluster::Sim;
 
 /// Reading a whole state costs time: so often is enough.
-const EVERY_MS: u64 = 400;
+const EVERY_MS: u64 = 1_000;
 
 #[derive(Default)]
 pub(super) struct Agreement {
@@ -25,6 +26,11 @@ impl Agreement {
             match state.applied() {
                 Ok((Some(after), _)) if after == applied => {
                     sim.recorder.fingerprint(at, Print::State, applied.index, &digest);
+                    let (size, view) = (state.heads().records, state.view());
+                    match record::tree::root(&TreeNodes(&view), size) {
+                        Ok(root) => sim.recorder.fingerprint(at, Print::AuditRoot, size, &root),
+                        Err(fault) => findings.push(format!("{}: the audit tree has a hole: {fault}", place.host())),
+                    }
                 }
                 _ => findings.push(format!("{}: the state changed while nothing ran", place.host())),
             }
