@@ -48,7 +48,7 @@ pub(crate) async fn live(sim: Arc<Sim>, number: u64) -> turmoil::Result {
             7 => client.read(Freshness::Own).await,
             _ => client.read(Freshness::Linearizable).await,
         }
-        sleep(Duration::from_millis(sim.below(60))).await;
+        sleep(Duration::from_millis(sim.below(120))).await;
     }
     client.list_all().await;
     sim.listed[client.place()].store(true, Ordering::Relaxed);
@@ -104,7 +104,8 @@ impl Client {
             sleep(Duration::from_millis(50 + self.sim.below(50))).await;
             let mut sessions = SessionServiceClient::new(self.channel());
             let credentials = if enrolled {
-                let request = SignInRequest { login: "admin".into(), password: PASSWORD.into(), device: String::new() };
+                let request =
+                    SignInRequest { login: "admin".into(), password: PASSWORD.into(), ..SignInRequest::default() };
                 let answer = timeout(ATTEMPT * 4, sessions.sign_in(request)).await;
                 answer.ok().and_then(Result::ok).and_then(|answer| answer.into_inner().credentials)
             } else {
@@ -112,7 +113,7 @@ impl Client {
                     login: "admin".into(),
                     code: ADMIN_CODE.to_lowercase(),
                     password: PASSWORD.into(),
-                    device: String::new(),
+                    ..EnrolRequest::default()
                 };
                 let answer = timeout(ATTEMPT * 4, sessions.enrol(request)).await;
                 enrolled = matches!(&answer, Ok(Err(status)) if status.code() != Code::Unavailable);
