@@ -32,7 +32,7 @@ pub fn judge(status: &Status) -> Judgement {
     let wait = wait.min(Duration::from_secs(2));
     let (again, uncertain) = match reason.as_str() {
         "OUTCOME_UNKNOWN" | "NODE_FAULT" | "DEADLINE_EXCEEDED" | "UNAVAILABLE" | "CANCELLED" | "UNKNOWN"
-        | "INTERNAL" => (true, true),
+        | "INTERNAL" | "RESOURCE_EXHAUSTED" => (true, true),
         "NO_MAJORITY" | "BEHIND" | "OVERLOADED" | "RATE_LIMITED" | "TOO_MANY_STREAMS" | "SLOW_READER"
         | "SHUTTING_DOWN" | "DISK_FULL" | "NOT_FOUNDED" | "STALE_LIMIT" | "STATE_DIVERGED" | "NOT_SEALED"
         | "TOKEN_EXPIRED" => (true, false),
@@ -99,6 +99,7 @@ mod tests {
         assert_eq!(judge(&status(Code::NotFound, "NOT_FOUND")).verdict, Verdict::Final);
         assert_eq!(judge(&Status::unavailable("gone")).reason, "UNAVAILABLE");
         assert_eq!(judge(&status(Code::ResourceExhausted, "LIMIT")).verdict, Verdict::Final);
+        assert!(judge(&Status::resource_exhausted("the connection, not a node")).uncertain);
         assert!(
             matches!(judge(&status(Code::ResourceExhausted, "OVERLOADED")).verdict, Verdict::Next(wait) if !wait.is_zero())
         );

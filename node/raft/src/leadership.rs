@@ -91,6 +91,14 @@ const fn role(state: ServerState) -> Role {
     }
 }
 
+/// Waits until another node leads.
+pub(crate) async fn replaced(mut leadership: watch::Receiver<Leadership>, leader: NodeId) {
+    let other = leadership.wait_for(|now| now.leader.is_some_and(|now| now != leader));
+    if other.await.is_err() {
+        std::future::pending().await // The node stops; whoever waits has a deadline.
+    }
+}
+
 /// A short wait that differs between callers, so that they do not come back all at once.
 pub(crate) fn jitter() -> Duration {
     Duration::from_millis(10 + RandomState::new().hash_one(0) % 30)

@@ -11,7 +11,7 @@ use tokio::time::{timeout, timeout_at};
 use types::limits::{PEER_CONNECT_MS_MAX, READERS_WAITING_MAX};
 
 use crate::handle::BarrierError;
-use crate::leadership::jitter;
+use crate::leadership::{jitter, replaced};
 use crate::peer::directory::Lane;
 use crate::shared::Shared;
 
@@ -79,6 +79,10 @@ async fn round<E: Engine>(shared: &Shared<E>) -> Option<u64> {
         return Some(linearizer.read_log_id().index());
     }
     let mut client = shared.directory.client(&shared.directory.get(leader)?, Lane::Control)?;
-    let response = timeout(limit, client.read_index(peer::ReadIndexRequest {})).await.ok()?.ok()?;
+    let response = tokio::select! {
+        biased;
+        response = timeout(limit, client.read_index(peer::ReadIndexRequest {})) => response.ok()?.ok()?,
+        () = replaced(shared.leadership.clone(), leader) => return None,
+    };
     response.into_inner().read.map(|id| id.index)
 }

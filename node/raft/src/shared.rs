@@ -18,7 +18,7 @@ use crate::contact::Contact;
 use crate::forward::Forwarder;
 use crate::gossip::{self, Reports};
 use crate::handle::{NodeStatus, ProposeError, Role, Typing};
-use crate::leadership::{Leadership, jitter};
+use crate::leadership::{Leadership, jitter, replaced};
 use crate::leases::Leases;
 use crate::machine::Core;
 use crate::memory::Memory;
@@ -106,7 +106,12 @@ impl<E: Engine> Shared<E> {
             Some(leader) if leader == self.directory.identity.node => {
                 self.proposer.put(envelope.clone(), deadline).await
             }
-            Some(leader) => self.forwarder.put(leader, envelope, deadline).await,
+            Some(leader) => tokio::select! {
+                biased;
+                answer = self.forwarder.put(leader, envelope, deadline) => answer,
+                // One that is gone without a word never answers, and would be waited for until it is taken for gone.
+                () = replaced(self.leadership.clone(), leader) => Err(Refusal::OutcomeUnknown),
+            },
             None => Err(Refusal::NotLeader),
         }
     }

@@ -33,6 +33,8 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_MAX))
         .max_concurrent_streams(Some(CALLS_PER_CONNECTION_MAX))
+        // A gateway whose link was gone for a while brings the calls it has given up all at once: as many as it may have.
+        .http2_max_pending_accept_reset_streams(Some(CALLS_PER_CONNECTION_MAX as usize))
         .http2_max_header_list_size(Some(HEADER_BYTES_MAX))
         .layer(GrpcWebLayer::new())
         .add_routes(routes)

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::binaries::binary;
-use crate::faults::{Clock, Disk, Hosts};
+use crate::faults::{Clock, Delays, Disk, Hosts};
 use crate::ports::free_ports;
 use crate::{Client, Links, Node, NodeProcess, Result, run_daemon};
 
@@ -32,6 +32,9 @@ pub struct Options {
     pub full_password_hash: bool,
     /// Give each node a host of its own ([`Hosts`]); needs root.
     pub hosts: bool,
+    /// With `hosts`: put proxies between them that can hold back what passes ([`Delays`]). Nodes then see a peer's port that
+    /// takes every connection, and closes it when there is nobody.
+    pub delays: bool,
     /// Give each node a disk of its own of so many MiB ([`Disk`]); needs root.
     pub disk_mib: Option<u64>,
     /// Give each node a clock of its own ([`Clock`]); needs libfaketime.
@@ -48,6 +51,7 @@ pub struct Cluster {
     // Dropped in this order: the processes above first, then what they use, then the files.
     disks: Vec<Disk>,
     clocks: Vec<Clock>,
+    delays: Option<Delays>,
     hosts: Option<Hosts>,
     _temporary: Option<TempDir>,
 }
@@ -89,6 +93,10 @@ impl Cluster {
             }
         }
         let mut nodes = SLOTS.map(|slot| NodeProcess::new(config(slot), dir.join(format!("{slot}.log"))));
+        let delays = match &hosts {
+            Some(hosts) if options.delays => Some(Delays::between(hosts, [ports[3], ports[4], ports[5]])?),
+            _ => None,
+        };
         let clock = |slot: &&str| Clock::new(dir.join(format!("{slot}.clock")));
         let clocks: Vec<Clock> =
             if options.clocks { SLOTS.iter().map(clock).collect::<Result<_>>()? } else { Vec::new() };
@@ -103,7 +111,7 @@ impl Cluster {
             Ok(admin) => admin,
             Err(error) => return Err(format!("{error}; node a said:\n{}", tail(&nodes[0].log())).into()),
         };
-        let cluster = Self { nodes, links, admin, dir, disks, clocks, hosts, _temporary: temporary };
+        let cluster = Self { nodes, links, admin, dir, disks, clocks, delays, hosts, _temporary: temporary };
         cluster.wait_until_well().await?;
         Ok(cluster)
     }
@@ -144,6 +152,11 @@ impl Cluster {
     /// The clock a node was given.
     pub fn clock(&self, node: Node) -> Result<&Clock> {
         self.clocks.get(node).ok_or_else(|| "the nodes have no clocks of their own".into())
+    }
+
+    /// The proxies between the nodes' hosts.
+    pub fn delays(&self) -> Result<&Delays> {
+        self.delays.as_ref().ok_or_else(|| "there are no proxies between the nodes".into())
     }
 
     /// Takes the power from these nodes: their disks first, so that nothing more is written, then their processes.

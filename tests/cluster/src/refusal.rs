@@ -18,7 +18,8 @@ pub fn retryable(status: &Status) -> bool {
         Code::Unknown | Code::Internal => reason(status).is_empty() || reason(status) == "NODE_FAULT",
         Code::FailedPrecondition => reason(status) == "NOT_FOUNDED", // Until the first entry is committed.
         Code::ResourceExhausted => {
-            matches!(reason(status).as_str(), "OVERLOADED" | "RATE_LIMITED" | "TOO_MANY_STREAMS")
+            // Without a reason the connection said it, not a node.
+            matches!(reason(status).as_str(), "" | "OVERLOADED" | "RATE_LIMITED" | "TOO_MANY_STREAMS")
         }
         _ => false,
     }

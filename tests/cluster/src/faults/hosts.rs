@@ -68,7 +68,7 @@ impl Hosts {
     /// What a command begins with to run on a node's host.
     #[must_use]
     pub fn prefix(&self, node: Node) -> Vec<String> {
-        vec!["nsenter".into(), format!("--net=/run/netns/{}", self.space(node))]
+        vec!["nsenter".into(), format!("--net={}", self.space_path(node))]
     }
 
     /// What one node sends to another does not arrive any more.
@@ -102,8 +102,13 @@ impl Hosts {
     }
 
     /// Puts rules in place, all or none.
-    fn rules(&self, node: Node, rules: &str) -> Result<()> {
+    pub(super) fn rules(&self, node: Node, rules: &str) -> Result<()> {
         feed("ip", &["netns", "exec", &self.space(node), "nft", "-f", "-"], rules).map(drop)
+    }
+
+    /// A node's network namespace, as a file.
+    pub(super) fn space_path(&self, node: Node) -> String {
+        format!("/run/netns/{}", self.space(node))
     }
 
     fn space(&self, node: Node) -> String {

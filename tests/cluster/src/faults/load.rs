@@ -33,11 +33,13 @@ pub struct Size {
     pub conversations: usize,
     /// Each writer's pause between two things.
     pub pause: Duration,
+    /// How long an attempt may take before the next node is tried.
+    pub attempt: Duration,
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self { writers: 8, conversations: 3, pause: Duration::from_millis(20) }
+        Self { writers: 8, conversations: 3, pause: Duration::from_millis(20), attempt: ATTEMPT }
     }
 }
 
@@ -51,6 +53,7 @@ pub struct Shared {
     /// Who writes.
     pub writers: Vec<Arc<Client>>,
     origin: Instant,
+    attempt: Duration,
     bodies: AtomicU64,
     acknowledged: AtomicU64,
     last: AtomicU64,
@@ -92,6 +95,7 @@ impl Load {
             conversations,
             writers,
             origin: Instant::now(),
+            attempt: size.attempt,
             bodies: AtomicU64::new(1),
             acknowledged: AtomicU64::new(0),
             last: AtomicU64::new(0),
@@ -219,7 +223,7 @@ async fn say(shared: &Shared, client: &Client, writer: usize, conversation: usiz
     for tries in 1.. {
         let node = client.node();
         let call = shared.recorder.begin(shared.now(), node, asked);
-        let limit = if began.elapsed() > ATTEMPT * 6 { ATTEMPT * 6 } else { ATTEMPT };
+        let limit = if began.elapsed() > ATTEMPT * 6 { ATTEMPT * 6 } else { shared.attempt };
         let answer = client
             .once(limit, |wire| {
                 let request = SendMessageRequest {

@@ -3,10 +3,12 @@
 
 mod bodies;
 mod clocks;
+mod delays;
 mod disks;
 mod hosts;
 mod load;
 mod nemesis;
+mod overload;
 mod run;
 mod settle;
 mod shell;
@@ -14,10 +16,12 @@ mod vanish;
 
 pub use bodies::{body, text};
 pub use clocks::Clock;
+pub use delays::Delays;
 pub use disks::Disk;
 pub use hosts::Hosts;
 pub use load::{Load, Size};
 pub use nemesis::{Abilities, Fault, Nemesis};
+pub use overload::{Crowd, overload};
 pub use run::{Ended, Settings, run};
 pub use settle::settle;
 pub use vanish::vanish;

@@ -16,11 +16,16 @@ const YEAR_2099: i64 = 73 * 365 * 86_400;
 /// A slow disk is there for so long, and away four times as long.
 const SLOW_TURN: Duration = Duration::from_millis(10);
 
+/// See [`Fault::Delay`].
+const DELAY: Duration = Duration::from_millis(200);
+
 /// What this machine allows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Abilities {
     /// Hosts of their own for nodes.
     pub hosts: bool,
+    /// Delay between these hosts.
+    pub delays: bool,
     /// Disks of their own.
     pub disks: bool,
     /// Clocks of their own.
@@ -42,6 +47,8 @@ pub enum Fault {
     OneWay(Node, Node, Duration),
     /// Neither hears the other, and the third hears both.
     Bridge(Node, Node, Duration),
+    /// What nodes send each other arrives 200 ms later for a time, and 5 of 100 packets are lost.
+    Delay(Duration),
     /// So many of 100 packets are lost for a time.
     Loss(u32, Duration),
     /// Power cut of one: what it had not synced is gone.
@@ -69,6 +76,7 @@ impl Fault {
             Self::Isolate(..) => "partition, full",
             Self::OneWay(..) => "partition, one-way",
             Self::Bridge(..) => "partition, bridge",
+            Self::Delay(..) => "200 ms delay and 5 % loss",
             Self::Loss(..) => "packet loss",
             Self::PowerCut(..) => "power cut of one",
             Self::PowerCutAll => "power cut of all",
@@ -93,6 +101,7 @@ impl fmt::Display for Fault {
             Self::OneWay(from, to, time) | Self::Bridge(from, to, time) => {
                 write!(f, "{name}: {} to {} for {time:?}", SLOTS[from], SLOTS[to])
             }
+            Self::Delay(time) => write!(f, "{name} for {time:?}"),
             Self::Loss(percent, time) => write!(f, "{name}: {percent} % for {time:?}"),
             Self::Clock(node, seconds, time) => write!(f, "{name}: {} by {seconds} s for {time:?}", SLOTS[node]),
             Self::Restart(node) => write!(f, "{name}: {}", SLOTS[node]),
@@ -142,6 +151,9 @@ impl Nemesis {
                 Fault::Bridge(victim, peer, time),
                 Fault::Loss(5, time),
             ]);
+        }
+        if with.delays {
+            kinds.push(Fault::Delay(time));
         }
         if with.disks {
             kinds.extend([
@@ -197,6 +209,13 @@ impl Nemesis {
             Fault::Loss(percent, time) => {
                 cluster.hosts()?.lose(percent)?;
                 heal(cluster, time).await
+            }
+            Fault::Delay(time) => {
+                cluster.delays()?.set(DELAY);
+                cluster.hosts()?.lose(5)?;
+                sleep(time).await;
+                cluster.delays()?.set(Duration::ZERO);
+                cluster.hosts()?.heal()
             }
             Fault::PowerCut(node, time) => {
                 cluster.cut_power(&[node])?;
