@@ -5,8 +5,19 @@ use std::path::PathBuf;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    let client = ["common", "session", "directory", "conversation", "message", "presence", "sync", "cluster", "audit"]
-        .map(|name| format!("tricord/v1/{name}.proto"));
+    let client = [
+        "common",
+        "session",
+        "directory",
+        "conversation",
+        "message",
+        "presence",
+        "sync",
+        "cluster",
+        "security",
+        "audit",
+    ]
+    .map(|name| format!("tricord/v1/{name}.proto"));
     let mut files: Vec<String> = client.to_vec();
     files.push("tricord/local/v1/local.proto".into());
     files.push("tricord/peer/v1/peer.proto".into());

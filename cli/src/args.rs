@@ -5,12 +5,14 @@ use std::path::PathBuf;
 mod audit;
 mod operating;
 mod people;
+mod security;
 mod talking;
 
 pub use audit::*;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use operating::*;
 pub use people::*;
+pub use security::*;
 pub use talking::*;
 
 const EXITS: &str = "\
@@ -64,7 +66,7 @@ pub enum Format {
 /// The nouns.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Sign in on this profile; asks for the password, or reads it from stdin.
+    /// Sign in on this profile; asks for the password, or reads it from stdin (a one-time password from the next line).
     Login {
         /// The login name.
         login: String,
@@ -83,6 +85,12 @@ pub enum Command {
     /// One's signed-in periods.
     #[command(subcommand)]
     Session(SessionCommand),
+    /// One-time passwords beside the password.
+    #[command(subcommand)]
+    Totp(TotpCommand),
+    /// What holds for the whole cluster.
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Accounts.
     #[command(subcommand)]
     User(UserCommand),

@@ -171,6 +171,9 @@ fn next_after(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "NO_SESSION" | "CREDENTIAL_CHANGED" => "sign in again: tricord login LOGIN.",
         "BAD_CREDENTIALS" => "check login and password; after a reset, ask for a one-time code and use tricord enrol.",
+        "SECOND_FACTOR_NEEDED" | "BAD_SECOND_FACTOR" => {
+            "each one-time password is good once: wait for the next, or use a recovery code."
+        }
         "LOCKED_OUT" => {
             "wait as long as it says; another of your devices, or the help desk (tricord user reset), helps sooner."
         }

@@ -168,9 +168,10 @@ macro_rules! reflects {
 reflects! {
     cursor: CreateConversationResponse, UpdateConversationResponse, AddParticipantsResponse, RemoveParticipantResponse,
         CreateUserResponse, BatchCreateUsersResponse, UpdateUserResponse, DeactivateUserResponse, SetPasswordResponse,
-        CreateEnrolmentCodeResponse, SendMessageResponse, SetPresenceResponse, EndSessionResponse;
+        CreateEnrolmentCodeResponse, SendMessageResponse, SetPresenceResponse, EndSessionResponse, CreateTotpResponse,
+        ConfirmTotpResponse, DeleteTotpResponse, UpdateSettingsResponse, LogOffResponse;
     info: GetConversationResponse, ListConversationsResponse, ListParticipantsResponse, GetUserResponse,
         BatchGetUsersResponse, ListUsersResponse, SearchUsersResponse, ListMessagesResponse, GetMessageResponse,
-        ListReceiptsResponse, BatchGetPresenceResponse, GetSelfResponse, ListSessionsResponse;
+        ListReceiptsResponse, BatchGetPresenceResponse, GetSelfResponse, ListSessionsResponse, GetSettingsResponse;
     nothing: SignOutResponse, ResolveDivergenceResponse, GetClusterStatusResponse, ConfirmMessagesResponse, ReportActivityResponse
 }

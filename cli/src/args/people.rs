@@ -12,11 +12,30 @@ pub enum SessionCommand {
         /// Whose (operators); without it one's own.
         user: Option<String>,
     },
+    /// Sign out a user, a device or everybody (admin; helpdesk, but not everybody). Their streams end at once.
+    LogOff(LogOff),
     /// End a session: an id from the list, or users/ID/sessions/ID.
     End {
         /// Which.
         session: String,
     },
+}
+
+/// `session log-off`
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("whom").required(true).args(["user", "device", "everybody"])))]
+pub struct LogOff {
+    /// A user, everywhere: @login or an id.
+    pub user: Option<String>,
+    /// Whoever is signed in on this device.
+    #[arg(long, value_name = "ID")]
+    pub device: Option<String>,
+    /// Everybody, oneself included.
+    #[arg(long)]
+    pub everybody: bool,
+    /// Why, for the audit log: a few words without names.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// `user …`

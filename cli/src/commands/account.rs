@@ -36,9 +36,16 @@ pub async fn enrol(global: &Global, login: &str) -> Result<()> {
         password: password.clone(),
         device: device.id.clone(),
         device_key: device.key.public(),
+        second_factor: String::new(),
     };
     let call = Call::write(format!("enrol {login}")).slow();
-    let credentials = match client.call(&call, |_| request.clone(), rpc!(SessionServiceClient.enrol)).await {
+    let mut answer = client.call(&call, |_| request.clone(), rpc!(SessionServiceClient.enrol)).await;
+    if answer.as_ref().is_err_and(|error| error.code() == "SECOND_FACTOR_NEEDED") {
+        let second_factor = prompt::secret("One-time password (or a recovery code)")?;
+        let request = v1::EnrolRequest { second_factor, ..request.clone() };
+        answer = client.call(&call, |_| request.clone(), rpc!(SessionServiceClient.enrol)).await;
+    }
+    let credentials = match answer {
         Ok(answer) => answer.credentials.unwrap_or_default(),
         // The code may have been used by an attempt whose answer was lost: then the new password works.
         Err(error @ Error::Unconfirmed { .. }) => {
@@ -141,9 +148,17 @@ async fn sign_in(client: &Client, login: &str, password: &str, device: &Device) 
         password: password.into(),
         device: device.id.clone(),
         device_key: device.key.public(),
+        ..v1::SignInRequest::default()
     };
-    let call = Call::read(format!("sign in as {login}")).slow();
-    let answer = client.call(&call, |_| request.clone(), rpc!(SessionServiceClient.sign_in)).await?;
+    let call = || Call::read(format!("sign in as {login}")).slow();
+    let answer = match client.call(&call(), |_| request.clone(), rpc!(SessionServiceClient.sign_in)).await {
+        Err(error) if error.code() == "SECOND_FACTOR_NEEDED" => {
+            let code = prompt::secret("One-time password (or a recovery code)")?;
+            let request = v1::SignInRequest { code, ..request };
+            client.call(&call(), |_| request.clone(), rpc!(SessionServiceClient.sign_in)).await?
+        }
+        answer => answer?,
+    };
     Ok(answer.credentials.unwrap_or_default())
 }
 

@@ -9,6 +9,7 @@ mod node;
 mod pki;
 pub mod presence;
 mod receipts;
+mod security;
 mod sessions;
 mod tail;
 mod user;
@@ -29,6 +30,8 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Whoami => account::whoami(global).await?,
         Command::Password => account::password(global).await?,
         Command::Session(command) => sessions::run(&Session::open(global)?, global, command).await?,
+        Command::Totp(command) => security::totp(&Session::open(global)?, global, command).await?,
+        Command::Settings(command) => security::settings(&Session::open(global)?, global, command).await?,
         Command::User(command) => user::run(&Session::open(global)?, global, command).await?,
         Command::Conversation(command) => conversation::run(&Session::open(global)?, global, command).await?,
         Command::Message(command) => message::run(Session::open(global)?, global, command).await?,

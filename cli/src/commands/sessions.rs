@@ -1,17 +1,19 @@
 //! `session …`: signed-in periods.
 
 use proto::v1;
+use proto::v1::log_off_request::Scope;
+use proto::v1::security_service_client::SecurityServiceClient;
 use proto::v1::session_service_client::SessionServiceClient;
 use serde::Serialize;
 
-use crate::args::{Global, SessionCommand};
+use crate::args::{Global, LogOff, SessionCommand};
 use crate::client::Call;
 use crate::error::Result;
 use crate::output::{note_stale, say, show};
 use crate::rows::id_of;
 use crate::session::Session;
 use crate::when::{minute, rfc3339};
-use crate::{address, rpc};
+use crate::{address, prompt, rpc};
 
 #[derive(Serialize)]
 struct Row {
@@ -28,6 +30,7 @@ struct Row {
 pub async fn run(session: &Session, global: &Global, command: SessionCommand) -> Result<()> {
     match command {
         SessionCommand::List { user } => list(session, global, user).await,
+        SessionCommand::LogOff(who) => log_off(session, global, who).await,
         SessionCommand::End { session: which } => end(session, &which).await,
     }
 }
@@ -71,6 +74,22 @@ async fn list(session: &Session, global: &Global, user: Option<String>) -> Resul
         })
         .collect();
     show(global.output, &serde_json::json!({"sessions": rows}), &["session", "since", "expires", ""], cells)
+}
+
+async fn log_off(session: &Session, global: &Global, who: LogOff) -> Result<()> {
+    let (scope, words) = if who.everybody {
+        (Scope::Everybody(true), "everybody".to_owned())
+    } else if let Some(device) = who.device {
+        (Scope::Device(device.clone()), format!("whoever is signed in on the device {device}"))
+    } else {
+        let user = address::user(session, who.user.as_deref().unwrap_or_default()).await?;
+        (Scope::User(user.name), format!("@{}", user.login))
+    };
+    prompt::confirm(&format!("This signs {words} out; what is not sent yet is lost to them."), global.yes)?;
+    let body = |id| v1::LogOffRequest { scope: Some(scope.clone()), reason: who.reason.clone(), request_id: Some(id) };
+    session.write(Call::write(format!("sign {words} out")), body, rpc!(SecurityServiceClient.log_off)).await?;
+    say("Signed out.");
+    Ok(())
 }
 
 async fn end(session: &Session, which: &str) -> Result<()> {

@@ -250,7 +250,8 @@ pub fn wire_realm(realm: RealmArg) -> v1::Realm {
     }
 }
 
-fn wire_permission(set: Permission) -> v1::PermissionSet {
+/// A permission set on the wire.
+pub fn wire_permission(set: Permission) -> v1::PermissionSet {
     match set {
         Permission::Admin => v1::PermissionSet::Admin,
         Permission::Auditor => v1::PermissionSet::Auditor,

@@ -59,7 +59,7 @@ keys! {
     EventScope(event), Status(user), NodeLease(node), Timer(at, timer), Policy(id, version), Record(index),
     ParticipationCount(principal), UserWord(user, word),
     TreeNode(level, place), Head(size), Signer(node), Divergence(),
-    Failures(login), FailuresCount(),
+    Failures(login), FailuresCount(), Settings(),
 }
 
 /// The key that has these bytes.
@@ -224,6 +224,10 @@ impl KeyPart for Timer {
                 attachment.put(out);
             }
             Self::EventsExpiry => kind(5),
+            Self::LogOff(session) => {
+                kind(25);
+                session.put(out);
+            }
             Self::FailuresFade(login) => {
                 kind(24);
                 login.put(out);
@@ -238,6 +242,7 @@ impl KeyPart for Timer {
             [3] => KeyPart::take(rest).map(Self::StatusExpiry),
             [4] => KeyPart::take(rest).map(Self::GraceEnd),
             [5] => Ok(Self::EventsExpiry),
+            [25] => KeyPart::take(rest).map(Self::LogOff),
             [24] => KeyPart::take(rest).map(Self::FailuresFade),
             [_] => Err(Problem::Unknown),
         }

@@ -28,7 +28,7 @@ tables! {
     Conversation, Direct, Participant, Participation, Message, Receipt, ConversationEvent, UserEvent, EventScope,
     Status, NodeLease, Timer, Policy, Record, ParticipationCount, UserWord,
     TreeNode, Head, Signer, Divergence,
-    Failures, FailuresCount,
+    Failures, FailuresCount, Settings,
 }
 
 /// The canonical bytes of an audit record. They are the bytes of its row: what is stored is what is hashed.

@@ -36,6 +36,11 @@ pub const fn code(action: Action) -> &'static str {
 
         Action::ResetPassword => "reset-password",
         Action::RefreshSession => "refresh-session",
+        Action::AddSecondFactor => "add-second-factor",
+        Action::ConfirmSecondFactor => "confirm-second-factor",
+        Action::RemoveSecondFactor => "remove-second-factor",
+        Action::ChangeSettings => "change-settings",
+        Action::LogOff => "log-off",
     }
 }
 
@@ -73,6 +78,11 @@ pub const fn sentence(action: Action) -> &'static str {
 
         Action::ResetPassword => "took a password away, with a one-time code in its place",
         Action::RefreshSession => "asked for a new token",
+        Action::AddSecondFactor => "set up a second factor",
+        Action::ConfirmSecondFactor => "confirmed a second factor",
+        Action::RemoveSecondFactor => "took a second factor away",
+        Action::ChangeSettings => "changed the cluster's settings",
+        Action::LogOff => "signed others out",
     }
 }
 

@@ -6,11 +6,14 @@ use std::time::Instant;
 use raft::Handle;
 use state::lockout;
 use state::view::{Rows, heads};
-use types::identity::{Attempt, LoginKey, RefuseSignIn, Source};
+use types::identity::{Attempt, LoginKey, RefuseSignIn, SecondProof, Source};
+use types::user::Credential;
 use types::{Command, DeviceId, Reject, UserId};
 
-use crate::Services;
+use crate::call::{Call, Visitor};
 use crate::errors::Error;
+use crate::passwords::Verdict;
+use crate::{Services, totp};
 
 impl<H: Handle> Services<H> {
     /// A login as its failures are counted under it.
@@ -60,6 +63,49 @@ impl<H: Handle> Services<H> {
         self.inner.metrics.sign_ins_refused.inc();
         self.put_own(Command::RefuseSignIn(RefuseSignIn { user, attempt }), deadline).await?;
         Ok(())
+    }
+
+    /// The proof of the second factor that came with a sign-in; none where the account has none.
+    ///
+    /// Errors: `SECOND_FACTOR_NEEDED`, `BAD_SECOND_FACTOR`; the latter is counted as a wrong password is.
+    pub(crate) async fn second_proof(
+        &self,
+        credential: &Credential,
+        user: UserId,
+        attempt: Attempt,
+        typed: &str,
+        visitor: Visitor,
+    ) -> Result<Option<SecondProof>, Error> {
+        let Some(second) = credential.second.as_ref().filter(|second| second.confirmed) else { return Ok(None) };
+        if typed.is_empty() {
+            return Err(Reject::SecondFactorNeeded.into());
+        }
+        let now = heads(&self.inner.handle.view())?.clock;
+        let proof = totp::prove(second, typed, now)?;
+        if proof.is_none() {
+            self.count_failure(Some(user), attempt, visitor.address, visitor.deadline).await?;
+            return Err(Reject::BadSecondFactor.into());
+        }
+        Ok(proof)
+    }
+
+    /// Whether someone signed in knows their password; a wrong one is counted against the device it was typed on.
+    ///
+    /// Errors: `BAD_CREDENTIALS`, `LOCKED_OUT`.
+    pub(crate) async fn verify_own(&self, call: &Call, password: String) -> Result<Credential, Error> {
+        self.inner.handle.read_barrier(call.deadline).await?;
+        let view = self.inner.handle.view();
+        let user = view.user(call.user)?.ok_or(Reject::NoSession)?;
+        let credential = view.credential(call.user)?.ok_or(Error::BadCredentials)?;
+        drop(view);
+        let attempt = Attempt { login: self.login_key(&user.login)?, source: Source::Device(call.device) };
+        self.may_try(attempt)?;
+        let verdict = self.inner.passwords.verify(password, credential.password.clone()).await?;
+        if matches!(verdict, Verdict::Wrong) {
+            self.count_failure(Some(call.user), attempt, None, call.deadline).await?;
+            return Err(Error::BadCredentials);
+        }
+        Ok(credential)
     }
 
     fn keyed(&self, what: &[u8], bytes: &[u8]) -> Result<[u8; 16], Error> {

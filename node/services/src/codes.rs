@@ -18,7 +18,8 @@ pub(crate) fn random_id() -> Result<[u8; 16], Error> {
     random()
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Error> {
+/// Random bytes, for a secret.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| Error::Internal("no randomness"))?;
     Ok(bytes)

@@ -84,7 +84,8 @@ const fn realm(realm: Realm) -> v1::Realm {
     }
 }
 
-const fn permission_set(set: PermissionSet) -> v1::PermissionSet {
+/// A permission set.
+pub(crate) const fn permission_set(set: PermissionSet) -> v1::PermissionSet {
     match set {
         PermissionSet::Admin => v1::PermissionSet::Admin,
         PermissionSet::Auditor => v1::PermissionSet::Auditor,
@@ -114,6 +115,8 @@ const fn auth_method(method: Method) -> &'static str {
         Method::Password => "password",
         Method::Code => "code",
         Method::DeviceKey => "device_key",
+        Method::Totp => "totp",
+        Method::RecoveryCode => "recovery_code",
     }
 }
 

@@ -250,6 +250,8 @@ fn told_of_reject(reject: &Reject) -> Told {
         Reject::StateDiverged => Told::after(Code::Unavailable, "STATE_DIVERGED", 5_000),
         Reject::LockedOut(wait) => Told::after(Code::ResourceExhausted, "LOCKED_OUT", *wait),
         Reject::BadProof => Told::new(Code::Unauthenticated, "BAD_PROOF"),
+        Reject::SecondFactorNeeded => Told::new(Code::Unauthenticated, "SECOND_FACTOR_NEEDED"),
+        Reject::BadSecondFactor => Told::new(Code::Unauthenticated, "BAD_SECOND_FACTOR"),
     }
 }
 

@@ -28,6 +28,7 @@ mod replay;
 mod routing;
 mod rpc;
 mod telling;
+mod totp;
 mod typing;
 mod validation;
 mod words;
@@ -42,6 +43,7 @@ use proto::v1::conversation_service_server::ConversationServiceServer;
 use proto::v1::directory_service_server::DirectoryServiceServer;
 use proto::v1::message_service_server::MessageServiceServer;
 use proto::v1::presence_service_server::PresenceServiceServer;
+use proto::v1::security_service_server::SecurityServiceServer;
 use proto::v1::session_service_server::SessionServiceServer;
 use proto::v1::sync_service_server::SyncServiceServer;
 use raft::{Applied, Handle, Typing};
@@ -180,6 +182,7 @@ impl<H: Handle> Services<H> {
             .add_service(MessageServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(PresenceServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(SyncServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(SecurityServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(ClusterServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(AuditServiceServer::new(self.clone()).max_decoding_message_size(max))
     }

@@ -8,5 +8,6 @@ pub(crate) mod message;
 pub(crate) mod message_stream;
 pub(crate) mod presence;
 pub(crate) mod receipt;
+pub(crate) mod security;
 pub(crate) mod session;
 pub(crate) mod sync;

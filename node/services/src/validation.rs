@@ -117,7 +117,11 @@ fn external_ids(at: &str, ids: &[v1::ExternalId]) -> Result<Vec<ExternalId>, Err
 }
 
 fn permissions(at: &str, sets: &[i32]) -> Result<Vec<PermissionSet>, Error> {
-    let field = format!("{at}.permission_sets");
+    permission_sets(format!("{at}.permission_sets"), sets)
+}
+
+/// Permission sets, sorted, none twice.
+pub(crate) fn permission_sets(field: String, sets: &[i32]) -> Result<Vec<PermissionSet>, Error> {
     let mut permissions = Vec::new();
     for &set in sets.iter().take(VIOLATIONS_MAX) {
         permissions.push(match v1::PermissionSet::try_from(set) {

@@ -8,8 +8,8 @@ use types::session::Device;
 use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timestamp};
 
 use crate::commands::{
-    audit, conversations, directory, founding, leases, lockout, messages, participants, presence, receipts, sessions,
-    tick,
+    audit, conversations, directory, founding, leases, lockout, log_off, messages, participants, presence, receipts,
+    second_factor, sessions, settings, tick,
 };
 use crate::keys;
 use crate::outcome::Outcome;
@@ -78,6 +78,11 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         Command::Observe(observations) => audit::observe(tx, observations),
 
         Command::ResolveDivergence(_)
+        | Command::LogOff(_)
+        | Command::AddSecondFactor(_)
+        | Command::ConfirmSecondFactor(_)
+        | Command::RemoveSecondFactor(_)
+        | Command::ChangeSettings(_)
         | Command::EndSession(_)
         | Command::CreateUsers(_)
         | Command::UpdateUser(_)
@@ -109,6 +114,11 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         Command::RemoveParticipant(id, principal) => participants::remove(tx, actor, *id, *principal),
         Command::Post(post) => messages::post(tx, actor, post),
         Command::SetStatus(set) => presence::set_status(tx, actor, set),
+        Command::AddSecondFactor(add) => second_factor::add(tx, actor, add),
+        Command::ConfirmSecondFactor(step) => second_factor::confirm(tx, actor, *step),
+        Command::RemoveSecondFactor(user) => second_factor::remove(tx, actor, *user),
+        Command::LogOff(log_off) => log_off::log_off(tx, actor, log_off),
+        Command::ChangeSettings(settings) => settings::change(tx, actor, settings),
 
         Command::ResolveDivergence(decision) => audit::resolve(tx, actor, decision),
 

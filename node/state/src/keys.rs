@@ -20,6 +20,12 @@ pub const fn user_sessions(user: UserId) -> Range {
     (Key::UserSession(user, SessionId(LOWEST)), Key::UserSession(user, SessionId(HIGHEST)))
 }
 
+/// All sessions from this one on.
+#[must_use]
+pub const fn sessions_from(from: SessionId) -> Range {
+    (Key::Session(from), Key::Session(SessionId(HIGHEST)))
+}
+
 /// The devices of a user.
 #[must_use]
 pub const fn user_devices(user: UserId) -> Range {

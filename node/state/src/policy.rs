@@ -1,6 +1,7 @@
 //! The one decision about access: alike on every node, for commands, reads and every event of a stream. Deny by default.
 
 use types::conversation::{ConversationKind, Part, Participant};
+use types::identity::{LogOffScope, Method};
 use types::limits::CONVERSATIONS_PER_USER_MAX;
 use types::session::{Device, Session, SessionState};
 use types::user::{PermissionSet, Realm, User, UserState};
@@ -44,6 +45,14 @@ pub enum Action {
     DeactivateUser(UserId),
     /// Set one's own password.
     SetPassword,
+    /// Take away this user's second factor.
+    RemoveSecondFactor(UserId),
+    /// Sign someone, or everybody, out from outside.
+    LogOff(LogOffScope),
+    /// Change what holds for the whole cluster.
+    ChangeSettings,
+    /// See what holds for the whole cluster.
+    SeeSettings,
     /// Reset this user's password with a one-time code.
     IssueEnrolment(UserId),
     /// Create a conversation.
@@ -144,10 +153,19 @@ pub fn actor_of<V: View>(view: &V, now: Timestamp, session: SessionId) -> Result
     if session.state != SessionState::Active || session.expires <= now {
         return Ok(None);
     }
-    let Some(user) = view.user(session.user)? else { return Ok(None) };
+    let Some(mut user) = view.user(session.user)? else { return Ok(None) };
     let Some(device) = view.device(session.device)? else { return Ok(None) };
     let sound = user.state == UserState::Active && device.user == user.id;
+    if !user.permissions.is_empty() && !proved_twice(&session) {
+        // What needs a second factor is not in force before it: everything else is, and setting one up.
+        let needed = view.settings()?.unwrap_or_default().second_factor;
+        user.permissions.retain(|set| !needed.contains(set));
+    }
     Ok(sound.then_some(Actor { user, device, session }))
+}
+
+fn proved_twice(session: &Session) -> bool {
+    session.methods.iter().any(|method| matches!(method, Method::Totp | Method::RecoveryCode))
 }
 
 /// Decides whether a user may. The only decision about access there is.
@@ -166,6 +184,23 @@ pub fn may<V: View>(view: &V, user: &User, action: Action) -> Result<Decision, V
         Action::DeactivateUser(id) => account(view, user, id, directory(user))?,
         Action::IssueEnrolment(id) => {
             account(view, user, id, directory(user) || has(user, &[PermissionSet::Helpdesk]))?
+        }
+        // One's own with the session; whoever takes it from others can get in as them only together with a reset.
+        Action::RemoveSecondFactor(id) if id == user.id => Decision::Yes,
+        Action::RemoveSecondFactor(id) => {
+            account(view, user, id, has(user, &[PermissionSet::Admin, PermissionSet::Helpdesk]))?
+        }
+        Action::LogOff(LogOffScope::Everybody) => Decision::yes_if(admin(user), Decision::No),
+        Action::LogOff(LogOffScope::User(id)) => account(view, user, id, may_end(user))?,
+        Action::LogOff(LogOffScope::Device(_)) if !may_end(user) => Decision::No,
+        Action::LogOff(LogOffScope::Device(id)) => match view.device(id)? {
+            Some(device) => account(view, user, device.user, true)?,
+            None => Decision::Hidden,
+        },
+        Action::ChangeSettings => Decision::yes_if(admin(user), Decision::No),
+        Action::SeeSettings => {
+            let sets = [PermissionSet::Admin, PermissionSet::Auditor, PermissionSet::Helpdesk, PermissionSet::Viewer];
+            Decision::yes_if(has(user, &sets), Decision::No)
         }
         Action::SetPassword | Action::SetStatus => Decision::Yes,
         Action::DefinePolicy => Decision::yes_if(admin(user), Decision::No),
@@ -211,6 +246,11 @@ fn has(user: &User, any: &[PermissionSet]) -> bool {
 
 fn admin(user: &User) -> bool {
     has(user, &[PermissionSet::Admin])
+}
+
+/// Who ends sessions of others.
+fn may_end(user: &User) -> bool {
+    has(user, &[PermissionSet::Admin, PermissionSet::Helpdesk])
 }
 
 fn directory(user: &User) -> bool {

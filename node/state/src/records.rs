@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use types::command::Found;
+use types::identity::LogOffScope;
 use types::record::{Action, Agent, AuditKey, Entity, Record, Result as End};
 use types::{Command, Incarnation, NodeId, Principal, Reject, Reply, Slot, Timestamp};
 
@@ -37,6 +38,11 @@ pub const fn action_of(command: &Command) -> Option<Action> {
         Command::ResolveDivergence(_) => Some(Action::ResolveDivergence),
         Command::RefuseSignIn(_) => Some(Action::SignIn),
         Command::Refresh(_) => Some(Action::RefreshSession),
+        Command::AddSecondFactor(_) => Some(Action::AddSecondFactor),
+        Command::ConfirmSecondFactor(_) => Some(Action::ConfirmSecondFactor),
+        Command::RemoveSecondFactor(_) => Some(Action::RemoveSecondFactor),
+        Command::ChangeSettings(_) => Some(Action::ChangeSettings),
+        Command::LogOff(_) => Some(Action::LogOff),
     }
 }
 
@@ -65,6 +71,8 @@ pub const fn reject_number(reject: &Reject) -> u16 {
         Reject::StateDiverged => 32,
         Reject::LockedOut(_) => 48,
         Reject::BadProof => 49,
+        Reject::SecondFactorNeeded => 51,
+        Reject::BadSecondFactor => 52,
     }
 }
 
@@ -101,9 +109,14 @@ pub(crate) fn of(
         Command::DefinePolicy(policy, _) => (None, Some(*policy)),
         _ => (None, None),
     };
+    let reason = match command {
+        // Cut to what a record may hold: the words of a refused one were not checked.
+        Command::LogOff(log_off) if result.is_ok() => Some(log_off.reason.clone()),
+        _ => None,
+    };
     let agent = agent_of(command, agent, result);
     let record = Record::new(at, origin, agent, action, entities(command, origin, result));
-    Some(Record { result: end, commitment, location, policy, request, ..record })
+    Some(Record { result: end, commitment, location, policy, request, reason, ..record })
 }
 
 /// A sign-in is put by a node and done by the user whose session it opens.
@@ -138,6 +151,13 @@ fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -
         Command::SetPassword(_) | Command::SetStatus(_) => Vec::new(), // One's own: the agent.
         Command::RefuseSignIn(refuse) => refuse.user.map(Entity::User).into_iter().collect(),
         Command::Refresh(refresh) => vec![Entity::Session(refresh.session)],
+        Command::AddSecondFactor(_) | Command::ConfirmSecondFactor(_) | Command::ChangeSettings(_) => Vec::new(),
+        Command::RemoveSecondFactor(user) => vec![Entity::User(*user)],
+        Command::LogOff(log_off) => match (log_off.scope, result) {
+            (LogOffScope::User(user), _) => vec![Entity::User(user)],
+            (LogOffScope::Device(_), Ok(Reply::LoggedOff(user))) => vec![Entity::User(*user)],
+            (LogOffScope::Device(_) | LogOffScope::Everybody, _) => Vec::new(),
+        },
         Command::CreateConversation(create) => {
             let id = match result {
                 Ok(Reply::Conversation { id, .. }) => *id,

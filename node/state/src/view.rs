@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use types::conversation::{Conversation, HistoryPolicy, Participant, PolicyRef};
 use types::id::{ConversationId, DeviceId, NodeId, Seq, SessionId, UserId};
-use types::identity::{Failures, LoginKey};
+use types::identity::{Failures, LoginKey, Settings};
 use types::message::Message;
 use types::presence::{NodeLease, Status};
 use types::record::Record;
@@ -91,6 +91,8 @@ rows! {
     policy(at: PolicyRef) -> Policy(HistoryPolicy) at Key::Policy(at.id, at.version);
     /// The failed sign-ins of a login.
     failures(login: LoginKey) -> Failures(Failures) at Key::Failures(login);
+    /// What administrators set for the whole cluster; none: nobody has set anything.
+    settings() -> Settings(Settings) at Key::Settings();
     /// How many logins have failed sign-ins.
     failures_count() -> FailuresCount(u32) at Key::FailuresCount();
     /// How many active conversations a principal has.

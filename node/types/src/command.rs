@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use crate::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
 use crate::id::{ClusterId, ConversationId, DeviceId, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
-use crate::identity::{Attempt, DeviceKey, Method, Refresh, RefuseSignIn};
+use crate::identity::{
+    AddSecondFactor, Attempt, DeviceKey, LogOff, Method, Refresh, RefuseSignIn, SecondProof, Settings,
+};
 use crate::message::{Header, Sealed};
 use crate::presence::{Availability, Connection};
 use crate::principal::Principal;
@@ -122,6 +124,16 @@ pub enum Command {
     RefuseSignIn(RefuseSignIn),
     /// Gives a session a new token. By the node that checked the device's proof.
     Refresh(Refresh),
+    /// Sets a second factor up for oneself; it counts once it is confirmed.
+    AddSecondFactor(AddSecondFactor),
+    /// Confirms it with the one-time password of this step; the session counts as signed in with it.
+    ConfirmSecondFactor(u64),
+    /// Takes a second factor away: one's own, or with permission someone's.
+    RemoveSecondFactor(UserId),
+    /// Sets what holds for the whole cluster; its version is the one it was read with.
+    ChangeSettings(Settings),
+    /// Ends sessions from outside.
+    LogOff(LogOff),
 }
 
 /// The first command of the log.
@@ -234,6 +246,8 @@ pub struct SignIn {
     pub key: Option<DeviceKey>,
     /// By what the user proved who they are.
     pub methods: Vec<Method>,
+    /// What proved the second factor, where the user has one.
+    pub second: Option<SecondProof>,
 }
 
 impl core::fmt::Debug for SignIn {

@@ -1,9 +1,10 @@
 //! How people prove who they are: sign-ins that fail, proofs of a device, methods.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::{ClusterId, DeviceId, SessionId, Timestamp, UserId};
-use crate::user::CodeHash;
+use crate::user::{CodeHash, PermissionSet};
 
 /// A device's public key: Ed25519 (RFC 8032).
 pub type DeviceKey = [u8; 32];
@@ -20,6 +21,10 @@ pub enum Method {
     Code,
     /// The key of an enrolled device.
     DeviceKey,
+    /// A time-based one-time password (RFC 6238).
+    Totp,
+    /// A recovery code in its place.
+    RecoveryCode,
 }
 
 /// Where a sign-in comes from, for counting those that fail.
@@ -97,6 +102,90 @@ pub struct Reset {
     pub by: UserId,
     /// When.
     pub at: Timestamp,
+}
+
+/// A second factor: time-based one-time passwords (RFC 6238: SHA-1, 6 digits, steps of 30 s), and codes for when the
+/// device that makes them is lost.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecondFactor {
+    /// The sealed secret.
+    pub secret: Vec<u8>,
+    /// It was used once; until then it is not asked for.
+    pub confirmed: bool,
+    /// The highest step that was used; none is good twice.
+    pub last_step: u64,
+    /// SHA-256 of the recovery codes that are left, sorted.
+    pub recovery: Vec<CodeHash>,
+}
+
+impl core::fmt::Debug for SecondFactor {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SecondFactor").field("confirmed", &self.confirmed).finish_non_exhaustive()
+    }
+}
+
+/// By what a second factor was proven; checked by the node, used up in `apply`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SecondProof {
+    /// The one-time password of this step.
+    Totp(u64),
+    /// A recovery code, by its SHA-256.
+    Recovery(CodeHash),
+}
+
+impl core::fmt::Debug for SecondProof {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Totp(_) => "Totp",
+            Self::Recovery(_) => "Recovery",
+        })
+    }
+}
+
+/// A second factor to begin with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AddSecondFactor {
+    /// The sealed secret.
+    pub secret: Vec<u8>,
+    /// SHA-256 of the recovery codes, sorted, at most `RECOVERY_CODES_MAX`.
+    pub recovery: Vec<CodeHash>,
+    /// The version of the credential the password was checked against.
+    pub credential_version: u64,
+}
+
+impl core::fmt::Debug for AddSecondFactor {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AddSecondFactor").finish_non_exhaustive()
+    }
+}
+
+/// Who is to be signed out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogOffScope {
+    /// A user, everywhere.
+    User(UserId),
+    /// Whoever is signed in on a device.
+    Device(DeviceId),
+    /// All users, everywhere; whoever asks for it among them.
+    Everybody,
+}
+
+/// Sessions to end from outside, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogOff {
+    /// Whose.
+    pub scope: LogOffScope,
+    /// In words, for the audit log.
+    pub reason: String,
+}
+
+/// What administrators set for the whole cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Settings {
+    /// Counts changes from 1; 0: nobody has set anything.
+    pub version: u64,
+    /// Whoever holds one of these acts by it only after a second factor. Sorted.
+    pub second_factor: Vec<PermissionSet>,
 }
 
 /// What a statement for a new token begins with, so that it is never taken for another.

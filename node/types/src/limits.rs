@@ -277,3 +277,9 @@ pub const FAILURES_KEPT_MS: u64 = DAY_MS;
 pub const FAILURE_SOURCES_MAX: usize = 32;
 /// Most logins whose failed sign-ins are kept.
 pub const FAILURE_LOGINS_MAX: u32 = 65_536;
+/// Recovery codes made with a second factor.
+pub const RECOVERY_CODES_MAX: usize = 10;
+/// Longest sealed secret of a second factor.
+pub const SECOND_FACTOR_BYTES_MAX: usize = 256;
+/// Sessions that one command signs out at once; of everybody, the rest follows by timer.
+pub const LOG_OFF_AT_ONCE: usize = 1_000;

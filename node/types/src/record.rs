@@ -110,6 +110,16 @@ pub enum Action {
     ResetPassword = 64,
     /// A session was given a new token; recorded where it was refused.
     RefreshSession = 65,
+    /// A second factor was set up, and does not count yet.
+    AddSecondFactor = 66,
+    /// A second factor was confirmed.
+    ConfirmSecondFactor = 67,
+    /// A second factor was taken away.
+    RemoveSecondFactor = 68,
+    /// What holds for the whole cluster was changed.
+    ChangeSettings = 69,
+    /// A user, a device or everybody was signed out.
+    LogOff = 70,
 }
 
 impl Action {
@@ -143,6 +153,11 @@ impl Action {
         Self::Look,
         Self::ResetPassword,
         Self::RefreshSession,
+        Self::AddSecondFactor,
+        Self::ConfirmSecondFactor,
+        Self::RemoveSecondFactor,
+        Self::ChangeSettings,
+        Self::LogOff,
     ];
 }
 

@@ -55,6 +55,8 @@ pub enum Reply {
     Recorded(u64),
     /// A password was taken away, and a code issued.
     PasswordReset,
+    /// The sessions on a device of this user have ended.
+    LoggedOff(UserId),
     /// A session has a new token.
     Refreshed {
         /// When the token ceases to be good.
@@ -128,6 +130,12 @@ pub enum Reject {
     /// The proof of the device is not good, or was used before.
     #[error("the proof of the device is not good, or was used before")]
     BadProof,
+    /// The account has a second factor, and none was given.
+    #[error("a one-time password is needed as well")]
+    SecondFactorNeeded,
+    /// The one-time password or recovery code is wrong, or was used before.
+    #[error("the one-time password is wrong or was used before; wait for the next one")]
+    BadSecondFactor,
 }
 
 /// The part of a request that a refusal is about.
@@ -164,6 +172,10 @@ pub enum Field {
     AuditKeys = 32,
     Observations = 33,
     Head = 34,
+
+    SecondFactor = 48,
+    Settings = 49,
+    Reason = 50,
 }
 
 impl core::fmt::Display for Field {
@@ -194,6 +206,9 @@ impl core::fmt::Display for Field {
             Self::Password => "password",
             Self::Part => "part in the conversation",
             Self::Batch => "items in one request",
+            Self::SecondFactor => "second factor",
+            Self::Settings => "settings",
+            Self::Reason => "reason",
 
             Self::AuditKeys => "audit keys",
             Self::Observations => "observations",

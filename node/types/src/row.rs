@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::conversation::{Conversation, HistoryPolicy, Participant};
 use crate::event::{EventBody, Scope};
 use crate::id::{ClusterId, ConversationId, DeviceId, EventNumber, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
-use crate::identity::{Failures, LoginKey};
+use crate::identity::{Failures, LoginKey, Settings};
 use crate::message::Message;
 use crate::presence::{NodeLease, Status};
 use crate::principal::Principal;
@@ -123,6 +123,8 @@ tables! {
     40 Failures(LoginKey) => Failures;
     /// How many rows of `Failures` there are.
     41 FailuresCount() => u32;
+    /// What administrators set for the whole cluster.
+    42 Settings() => Settings;
 }
 
 /// The cluster as such.
@@ -248,4 +250,6 @@ pub enum Timer {
 
     /// Failed sign-ins are forgotten. Kind byte 24.
     FailuresFade(LoginKey),
+    /// Everybody's sessions end that began before it, from this one on. Kind byte 25.
+    LogOff(SessionId),
 }

@@ -49,6 +49,8 @@ pub enum SessionEnd {
     Expired,
     /// The account was deactivated, or its password reset.
     Revoked,
+    /// An operator signed the user, the device or everybody out.
+    LoggedOff,
 }
 
 /// A signed-in period on a device.

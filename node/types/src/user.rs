@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::{Timestamp, UserId};
-use crate::identity::Reset;
+use crate::identity::{Reset, SecondFactor};
 
 /// What an account stands for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -106,6 +106,8 @@ pub struct Credential {
     pub version: u64,
     /// When the password was last taken away, and by whom; the user is told at the next sign-in.
     pub reset: Option<Reset>,
+    /// What is asked for beside the password, if the user has set it up.
+    pub second: Option<SecondFactor>,
 }
 
 impl core::fmt::Debug for Credential {

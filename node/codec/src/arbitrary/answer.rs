@@ -32,6 +32,7 @@ pub fn reply() -> BoxedStrategy<Reply> {
         number().prop_map(Reply::Version),
         number().prop_map(Reply::Recorded),
         Just(Reply::PasswordReset),
+        user_id().prop_map(Reply::LoggedOff),
         (timestamp(), timestamp()).prop_map(|(token_expires, expires)| Reply::Refreshed { token_expires, expires }),
     ]
     .boxed()
@@ -60,6 +61,8 @@ pub fn reject() -> BoxedStrategy<Reject> {
         Just(Reject::StateDiverged),
         number().prop_map(Reject::LockedOut),
         Just(Reject::BadProof),
+        Just(Reject::SecondFactorNeeded),
+        Just(Reject::BadSecondFactor),
     ]
     .boxed()
 }
@@ -67,5 +70,5 @@ pub fn reject() -> BoxedStrategy<Reject> {
 one_of!(field: Field {
     Login, DisplayName, Unit, ExternalIds, Permissions, Participants, Conversations, Title, History, Subject, Mentions,
     ReplyTo, Supersedes, ExpiresAt, Payload, Kind, Sessions, Devices, Users, StatusText, Location, Intervals, Password,
-    Part, Batch, AuditKeys, Observations, Head,
+    Part, Batch, SecondFactor, Settings, Reason, AuditKeys, Observations, Head,
 });

@@ -9,7 +9,7 @@ use types::command::{
 use types::presence::Connection;
 
 use super::conversation::{header, history_policy, kind as conversation_kind, part, policy_ref, sealed};
-use super::identity::{attempt, method, refresh, refuse_sign_in};
+use super::identity::{add_second_factor, attempt, log_off, method, refresh, refuse_sign_in, second_proof, settings};
 use super::primitive::*;
 use super::record::{action, entity, purpose};
 use super::user::{availability, external_id, kind as user_kind, permission, realm};
@@ -35,6 +35,7 @@ structs!(confirmation: Confirmation {
 structs!(sign_in: SignIn {
     user: user_id(), session: session_id(), token: bytes32(), device: device_id(), credential_version: number(),
     rehashed: maybe(text()), attempt: maybe(attempt()), key: maybe(bytes32()), methods: list(method()),
+    second: maybe(second_proof()),
 });
 structs!(enrol: Enrol { code: bytes32(), password: text(), sign_in: sign_in() });
 structs!(new_user: NewUser {
@@ -122,6 +123,11 @@ fn of_accounts() -> BoxedStrategy<Command> {
         set_status().prop_map(Command::SetStatus),
         refuse_sign_in().prop_map(Command::RefuseSignIn),
         refresh().prop_map(Command::Refresh),
+        add_second_factor().prop_map(Command::AddSecondFactor),
+        number().prop_map(Command::ConfirmSecondFactor),
+        user_id().prop_map(Command::RemoveSecondFactor),
+        settings().prop_map(Command::ChangeSettings),
+        log_off().prop_map(Command::LogOff),
     ]
     .boxed()
 }

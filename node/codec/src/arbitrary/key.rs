@@ -35,6 +35,7 @@ pub fn key(table: Table) -> BoxedStrategy<Key> {
         Table::Divergence => Just(Key::Divergence()).boxed(),
         Table::Failures => bytes16().prop_map(Key::Failures).boxed(),
         Table::FailuresCount => Just(Key::FailuresCount()).boxed(),
+        Table::Settings => Just(Key::Settings()).boxed(),
         Table::EventScope => event_number().prop_map(Key::EventScope).boxed(),
         Table::UserEvent => (user_id(), event_number()).prop_map(|(user, event)| Key::UserEvent(user, event)).boxed(),
         Table::Conversation
@@ -69,6 +70,7 @@ fn timer() -> BoxedStrategy<Timer> {
         attachment().prop_map(Timer::GraceEnd),
         Just(Timer::EventsExpiry),
         bytes16().prop_map(Timer::FailuresFade),
+        session_id().prop_map(Timer::LogOff),
     ]
     .boxed()
 }

@@ -48,6 +48,6 @@ one_of!(action: Action {
     UpdateConversation, AddParticipant, RemoveParticipant, Post, DefinePolicy, SetStatus, RaiseFeatureLevel, AddSigner,
     FetchMessages, OpenStream, ReadAudit, ProveMessage, RevealMessage, ExportAudit, FindDivergence, ResolveDivergence,
     Look,
-    ResetPassword, RefreshSession,
+    ResetPassword, RefreshSession, AddSecondFactor, ConfirmSecondFactor, RemoveSecondFactor, ChangeSettings, LogOff,
 });
 one_of!(purpose: Purpose { Treatment, Emergency, Operations, Compliance });

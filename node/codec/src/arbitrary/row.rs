@@ -7,7 +7,7 @@ use types::{Key, Row, Table};
 
 use super::answer::answer;
 use super::conversation::{conversation, event_body, history_policy, message, participant, receipt, scope};
-use super::identity::failures;
+use super::identity::{failures, settings};
 use super::key::key;
 use super::primitive::*;
 use super::record::record;
@@ -69,6 +69,7 @@ pub fn row(table: Table) -> BoxedStrategy<Row> {
         Table::Signer => signer().prop_map(Row::Signer).boxed(),
         Table::Divergence => divergence().prop_map(Row::Divergence).boxed(),
         Table::Failures => failures().prop_map(Row::Failures).boxed(),
+        Table::Settings => settings().prop_map(Row::Settings).boxed(),
         Table::FailuresCount => number32().prop_map(Row::FailuresCount).boxed(),
     }
 }

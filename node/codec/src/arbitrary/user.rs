@@ -5,13 +5,13 @@ use types::presence::{Availability, NodeLease, Status};
 use types::session::{Attachment, Device, Session, SessionEnd, SessionState};
 use types::user::{Credential, ExternalId, PermissionSet, Realm, User, UserKind, UserState};
 
-use super::identity::{method, reset};
+use super::identity::{method, reset, second_factor};
 use super::primitive::*;
 
 one_of!(kind: UserKind { Person, Location, Service, Patient });
 one_of!(realm: Realm { Staff, Partner, Patient });
 one_of!(permission: PermissionSet { Admin, Auditor, Helpdesk, Integrator, Viewer });
-one_of!(session_end: SessionEnd { SignedOut, Ended, Expired, Revoked });
+one_of!(session_end: SessionEnd { SignedOut, Ended, Expired, Revoked, LoggedOff });
 one_of!(availability: Availability { Available, Busy, Dnd, Away });
 
 structs!(
@@ -28,7 +28,7 @@ structs!(
     /// Any credential.
     pub credential: Credential {
         password: maybe(text()), enrolment: maybe((bytes32(), timestamp()).boxed()), version: number(),
-        reset: maybe(reset()),
+        reset: maybe(reset()), second: maybe(second_factor()),
     }
 );
 structs!(

@@ -19,6 +19,7 @@ choices! {
         6: Version(version),
         16: Refreshed { 1: token_expires, 2: expires },
         17: PasswordReset,
+        18: LoggedOff(user),
 
         32: Recorded(records),
     }
@@ -44,6 +45,8 @@ choices! {
         32: StateDiverged,
         48: LockedOut(wait),
         49: BadProof,
+        50: SecondFactorNeeded,
+        51: BadSecondFactor,
     }
 }
 
@@ -55,5 +58,7 @@ numbers! {
         25: Batch,
 
         32: AuditKeys, 33: Observations, 34: Head,
+
+        48: SecondFactor, 49: Settings, 50: Reason,
     }
 }

@@ -18,7 +18,7 @@ messages! {
     Connections { 1: epoch, 2: changes }
     Confirmation { 1: session, 2: conversation, 3: delivered, 4: displayed }
     SignIn {
-        1: user, 2: session, 3: token, 4: device, 5: credential_version, 6: rehashed, 7: attempt, 8: key, 9: methods,
+        1: user, 2: session, 3: token, 4: device, 5: credential_version, 6: rehashed, 7: attempt, 8: key, 9: methods, 10: second,
     }
     Enrol { 1: code, 2: password, 3: sign_in }
     NewUser {
@@ -73,5 +73,10 @@ choices! {
         36: Observe(1: observations),
         48: RefuseSignIn(refuse),
         49: Refresh(refresh),
+        50: AddSecondFactor(add),
+        51: ConfirmSecondFactor(step),
+        52: RemoveSecondFactor(user),
+        53: ChangeSettings(settings),
+        54: LogOff(log_off),
     }
 }

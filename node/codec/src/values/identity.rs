@@ -1,6 +1,9 @@
 //! How people prove who they are.
 
-use types::identity::{Attempt, Failing, Failures, Method, Refresh, RefuseSignIn, Reset, Source};
+use types::identity::{
+    AddSecondFactor, Attempt, Failing, Failures, LogOff, LogOffScope, Method, Refresh, RefuseSignIn, Reset,
+    SecondFactor, SecondProof, Settings, Source,
+};
 
 use crate::declare::{choices, messages, numbers};
 
@@ -11,12 +14,18 @@ messages! {
     RefuseSignIn { 1: user, 2: attempt }
     Refresh { 1: session, 2: token, 3: key, 4: number }
     Reset { 1: by, 2: at }
+    SecondFactor { 1: secret, 2: confirmed, 3: last_step, 4: recovery }
+    AddSecondFactor { 1: secret, 2: recovery, 3: credential_version }
+    Settings { 1: version, 2: second_factor }
+    LogOff { 1: scope, 2: reason }
 }
 
 choices! {
     Source { 1: Device(id), 2: Address(hash) }
+    LogOffScope { 1: User(id), 2: Device(id), 3: Everybody }
+    SecondProof { 1: Totp(step), 2: Recovery(code) }
 }
 
 numbers! {
-    Method { 1: Password, 2: Code, 3: DeviceKey }
+    Method { 1: Password, 2: Code, 3: DeviceKey, 4: Totp, 5: RecoveryCode }
 }

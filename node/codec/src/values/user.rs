@@ -12,7 +12,7 @@ messages! {
         10: created, 11: state, 12: version,
     }
     ExternalId { 1: system, 2: value }
-    Credential { 1: password, 2: enrolment, 3: version, 4: reset }
+    Credential { 1: password, 2: enrolment, 3: version, 4: reset, 5: second }
     Device { 1: id, 2: user, 3: settled, 4: highest, 5: last_write, 6: created, 7: key, 8: proofs }
     Session {
         1: id, 2: user, 3: device, 4: token, 5: state, 6: created, 7: expires, 8: attached, 9: idle_since, 10: last_seen,
@@ -32,6 +32,6 @@ numbers! {
     UserKind { 1: Person, 2: Location, 3: Service, 4: Patient }
     Realm { 1: Staff, 2: Partner, 3: Patient }
     PermissionSet { 1: Admin, 2: Auditor, 3: Helpdesk, 4: Integrator, 5: Viewer, 32: Discloser }
-    SessionEnd { 1: SignedOut, 2: Ended, 3: Expired, 4: Revoked }
+    SessionEnd { 1: SignedOut, 2: Ended, 3: Expired, 4: Revoked, 5: LoggedOff }
     Availability { 1: Available, 2: Busy, 3: Dnd, 4: Away }
 }

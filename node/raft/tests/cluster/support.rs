@@ -154,6 +154,7 @@ impl Cluster {
                 attempt: None,
                 key: None,
                 methods: vec![Method::Code],
+                second: None,
             },
         };
         let answer = self.propose(Slot::A, Author::Node, Command::Enrol(enrol), PATIENCE).await.expect("an answer");

@@ -117,6 +117,8 @@ pub(crate) const fn about(action: Wish) -> Option<Entity> {
         Wish::UpdateUser { user, .. }
         | Wish::DeactivateUser(user)
         | Wish::IssueEnrolment(user)
+        | Wish::RemoveSecondFactor(user)
+        | Wish::LogOff(types::identity::LogOffScope::User(user))
         | Wish::SeePresence(user)
         | Wish::SeeUser(user)
         | Wish::SeeUserDetails(user)

@@ -7,14 +7,13 @@ use state::policy::Action;
 use state::view::{Rows, View};
 use tonic::{Request, Response, Status};
 use types::command::{NewUser, SetPassword, UpdateUser};
-use types::identity::{Attempt, Source};
 use types::limits::USERS_PER_COMMAND_MAX;
 use types::{Command, Key, Reject, Reply, Row, UserId};
 
 use crate::call::Call;
 use crate::errors::Error;
 use crate::names::UserName;
-use crate::passwords::{self, Verdict};
+use crate::passwords;
 use crate::reads::Read;
 use crate::writes::{numbered, unexpected};
 use crate::{Services, codes, convert, names, pages, validation, words};
@@ -373,21 +372,13 @@ async fn set_password<H: Handle>(
     let view = inner.handle.view();
     let user = view.user(call.user)?.ok_or(Reject::NoSession)?;
     passwords::check_new("new_password", &body.new_password, &user.login)?;
-    let credential = view.credential(call.user)?.ok_or(Error::BadCredentials)?;
     let answered = view.kept_answer(call.device, id.number)?.is_some();
     drop(view);
     let set = if answered {
         // A retry: the old password is not the old one any more. Version 0 is never current: this changes nothing.
         SetPassword { password: String::new(), credential_version: 0 }
     } else {
-        inner.sign_ins.admit(&user.login, None, std::time::Instant::now())?;
-        let attempt = Attempt { login: services.login_key(&user.login)?, source: Source::Device(call.device) };
-        services.may_try(attempt)?;
-        let verdict = inner.passwords.verify(body.old_password, credential.password).await?;
-        if matches!(verdict, Verdict::Wrong) {
-            services.count_failure(Some(call.user), attempt, None, call.deadline).await?;
-            return Err(Error::BadCredentials);
-        }
+        let credential = services.verify_own(&call, body.old_password).await?;
         let password = inner.passwords.hash(body.new_password).await?;
         SetPassword { password, credential_version: credential.version }
     };

@@ -12,7 +12,7 @@ use state::presence::Reach;
 use state::view::{Rows, View};
 use tonic::{Request, Response, Status};
 use types::command::{Enrol, SignIn};
-use types::identity::{Attempt, DeviceKey, Method, Refresh, refresh_statement};
+use types::identity::{Attempt, DeviceKey, Method, Refresh, SecondProof, refresh_statement};
 use types::limits::{SESSIONS_PER_USER_MAX, SIGN_IN_MAJORITY_MS_MAX};
 use types::session::SessionState;
 use types::user::{Credential, UserState};
@@ -22,7 +22,7 @@ use crate::call::{Call, Visitor};
 use crate::errors::Error;
 use crate::passwords::{self, Verdict};
 use crate::writes::{Done, numbered, unexpected};
-use crate::{Services, codes, convert, names};
+use crate::{Services, codes, convert, names, totp};
 
 /// Rows read for one list of sessions: those open, and as many that have ended and are not forgotten yet.
 const SESSION_ROWS_MAX: usize = 8 * SESSIONS_PER_USER_MAX;
@@ -87,7 +87,8 @@ async fn sign_in<H: Handle>(
         services.count_failure(user, attempt, visitor.address, visitor.deadline).await?;
         return Err(Error::BadCredentials);
     };
-    let opening = Opening { user, device, key, attempt, method: Method::Password };
+    let second = services.second_proof(&credential, user, attempt, &body.code, visitor).await?;
+    let opening = Opening { user, device, key, attempt, method: Method::Password, second };
     let (token, sign_in) = opening.sign_in(credential.version, rehashed)?;
     let done = services.put_own(Command::SignIn(sign_in), visitor.deadline).await?;
     inner.sign_ins.succeeded(&body.login, Instant::now());
@@ -118,12 +119,13 @@ async fn enrol<H: Handle>(
         }
         _ => false,
     };
-    let (Some((user, _)), Some(code), true) = (known, code, fits) else {
+    let (Some((user, credential)), Some(code), true) = (known, code, fits) else {
         services.count_failure(user, attempt, visitor.address, visitor.deadline).await?;
         return Err(Reject::BadCode.into());
     };
     let password = inner.passwords.hash(body.password).await?;
-    let opening = Opening { user, device, key, attempt, method: Method::Code };
+    let second = services.second_proof(&credential, user, attempt, &body.second_factor, visitor).await?;
+    let opening = Opening { user, device, key, attempt, method: Method::Code, second };
     let (token, sign_in) = opening.sign_in(0, None)?;
     let command = Command::Enrol(Enrol { code, password, sign_in });
     let done = services.put_own(command, visitor.deadline).await?;
@@ -179,6 +181,7 @@ struct Opening {
     key: Option<DeviceKey>,
     attempt: Attempt,
     method: Method,
+    second: Option<SecondProof>,
 }
 
 impl Opening {
@@ -198,7 +201,8 @@ impl Opening {
             rehashed,
             attempt: Some(self.attempt),
             key: self.key,
-            methods: vec![self.method],
+            methods: [self.method].into_iter().chain(self.second.map(totp::method)).collect(),
+            second: self.second,
         };
         Ok((token, sign_in))
     }

@@ -192,3 +192,110 @@ async fn common_passwords_are_refused_with_a_reason() {
         assert!(!status.message().contains(weak), "never the password itself");
     }
 }
+
+/// What an authenticator shows at a time.
+fn one_time(secret: &str, at: Timestamp) -> String {
+    use aws_lc_rs::hmac;
+    let secret = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).expect("base 32");
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret);
+    let tag = hmac::sign(&key, &(at.0 / 30_000).to_be_bytes());
+    let at = usize::from(tag.as_ref()[19] & 15);
+    let number = u32::from_be_bytes(tag.as_ref()[at..at + 4].try_into().expect("four")) & 0x7FFF_FFFF;
+    format!("{:06}", number % 1_000_000)
+}
+
+async fn with_code(world: &World, code: &str) -> Result<Credentials, Status> {
+    let request =
+        SignInRequest { login: "ito".into(), password: PASSWORD.into(), code: code.into(), ..SignInRequest::default() };
+    let answer = SessionServiceClient::new(world.channel.clone()).sign_in(request).await?;
+    Ok(answer.into_inner().credentials.expect("credentials"))
+}
+
+#[tokio::test]
+async fn one_time_passwords_are_set_up_confirmed_asked_for_and_replaced_by_recovery_codes() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let ito = world.person(&admin, "ito").await;
+    let security = || security_service_client::SecurityServiceClient::new(world.channel.clone());
+    let create = |password: &str| CreateTotpRequest { password: password.into(), request_id: ito.id() };
+    assert_eq!(refused(security().create_totp(ito.with(create("wrong one"))).await), "BAD_CREDENTIALS");
+    let made = security().create_totp(ito.with(create(PASSWORD))).await.expect("set up").into_inner();
+    assert!(made.uri.contains(&made.secret) && made.recovery_codes.len() == 10);
+    for (_, row) in raft::Handle::view(&world.node).rows() {
+        assert!(!format!("{row:?}").contains(&made.secret), "in no log line");
+    }
+    with_code(&world, "").await.expect("not asked for before it is confirmed");
+
+    let confirm = |code: String| ConfirmTotpRequest { code, request_id: ito.id() };
+    assert_eq!(refused(security().confirm_totp(ito.with(confirm("000000x".into()))).await), "BAD_SECOND_FACTOR");
+    let at = pass(&world, 0).await;
+    let code = one_time(&made.secret, at);
+    security().confirm_totp(ito.with(confirm(code.clone()))).await.expect("confirmed");
+    assert_eq!(refused(with_code(&world, "").await), "SECOND_FACTOR_NEEDED");
+    assert_eq!(refused(with_code(&world, &code).await), "BAD_SECOND_FACTOR", "used before");
+    let at = pass(&world, 61_000).await;
+    let signed_in = with_code(&world, &one_time(&made.secret, at)).await.expect("with the next");
+    let session = me(&Person::new(world.channel.clone(), signed_in)).await.expect("signed in").session.expect("one");
+    assert_eq!(session.auth_methods, ["password", "totp"]);
+    with_code(&world, &made.recovery_codes[3]).await.expect("a recovery code");
+    assert_eq!(refused(with_code(&world, &made.recovery_codes[3]).await), "BAD_SECOND_FACTOR", "once");
+
+    let delete = DeleteTotpRequest { name: ito.name.clone(), password: String::new(), request_id: admin.id() };
+    security().delete_totp(admin.with(delete)).await.expect("by the help desk");
+    with_code(&world, "").await.expect("not asked for any more");
+}
+
+#[tokio::test]
+async fn a_permission_set_that_needs_a_second_factor_is_not_in_force_without() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let mut security = security_service_client::SecurityServiceClient::new(world.channel.clone());
+    let settings = Settings { second_factor: vec![PermissionSet::Admin.into()], version: 0 };
+    let update = UpdateSettingsRequest { settings: Some(settings), request_id: admin.id() };
+    security.update_settings(admin.with(update)).await.expect("set");
+    let create = |login: &str| {
+        let user = User { login: login.into(), display_name: "New".into(), ..User::default() };
+        CreateUserRequest { user: Some(user), without_enrolment_code: true, request_id: admin.id() }
+    };
+    assert_eq!(refused(admin.directory().create_user(admin.with(create("mori"))).await), "NOT_PERMITTED");
+    let made = CreateTotpRequest { password: PASSWORD.into(), request_id: admin.id() };
+    let made = security.create_totp(admin.with(made)).await.expect("set up").into_inner();
+    let at = pass(&world, 0).await;
+    let confirm = ConfirmTotpRequest { code: one_time(&made.secret, at), request_id: admin.id() };
+    security.confirm_totp(admin.with(confirm)).await.expect("confirmed");
+    admin.directory().create_user(admin.with(create("mori"))).await.expect("in force");
+}
+
+#[tokio::test]
+async fn a_stream_ends_at_once_when_its_user_is_signed_out() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (ito, mori) = (world.person(&admin, "ito").await, world.person(&admin, "mori").await);
+    let mut security = security_service_client::SecurityServiceClient::new(world.channel.clone());
+    let everybody = |by: &Person| LogOffRequest {
+        scope: Some(log_off_request::Scope::Everybody(true)),
+        reason: "a test".into(),
+        request_id: by.id(),
+    };
+    assert_eq!(refused(security.log_off(mori.with(everybody(&mori))).await), "NOT_PERMITTED");
+    let (mut one, mut other) =
+        (ito.sync(&ito.cursor, &[]).await.expect("a stream"), mori.sync(&mori.cursor, &[]).await.expect("one"));
+    let scope = Some(log_off_request::Scope::Device(ito.device.clone()));
+    let request = LogOffRequest { scope, reason: "a phone was lost".into(), request_id: admin.id() };
+    security.log_off(admin.with(request)).await.expect("signed out");
+    assert!(ends_saying_so(&mut one).await);
+    assert_eq!(refused(me(&ito).await), "NO_SESSION");
+    me(&mori).await.expect("others go on");
+    security.log_off(admin.with(everybody(&admin))).await.expect("signed out");
+    assert!(ends_saying_so(&mut other).await);
+    assert_eq!(refused(me(&admin).await), "NO_SESSION", "whoever asked for it among them");
+}
+
+/// Reads to the end of a stream; whether it said before that its session has ended.
+async fn ends_saying_so(stream: &mut tonic::Streaming<SyncResponse>) -> bool {
+    let mut said = false;
+    while let Ok(Some(item)) = next(stream).await {
+        said = matches!(item.item, Some(sync_response::Item::SessionEnded(_)));
+    }
+    said
+}

@@ -105,7 +105,14 @@ fn table() -> Vec<Line> {
         line!("AuditService/ProveConsistency",                       "-   n   n   n   n   n   *   n   n", _c => ProveConsistencyRequest { old_size: 1, new_size: 0 }),
         line!("AuditService/ExportRecords",                          "-   n   n   n   n   n   *   n   n", _c => ExportRecordsRequest::default()),
         line!("AuditService/ResolveDivergence",                      "-   n   n   n   n   n   n   n   h", c => ResolveDivergenceRequest { size: 1, root: vec![0; 32], request_id: c.id() }),
-        // Last: what ends sessions.
+        line!("SecurityService/CreateTotp",                          "-   *   *   *   *   *   *   *   *", c => CreateTotpRequest { password: "not the one".into(), request_id: c.id() }),
+        line!("SecurityService/ConfirmTotp",                         "-   h   h   h   h   h   h   h   h", c => ConfirmTotpRequest { code: "123456".into(), request_id: c.id() }),
+        // Nobody of those it is tried on has any: who may take it away is told that, the others nothing.
+        line!("SecurityService/DeleteTotp",                          "-   n   n   n   h   n   n   n   h", c => DeleteTotpRequest { name: c.victim.name.clone(), password: String::new(), request_id: c.id() }),
+        line!("SecurityService/GetSettings",                         "-   n   n   n   y   n   y   y   y", _c => GetSettingsRequest::default()),
+        line!("SecurityService/UpdateSettings",                      "-   n   n   n   n   n   n   n   y", c => UpdateSettingsRequest { settings: Some(Settings::default()), request_id: c.id() }),
+        // Last: what ends sessions. Of three scopes the one that a help desk has; see `everybody_is_for_administrators`.
+        line!("SecurityService/LogOff",                              "-   n   n   n   y   n   n   n   y", c => LogOffRequest { scope: Some(log_off_request::Scope::User(c.extra.clone())), reason: "a test".into(), request_id: c.id() }),
         line!("SessionService/EndSession",                           "-   h   h   h   y   h   h   h   y", c => EndSessionRequest { name: c.victim.session.clone(), request_id: c.id() }),
         line!("SessionService/SignOut",                              "-   y   y   y   y   y   y   y   y", c => SignOutRequest { request_id: c.id() }),
     ]

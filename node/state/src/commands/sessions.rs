@@ -15,7 +15,7 @@ use types::session::{Device, Session, SessionEnd, SessionState};
 use types::user::{CodeHash, UserState};
 use types::{EventBody, Key, Reject, Reply, Row, Scope, SessionId, Timestamp, UserId};
 
-use super::lockout;
+use super::{lockout, second_factor};
 use crate::apply::drop_answers;
 use crate::keys;
 use crate::policy::{Action, Actor, may};
@@ -41,10 +41,13 @@ pub(crate) fn sign_in<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Rep
     if credential.password.is_none() || credential.version != sign_in.credential_version {
         return Err(Reject::CredentialChanged.into());
     }
+    second_factor::prove(&mut credential, sign_in.second)?;
     lockout::pass(tx, sign_in)?;
     if let Some(rehashed) = &sign_in.rehashed {
         check_hash(rehashed)?;
         credential.password = Some(rehashed.clone());
+    }
+    if sign_in.rehashed.is_some() || sign_in.second.is_some() {
         tx.put(Key::Credential(user.id), Row::Credential(credential));
     }
     open(tx, sign_in)
@@ -63,6 +66,7 @@ pub(crate) fn enrol<V: View>(tx: &mut Tx<'_, V>, enrol: &Enrol) -> Step<Reply, V
         return Err(Reject::BadCode.into());
     }
     check_hash(&enrol.password)?;
+    second_factor::prove(&mut credential, enrol.sign_in.second)?;
     lockout::pass(tx, &enrol.sign_in)?;
     credential.password = Some(enrol.password.clone());
     credential.enrolment = None;
@@ -265,7 +269,8 @@ fn forget_oldest<V: View>(tx: &mut Tx<'_, V>, user: UserId) -> Step<(), V> {
     Ok(())
 }
 
-fn sessions<V: View>(tx: &Tx<'_, V>, user: UserId) -> Step<Vec<Session>, V> {
+/// The sessions of a user, those that ended and are not forgotten among them.
+pub(crate) fn sessions<V: View>(tx: &Tx<'_, V>, user: UserId) -> Step<Vec<Session>, V> {
     let (from, to) = keys::user_sessions(user);
     let mut sessions = Vec::new();
     // One more than stays: `end` adds an ended one before it forgets the oldest.

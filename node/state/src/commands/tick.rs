@@ -5,7 +5,7 @@ use types::row::Timer;
 use types::session::Attachment;
 use types::{DeviceId, Key, Reply, Row, Scope, Timestamp};
 
-use super::{lockout, presence, sessions};
+use super::{lockout, log_off, presence, sessions};
 use crate::apply::drop_answers;
 use crate::keys;
 use crate::tx::{Step, Tx};
@@ -22,7 +22,7 @@ pub(crate) fn tick<V: View>(tx: &mut Tx<'_, V>) -> Step<Reply, V> {
         if budget == 0 {
             break;
         }
-        let Key::Timer(_, timer) = key else { continue };
+        let Key::Timer(due, timer) = key else { continue };
         budget = budget.saturating_sub(1);
         tx.remove(key);
         match timer {
@@ -32,6 +32,7 @@ pub(crate) fn tick<V: View>(tx: &mut Tx<'_, V>) -> Step<Reply, V> {
             Timer::GraceEnd(attachment) => end_grace(tx, attachment, &mut budget)?,
             Timer::EventsExpiry => expire_events(tx, &mut budget)?,
             Timer::FailuresFade(login) => lockout::fade(tx, login)?,
+            Timer::LogOff(from) => log_off::go_on(tx, due, from, &mut budget)?,
         }
     }
     Ok(Reply::Done)

@@ -1,6 +1,8 @@
 use super::*;
 use types::Key;
-use types::identity::{Attempt, Refresh, RefuseSignIn, Source};
+use types::identity::{
+    AddSecondFactor, Attempt, LogOff, LogOffScope, Refresh, RefuseSignIn, SecondProof, Settings, Source,
+};
 use types::limits::{
     DAY_MS, FAILURE_SOURCES_MAX, FAILURES_FREE, LOCKOUT_MS_MIN, SESSION_MS_MAX, SESSION_WITHOUT_KEY_MS_MAX,
     TOKEN_BEFORE_MS, TOKEN_MS,
@@ -166,4 +168,124 @@ fn a_reset_is_an_action_of_its_own_and_tells_the_user() {
     world.by(0, Command::CreateUsers(vec![new_user(5)])).expect("creates");
     let first = world.outcome_by(0, Command::IssueEnrolment(user(5), [2; 32]));
     assert_eq!(first.records[0].action, Action::IssueEnrolment, "there was no password to take away");
+}
+
+fn add_second() -> Command {
+    let recovery = vec![[0xE1; 32], [0xE2; 32]];
+    Command::AddSecondFactor(AddSecondFactor { secret: b"sealed".to_vec(), recovery, credential_version: 2 })
+}
+
+fn sign_in_with(world: &mut World, n: u8, second: Option<SecondProof>) -> Result<Reply, Reject> {
+    world.node(Command::SignIn(SignIn { second, ..sign_in(1, n, 2) })).answer.result
+}
+
+#[test]
+fn a_second_factor_counts_once_it_is_confirmed_and_no_step_is_good_twice() {
+    let mut world = World::new(1);
+    world.by(1, add_second()).expect("set up");
+    sign_in_with(&mut world, 8, None).expect("not asked for yet");
+    world.by(1, Command::ConfirmSecondFactor(100)).expect("confirmed");
+    assert_eq!(sign_in_with(&mut world, 9, None), Err(Reject::SecondFactorNeeded));
+    assert_eq!(sign_in_with(&mut world, 9, Some(SecondProof::Totp(100))), Err(Reject::BadSecondFactor), "used before");
+    sign_in_with(&mut world, 9, Some(SecondProof::Totp(101))).expect("the next");
+    assert_eq!(sign_in_with(&mut world, 10, Some(SecondProof::Totp(100))), Err(Reject::BadSecondFactor), "older");
+    assert_eq!(world.by(1, add_second()), Err(Reject::Taken(0)), "not replaced by whoever has the session");
+}
+
+#[test]
+fn a_recovery_code_is_good_once() {
+    let mut world = World::new(1);
+    world.by(1, add_second()).expect("set up");
+    world.by(1, Command::ConfirmSecondFactor(100)).expect("confirmed");
+    let code = Some(SecondProof::Recovery([0xE1; 32]));
+    sign_in_with(&mut world, 9, code).expect("in its place");
+    assert_eq!(sign_in_with(&mut world, 10, code), Err(Reject::BadSecondFactor));
+    assert_eq!(sign_in_with(&mut world, 10, Some(SecondProof::Recovery([9; 32]))), Err(Reject::BadSecondFactor));
+}
+
+#[test]
+fn what_needs_a_second_factor_is_not_in_force_before_it() {
+    let mut world = World::new(1);
+    let settings = |version| Settings { version, second_factor: vec![PermissionSet::Admin] };
+    assert_eq!(world.by(1, Command::ChangeSettings(settings(0))), Err(Reject::NotPermitted));
+    assert_eq!(world.by(0, Command::ChangeSettings(settings(0))), Ok(Reply::Version(1)));
+    assert_eq!(world.by(0, Command::CreateUsers(vec![new_user(9)])), Err(Reject::NotPermitted));
+    assert_eq!(world.by(0, Command::ChangeSettings(settings(1))), Err(Reject::NotPermitted), "nor undone without it");
+    world.by(0, add_second()).expect("setting one up is for everyone");
+    world.by(0, Command::ConfirmSecondFactor(7)).expect("confirmed");
+    assert_eq!(world.by(0, Command::CreateUsers(vec![new_user(9)])), Ok(Reply::Users(vec![user(9)])));
+    assert_eq!(world.by(0, Command::ChangeSettings(settings(0))), Err(Reject::VersionMismatch(1)));
+}
+
+#[test]
+fn someone_elses_second_factor_is_taken_away_with_permission_only() {
+    let mut world = World::new(2);
+    world.by(1, add_second()).expect("set up");
+    world.by(1, Command::ConfirmSecondFactor(100)).expect("confirmed");
+    assert_eq!(world.by(2, Command::RemoveSecondFactor(user(1))), Err(Reject::NotPermitted));
+    let outcome = world.outcome_by(0, Command::RemoveSecondFactor(user(1)));
+    assert_eq!((outcome.answer.result, outcome.records[0].action), (Ok(Reply::Done), Action::RemoveSecondFactor));
+    let stale = world.node(Command::SignIn(sign_in(1, 9, 2))).answer.result;
+    assert_eq!(stale, Err(Reject::CredentialChanged), "a sign-in checked before it");
+    world.node(Command::SignIn(sign_in(1, 9, 3))).answer.result.expect("by password alone");
+}
+
+fn log_off(scope: LogOffScope) -> Command {
+    Command::LogOff(LogOff { scope, reason: "a phone was lost".to_string() })
+}
+
+fn open(world: &World, n: u8) -> bool {
+    matches!(actor_of(&world.model, Timestamp(world.now), session(n)), Ok(Some(_)))
+}
+
+#[test]
+fn a_user_or_a_device_is_signed_out_with_permission_and_a_reason() {
+    let mut world = World::new(2);
+    world.node(Command::SignIn(sign_in(1, 9, 2))).answer.result.expect("another device");
+    assert_eq!(world.by(2, log_off(LogOffScope::User(user(1)))), Err(Reject::NotPermitted));
+    assert_eq!(world.by(2, log_off(LogOffScope::Device(device(1)))), Err(Reject::NotPermitted));
+    let silent = Command::LogOff(LogOff { scope: LogOffScope::User(user(1)), reason: String::new() });
+    assert!(matches!(world.by(0, silent), Err(Reject::Invalid(_))));
+    let outcome = world.outcome_by(0, log_off(LogOffScope::Device(device(9))));
+    assert_eq!(outcome.answer.result, Ok(Reply::LoggedOff(user(1))));
+    assert_eq!(
+        (outcome.records[0].action, &outcome.records[0].entities[..]),
+        (Action::LogOff, &[Entity::User(user(1))][..])
+    );
+    assert_eq!(outcome.records[0].reason.as_deref(), Some("a phone was lost"));
+    assert!(open(&world, 1) && !open(&world, 9));
+    world.by(0, log_off(LogOffScope::User(user(1)))).expect("signed out");
+    assert!(!open(&world, 1) && open(&world, 2));
+    assert_eq!(world.by(0, log_off(LogOffScope::Device(device(77)))), Err(Reject::NotFound));
+    invariants::check(&world.model);
+}
+
+#[test]
+fn everybody_is_signed_out_in_slices_and_who_comes_back_stays() {
+    let mut world = World::new(1);
+    let Ok(Some(one)) = world.model.session(session(1)) else { panic!("no session") };
+    let many = types::limits::LOG_OFF_AT_ONCE + types::limits::TIMERS_PER_TICK_MAX;
+    for n in 0..many as u32 {
+        let mut id = [7; 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        let owner = types::UserId(id);
+        let row = Session { id: SessionId(id), user: owner, attached: None, ..one.clone() };
+        world.model.rows.insert(Key::UserSession(owner, row.id), types::Row::UserSession(()));
+        world.model.rows.insert(Key::Session(row.id), types::Row::Session(row));
+    }
+    let left = |world: &World| {
+        let rows = world.model.rows.values();
+        let open = |row: &&types::Row| matches!(row, types::Row::Session(session) if session.state == types::session::SessionState::Active);
+        rows.filter(open).count()
+    };
+    world.by(0, log_off(LogOffScope::Everybody)).expect("signed out");
+    assert_eq!(left(&world), many + 2 - types::limits::LOG_OFF_AT_ONCE);
+    world.now += 1_000;
+    world.node(Command::SignIn(sign_in(1, 0xEE, 2))).answer.result.expect("comes back");
+    for _ in 0..4 {
+        world.now += 1_000;
+        world.node(Command::Tick).answer.result.expect("a tick");
+    }
+    assert_eq!(left(&world), 1, "who signed in since");
+    assert!(open(&world, 0xEE) && !open(&world, 0) && !open(&world, 1));
 }

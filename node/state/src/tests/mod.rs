@@ -152,6 +152,7 @@ pub(super) fn sign_in(person: u8, n: u8, credential_version: u64) -> SignIn {
         attempt: None,
         key: Some([n; 32]),
         methods: vec![Method::Password],
+        second: None,
     }
 }
 

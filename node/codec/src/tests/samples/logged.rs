@@ -2,7 +2,9 @@
 
 use types::command::*;
 use types::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
-use types::identity::{Attempt, Method, Refresh, RefuseSignIn, Source};
+use types::identity::{
+    AddSecondFactor, Attempt, LogOff, LogOffScope, Method, Refresh, RefuseSignIn, SecondProof, Settings, Source,
+};
 use types::presence::{Availability, Connection};
 use types::record::{Action, Entity, Purpose};
 use types::reply::{Answer, Field, Reject, Reply};
@@ -114,10 +116,20 @@ fn of_users() -> Vec<Command> {
             attempt: Some(attempt()),
             key: Some([0xD1; 32]),
             methods: vec![Method::Password, Method::DeviceKey],
+            second: Some(SecondProof::Totp(59_843_520)),
             ..sign_in()
         }),
         Command::RefuseSignIn(RefuseSignIn { user: Some(ANA), attempt: attempt() }),
         Command::Refresh(Refresh { session: SESSION, token: [0xB1; 32], key: [0xD1; 32], number: 9 }),
+        Command::AddSecondFactor(AddSecondFactor {
+            secret: b"sealed".to_vec(),
+            recovery: vec![[0xE1; 32], [0xE2; 32]],
+            credential_version: 6,
+        }),
+        Command::ConfirmSecondFactor(59_843_520),
+        Command::RemoveSecondFactor(BEN),
+        Command::LogOff(LogOff { scope: LogOffScope::Device(PHONE), reason: "lost".to_owned() }),
+        Command::ChangeSettings(Settings { version: 2, second_factor: vec![PermissionSet::Admin] }),
     ]
 }
 
@@ -152,6 +164,7 @@ fn sign_in() -> SignIn {
         attempt: None,
         key: None,
         methods: Vec::new(),
+        second: None,
     }
 }
 
@@ -181,6 +194,7 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
             token_expires: AT,
         },
         Reply::PasswordReset,
+        Reply::LoggedOff(ANA),
         Reply::Refreshed { token_expires: AT, expires: LATER },
     ];
     let rejects = [
@@ -204,6 +218,8 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
         Reject::StateDiverged,
         Reject::LockedOut(30_000),
         Reject::BadProof,
+        Reject::SecondFactorNeeded,
+        Reject::BadSecondFactor,
     ];
     let results = replies.into_iter().map(Ok).chain(rejects.into_iter().map(Err));
     results.map(|result| Answer { result, cursor: EventNumber(1_000) }).collect()

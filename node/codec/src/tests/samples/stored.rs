@@ -3,7 +3,7 @@
 use types::conversation::{
     Cause, Conversation, ConversationKind, HistoryPolicy, Interval, Part, Participant, PolicyRef,
 };
-use types::identity::{Failing, Failures, Method, Reset, Source};
+use types::identity::{Failing, Failures, Method, Reset, SecondFactor, Settings, Source};
 use types::message::{Message, Sender};
 use types::presence::{Availability, NodeLease, Status};
 use types::record::{Action, Agent, Entity, Purpose, Record, Result as RecordResult};
@@ -28,7 +28,7 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
         Table::User => user_states().into_iter().map(|state| Row::User(user(state))).collect(),
         Table::Login => vec![Row::Login(ANA)],
         Table::Word => vec![Row::Word(())],
-        Table::Credential => [None, Some(Reset { by: BEN, at: AT })].map(credential).to_vec(),
+        Table::Credential => vec![credential(None), credential(Some(Reset { by: BEN, at: AT })), with_second_factor()],
         Table::Device => {
             vec![Row::Device(device()), Row::Device(Device { key: Some([0xD1; 32]), proofs: 9, ..device() })]
         }
@@ -91,6 +91,7 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
             strange_last: LATER,
         })],
         Table::FailuresCount => vec![Row::FailuresCount(3)],
+        Table::Settings => vec![Row::Settings(Settings { version: 2, second_factor: vec![PermissionSet::Admin] })],
     }
 }
 
@@ -129,6 +130,7 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
             Timer::GraceEnd(attachment),
             Timer::EventsExpiry,
             Timer::FailuresFade([0x10; 16]),
+            Timer::LogOff(SESSION),
         ]
         .map(|timer| Key::Timer(AT, timer))
         .to_vec(),
@@ -142,6 +144,7 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
         Table::Divergence => vec![Key::Divergence()],
         Table::Failures => vec![Key::Failures([0x10; 16])],
         Table::FailuresCount => vec![Key::FailuresCount()],
+        Table::Settings => vec![Key::Settings()],
     }
 }
 
@@ -178,7 +181,8 @@ fn user(state: UserState) -> User {
 }
 
 fn session_states() -> Vec<SessionState> {
-    let ends = [SessionEnd::SignedOut, SessionEnd::Ended, SessionEnd::Expired, SessionEnd::Revoked];
+    let ends =
+        [SessionEnd::SignedOut, SessionEnd::Ended, SessionEnd::Expired, SessionEnd::Revoked, SessionEnd::LoggedOff];
     let ended = ends.map(|end| SessionState::Ended(LATER, end));
     [SessionState::Active, SessionState::Locked].into_iter().chain(ended).collect()
 }
@@ -216,7 +220,13 @@ fn proven() -> Session {
 
 fn credential(reset: Option<Reset>) -> Row {
     let password = Some("$argon2id$".to_owned());
-    Row::Credential(Credential { password, enrolment: Some(([0xAF; 32], LATER)), version: 6, reset })
+    Row::Credential(Credential { password, enrolment: Some(([0xAF; 32], LATER)), version: 6, reset, second: None })
+}
+
+fn with_second_factor() -> Row {
+    let second =
+        SecondFactor { secret: b"sealed".to_vec(), confirmed: true, last_step: 59_843_520, recovery: vec![[0xE1; 32]] };
+    Row::Credential(Credential { second: Some(second), version: 7, ..Credential::default() })
 }
 
 fn device() -> Device {

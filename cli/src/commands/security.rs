@@ -1,0 +1,115 @@
+//! `totp …` and `settings …`.
+
+use proto::v1;
+use proto::v1::security_service_client::SecurityServiceClient;
+
+use crate::args::{Format, Global, SettingsCommand, SettingsSet, TotpCommand};
+use crate::client::Call;
+use crate::commands::user::wire_permission;
+use crate::error::{Error, Result};
+use crate::output::{say, show_pairs};
+use crate::session::Session;
+use crate::{address, prompt, rpc};
+
+/// `totp`
+pub async fn totp(session: &Session, global: &Global, command: TotpCommand) -> Result<()> {
+    match command {
+        TotpCommand::Add => add(session, global).await,
+        TotpCommand::Confirm => confirm(session).await,
+        TotpCommand::Remove { user } => remove(session, global, user.as_deref()).await,
+    }
+}
+
+async fn add(session: &Session, global: &Global) -> Result<()> {
+    let password = prompt::secret("Present password")?;
+    let body = |id| v1::CreateTotpRequest { password: password.clone(), request_id: Some(id) };
+    let call = Call::write("set up one-time passwords").slow().secret();
+    let answer = session.write(call, body, rpc!(SecurityServiceClient.create_totp)).await?;
+    if answer.secret.is_empty() {
+        return Err(Error::Usage("it was set up by an earlier try, whose secret is lost: run this again".into()));
+    }
+    if global.output == Format::Json {
+        return crate::output::json(&serde_json::json!({
+            "secret": answer.secret, "uri": answer.uri, "recovery_codes": answer.recovery_codes,
+        }));
+    }
+    say("For the authenticator, shown only now:");
+    crate::output::print(&answer.uri)?;
+    say(&format!("To type: {}", grouped(&answer.secret)));
+    say("Recovery codes, each good once, shown only now; keep them on paper, apart from the authenticator:");
+    for code in &answer.recovery_codes {
+        crate::output::print(code)?;
+    }
+    say("Then: tricord totp confirm");
+    Ok(())
+}
+
+async fn confirm(session: &Session) -> Result<()> {
+    let code = prompt::secret("One-time password")?;
+    let body = |id| v1::ConfirmTotpRequest { code: code.clone(), request_id: Some(id) };
+    let call = Call::write("confirm one-time passwords").secret();
+    session.write(call, body, rpc!(SecurityServiceClient.confirm_totp)).await?;
+    say("Confirmed. From now on it is asked for at each sign-in.");
+    Ok(())
+}
+
+async fn remove(session: &Session, global: &Global, user: Option<&str>) -> Result<()> {
+    let own = session.state.user.clone();
+    let (name, whose) = match user {
+        Some(user) => {
+            let user = address::user(session, user).await?;
+            (user.name, format!("@{}", user.login))
+        }
+        None => (own.clone(), "your account".into()),
+    };
+    let password = if name == own { prompt::secret("Present password")? } else { String::new() };
+    prompt::confirm(&format!("The password alone will do for {whose}. Are you sure who is asking?"), global.yes)?;
+    let body = |id| v1::DeleteTotpRequest { name: name.clone(), password: password.clone(), request_id: Some(id) };
+    let call = Call::write("take one-time passwords away").slow().secret();
+    session.write(call, body, rpc!(SecurityServiceClient.delete_totp)).await?;
+    say("Taken away.");
+    Ok(())
+}
+
+/// `settings`
+pub async fn settings(session: &Session, global: &Global, command: SettingsCommand) -> Result<()> {
+    match command {
+        SettingsCommand::Show => show(global, &read(session).await?),
+        SettingsCommand::Set(set) => change(session, global, set).await,
+    }
+}
+
+async fn read(session: &Session) -> Result<v1::Settings> {
+    let body = |read| v1::GetSettingsRequest { read: Some(read) };
+    let answer = session.read("read the settings", body, rpc!(SecurityServiceClient.get_settings)).await?;
+    Ok(answer.settings.unwrap_or_default())
+}
+
+async fn change(session: &Session, global: &Global, set: SettingsSet) -> Result<()> {
+    if set.second_factor.is_none() && !set.no_second_factor {
+        return Err(Error::Usage("nothing to change was named: --second-factor, --no-second-factor".into()));
+    }
+    let mut settings = read(session).await?;
+    settings.second_factor =
+        set.second_factor.unwrap_or_default().into_iter().map(|set| wire_permission(set) as i32).collect();
+    let body = |id| v1::UpdateSettingsRequest { settings: Some(settings.clone()), request_id: Some(id) };
+    let call = Call::write("change the settings");
+    session.write(call, body, rpc!(SecurityServiceClient.update_settings)).await?;
+    show(global, &read(session).await?)
+}
+
+fn show(global: &Global, settings: &v1::Settings) -> Result<()> {
+    let sets: Vec<&str> = settings.second_factor().map(crate::rows::permission_word).collect();
+    let document = serde_json::json!({"second_factor": sets, "version": settings.version});
+    let second_factor = if sets.is_empty() { "nobody".to_owned() } else { sets.join(", ") };
+    show_pairs(
+        global.output,
+        &document,
+        &[("second factor needed by", second_factor), ("version", settings.version.to_string())],
+    )
+}
+
+/// In fours, as one types.
+fn grouped(secret: &str) -> String {
+    secret.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+}
