@@ -71,7 +71,7 @@ pub async fn overload(crowd: Crowd, tell: impl Fn(&str) + Sync) -> Result<()> {
     let mut deaf = Vec::new();
     for (index, client) in clients[..crowd.deaf.min(clients.len())].iter().enumerate() {
         let request = SyncRequest { with_messages: true, ..SyncRequest::default() };
-        let mut service = SyncServiceClient::new(client.own_wire_to(index)?);
+        let mut service = SyncServiceClient::new(client.own_wire_to(index % 3)?);
         deaf.push(timeout(ATTEMPT * 20, service.sync(request)).await??.into_inner());
     }
     for _ in 0..UNREAD.0 {
@@ -81,7 +81,7 @@ pub async fn overload(crowd: Crowd, tell: impl Fn(&str) + Sync) -> Result<()> {
     tell(&format!(
         "{} readers that never read, {} MiB each: memory {}",
         deaf.len(),
-        UNREAD.0 * UNREAD.1 >> 20,
+        (UNREAD.0 * UNREAD.1) >> 20,
         memory(&cluster)
     ));
     tell(&format!("beside them, {} clients: {}", crowd.writers, rush(writers, &conversation).await?));

@@ -61,7 +61,7 @@ impl Ended {
 pub async fn run(settings: Settings, tell: impl Fn(&str) + Sync) -> Result<Ended> {
     let (mut with, skipped) = abilities();
     // The proxies that delay hide a port that is closed: only every other run has them.
-    with.delays = with.hosts && settings.seed % 2 == 0;
+    with.delays = with.hosts && settings.seed.is_multiple_of(2);
     let options = Options {
         hosts: with.hosts,
         delays: with.delays,
@@ -71,10 +71,10 @@ pub async fn run(settings: Settings, tell: impl Fn(&str) + Sync) -> Result<Ended
     };
     let mut cluster = Cluster::found(options).await?;
     let ended = play(&mut cluster, settings, with, &tell).await;
-    let ended = ended.and_then(|(report, faults, gaps)| {
+    let ended = ended.map(|(report, faults, gaps)| {
         tell(&report.to_string());
         let logged = cluster.check_logs(EXPECTED).err().map(|line| line.to_string());
-        Ok(Ended { report, faults, skipped, gaps, logged })
+        Ended { report, faults, skipped, gaps, logged }
     });
     match ended {
         Ok(ended) if ended.is_well() => Ok(ended),
