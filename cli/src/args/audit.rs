@@ -20,8 +20,11 @@ pub enum AuditCommand {
     /// tail detectable.
     Head {
         /// Write it to this new file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", conflicts_with = "qr")]
         out: Option<PathBuf>,
+        /// Print it as a QR code, to be kept on paper.
+        #[arg(long)]
+        qr: bool,
     },
     /// Prove that a message was sent, by whom and when, and that its record was not changed since.
     Prove {

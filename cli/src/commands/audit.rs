@@ -24,7 +24,7 @@ pub async fn run(global: &Global, command: AuditCommand) -> Result<()> {
     match command {
         AuditCommand::Verify { path, founding, since } => verify::run(global, &path, &founding, since.as_deref()),
         AuditCommand::List(wanted) => list::run(&Session::open(global)?, global, wanted).await,
-        AuditCommand::Head { out } => head(&Session::open(global)?, global, out.as_deref()).await,
+        AuditCommand::Head { out, qr } => head(&Session::open(global)?, global, out.as_deref(), qr).await,
         AuditCommand::Prove { message, reveal, reason, out } => {
             proof::run(&Session::open(global)?, &message, reveal, reason, out).await
         }
@@ -34,7 +34,7 @@ pub async fn run(global: &Global, command: AuditCommand) -> Result<()> {
     }
 }
 
-async fn head(session: &Session, global: &Global, out: Option<&Path>) -> Result<()> {
+async fn head(session: &Session, global: &Global, out: Option<&Path>, qr: bool) -> Result<()> {
     let call = Call::read("get the newest sealed head");
     let answer = session.client.call(&call, |_| v1::GetHeadRequest {}, rpc!(AuditServiceClient.get_head)).await?;
     if answer.diverged_size > 0 {
@@ -59,6 +59,9 @@ async fn head(session: &Session, global: &Global, out: Option<&Path>) -> Result<
             "records": answer.records,
         }));
     }
+    if qr {
+        print(&code(&head.note)?)?;
+    }
     print(head.note.trim_end())?;
     say(&format!(
         "{} records under it, sealed {}; {} records by now.",
@@ -67,6 +70,13 @@ async fn head(session: &Session, global: &Global, out: Option<&Path>) -> Result<
         thousands(answer.records)
     ));
     Ok(())
+}
+
+/// A note as a QR code of half blocks, with the white border that readers need.
+fn code(note: &str) -> Result<String> {
+    let code = qrcode::QrCode::with_error_correction_level(note, qrcode::EcLevel::L);
+    let code = code.map_err(|error| Error::Content { doing: "print the head".into(), why: error.to_string() })?;
+    Ok(code.render::<qrcode::render::unicode::Dense1x2>().build())
 }
 
 async fn consistency(session: &Session, global: &Global, old: u64, new: Option<u64>) -> Result<()> {

@@ -273,7 +273,8 @@ fn config(init: &ClusterInit, founding: &Founding, node: &Addresses, nodes: &[Ad
          [tls]\nca = \"tls/ca.crt\"\npeer_cert = \"tls/peer.crt\"\npeer_key = \"tls/peer.key\"\n\
          client_cert = \"tls/client.crt\"\nclient_key = \"tls/client.key\"\n\n\
          # text for people, json for programs; level error, warn, info or debug.\n[log]\nformat = \"text\"\nlevel = \"info\"\n\n\
-         # What this node signs the audit log with.\n[audit]\nkey = \"audit.key\"\n",
+         # What this node signs the audit log with. heads = \"DIR\": where sealed heads are written to every ten minutes, each as\n\
+         # a new file; a directory that is somewhere else (write-once storage, another machine, a stick).\n[audit]\nkey = \"audit.key\"\n",
         slot = node.slot,
         name = quoted(&init.name),
         cluster = founding.cluster,

@@ -204,7 +204,10 @@ impl Log {
         let mut ever = Trusted(trusted.0.clone());
         let expected: Vec<_> = trusted.0.iter().map(|(node, key)| (*node, *key.key())).collect();
         if self.tree.size() > 0 && self.founding.as_ref() != Some(&expected) {
-            return Err(Problem::Founding);
+            // The first record may be the one that was changed: then the root says so.
+            let head = Note::parse(checkpoint).ok().and_then(|note| Checkpoint::parse(&note.text));
+            let changed = head.is_some_and(|head| self.root(head.size).is_some_and(|root| root != head.root));
+            return Err(if changed { Problem::Root } else { Problem::Founding });
         }
         let heads: Vec<&str> = older.iter().map(String::as_str).chain([checkpoint]).collect();
         for (index, node, key) in &self.changes {

@@ -129,6 +129,7 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields, default)]
 struct AuditSection {
     key: Option<PathBuf>,
+    heads: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -177,6 +178,8 @@ pub struct Config {
     pub password_iterations: u32,
     /// The file with the key this node signs the audit log with.
     pub audit_key: Option<PathBuf>,
+    /// A directory that sealed heads are written to, somewhere else.
+    pub audit_heads: Option<PathBuf>,
 }
 
 /// PEM files.
@@ -254,6 +257,7 @@ impl Config {
             password_memory_kib: memory,
             password_iterations: iterations,
             audit_key: file.audit.key.map(|key| base.join(key)),
+            audit_heads: file.audit.heads.map(|dir| base.join(dir)),
         })
     }
 

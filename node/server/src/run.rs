@@ -113,8 +113,9 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
         services::PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_iterations, lanes: 1 };
     let metrics = services::Metrics::register(&registry)?;
     let audit_key = audit_key(&config, data.identity())?.map(Arc::new);
+    let audit_heads = config.audit_heads.clone();
     let audit_spool = Some(config.data.join("audit.spool"));
-    let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key, audit_spool };
+    let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key, audit_spool, audit_heads };
     let services = Services::start(node.clone(), options, metrics, applied, typing)?;
 
     let (stopping, stopped) = watch::channel(false);

@@ -69,6 +69,8 @@ pub struct Config {
     pub audit_key: Option<Arc<record::note::Signer>>,
     /// Where what is shown without a majority is kept until it can be recorded; none: in memory.
     pub audit_spool: Option<std::path::PathBuf>,
+    /// A directory somewhere else that sealed heads are written to; none: they stay here.
+    pub audit_heads: Option<std::path::PathBuf>,
 }
 
 /// Why the services did not start.
@@ -161,6 +163,7 @@ impl<H: Handle> Services<H> {
         services.run(audit::observe::run(services.clone(), observations));
         services.run(audit::refusals::run(services.clone()));
         services.run(audit::spool::run(services.clone()));
+        services.run(audit::heads::run(services.clone()));
         services.run(audit::signing::run(services.clone()));
         services.run(leases::watch(services.clone()));
         services.run(reads::watch_staleness(services.clone()));

@@ -254,6 +254,8 @@ pub const AUDIT_SPOOL_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const REFUSALS_PER_MINUTE_MAX: u32 = 100;
 /// Sources of refusals told apart at a time.
 pub const REFUSAL_SOURCES_MAX: usize = 10_000;
+/// A sealed head is written outside this often.
+pub const AUDIT_HEAD_PUSH_MS: u64 = 10 * 60 * 1000;
 
 /// A token is good for this long, where the device can prove itself for the next.
 pub const TOKEN_MS: u64 = 15 * 60 * 1000;

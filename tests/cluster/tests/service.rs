@@ -1,5 +1,8 @@
 //! Three real processes: people chat over different nodes, and go on when nodes die.
 
+#[path = "service/audit.rs"]
+mod audit;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

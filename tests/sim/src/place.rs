@@ -174,6 +174,7 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
         password_cost: cost,
         audit_key: Some(Arc::new(signer(slot))),
         audit_spool: Some(dir.join("audit.spool")),
+        audit_heads: None,
     };
     let metrics = services::Metrics::register(&registry)?;
     let services = Services::start(node.clone(), options, metrics, applied, notices)?;

@@ -90,6 +90,9 @@ fn each_thing_that_can_be_wrong_is_named() {
     let mut changed = good.clone();
     changed[9] = stored(5, Action::Post, &[]);
     assert_eq!(verify(&changed, &checkpoint, None), Problem::Root);
+    changed[0] = stored(5, Action::Post, &[]);
+    assert_eq!(verify(&changed, &checkpoint, None), Problem::Root);
+    changed[0] = good[0].clone();
     assert_eq!(verify(&good[..19], &checkpoint, None), Problem::Missing(19));
     let short = note(&good, 12, &[a, c]);
     assert_eq!(verify(&good[..12], &short, Some(&checkpoint)), Problem::Cut { since: 20, size: 12 });

@@ -71,12 +71,19 @@ impl<H: Handle> Services<H> {
             return self.keep(observations).await;
         }
         let (done, answer) = oneshot::channel();
+        let again = observations.clone();
         let waiting = Waiting { observations, deadline, done: Some(done) };
         self.inner.observer.0.try_send(waiting).map_err(|_| Error::Overloaded("too many fetches wait"))?;
-        match tokio::time::timeout_at(deadline.into(), answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Error::ShuttingDown),
-            Err(_) => Err(ProposeError::NoMajority.into()), // Nothing was shown: asking again is safe.
+        let mut stale = self.inner.stale.subscribe();
+        let gone = async { stale.wait_for(|stale| *stale).await.is_ok() };
+        tokio::select! {
+            // The majority goes while this waits: the spool takes it. It may be recorded twice then, never not at all.
+            true = gone => self.keep(again).await,
+            answer = tokio::time::timeout_at(deadline.into(), answer) => match answer {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(Error::ShuttingDown),
+                Err(_) => Err(ProposeError::NoMajority.into()), // Nothing was shown: asking again is safe.
+            },
         }
     }
 
@@ -94,6 +101,9 @@ impl<H: Handle> Services<H> {
     }
 
     async fn keep(&self, observations: Vec<Observation>) -> Result<(), Error> {
+        for session in observations.iter().filter_map(|one| one.session) {
+            self.content_allowed(session)?;
+        }
         let now = crate::audit::spool::wall_clock();
         let observations: Vec<_> =
             observations.into_iter().map(|one| Observation { seen: one.seen.or(Some(now)), ..one }).collect();

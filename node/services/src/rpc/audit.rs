@@ -303,7 +303,7 @@ async fn resolve<H: Handle>(
 }
 
 /// A sealed head as a note, with all signatures of its root.
-fn note<V: View<Fault = raft::Fault>>(view: &V, size: u64, head: &Head) -> Result<AuditHead, Error> {
+pub(crate) fn note<V: View<Fault = raft::Fault>>(view: &V, size: u64, head: &Head) -> Result<AuditHead, Error> {
     let cluster = view.cluster()?.ok_or(Error::NotFounded)?;
     let root = head.root().ok_or(Error::NotSealed)?;
     let text = Checkpoint { origin: origin(cluster.id), size, root }.text();

@@ -247,3 +247,40 @@ async fn an_export_has_every_record_up_to_a_sealed_head() {
     }
     assert_eq!((heads, stored.len() as u64), (vec![size], size - 2));
 }
+
+#[tokio::test]
+async fn a_node_whose_root_two_others_do_not_have_stops() {
+    let world = World::start().await;
+    world.admin().await;
+    own(&world.node, Command::MarkHead).await;
+    let size = state::heads(&world.node.view()).unwrap().records;
+    for slot in [Slot::B, Slot::C] {
+        let command = Command::SignHead(SignHead { size, root: [9; 32], signature: [0; 64] });
+        let origin = NodeId::new(slot, Incarnation(1));
+        world.node.apply(Envelope { origin, author: Author::Node, command }).await.result.unwrap();
+    }
+    let why = tokio::time::timeout(Duration::from_secs(20), world.services.faulted()).await.expect("it stops");
+    assert!(why.contains("not the one the others hold"), "{why}");
+}
+
+#[tokio::test]
+async fn writes_are_refused_while_two_nodes_disagree_and_an_administrator_decides() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let auditor = operator(&world, &admin, "auditor", &[PermissionSet::Auditor]).await;
+    let ward = admin.group("Ward", &[]).await;
+    own(&world.node, Command::MarkHead).await;
+    let size = state::heads(&world.node.view()).unwrap().records;
+    let signed = || world.node.view().head(size).unwrap().and_then(|head| head.signatures.first().copied());
+    until("this node has signed", || signed().is_some()).await;
+    let command = Command::SignHead(SignHead { size, root: [9; 32], signature: [0; 64] });
+    let origin = NodeId::new(Slot::B, Incarnation(1));
+    world.node.apply(Envelope { origin, author: Author::Node, command }).await.result.unwrap();
+    assert_eq!(refused(admin.send(&ward, "no").await), "STATE_DIVERGED");
+    let shown = auditor.audit().get_head(auditor.with(GetHeadRequest {})).await.unwrap().into_inner();
+    assert_eq!((shown.diverged_size, shown.diverged_roots.len()), (size, 2));
+    let root = signed().unwrap().root.to_vec();
+    let decide = ResolveDivergenceRequest { size, root, request_id: admin.id() };
+    admin.audit().resolve_divergence(admin.with(decide)).await.unwrap();
+    admin.send(&ward, "yes").await.unwrap();
+}

@@ -3,10 +3,13 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::*;
-use types::command::{Confirmation, SetPassword, SetStatus, UpdateConversation, UpdateUser};
+use types::command::{
+    Confirmation, Observation, ResolveDivergence, SetPassword, SetStatus, SignHead, UpdateConversation, UpdateUser,
+};
 use types::conversation::{HistoryPolicy, POLICY_EVERYTHING, PolicyRef};
 use types::limits::{DAY_MS, GRACE_MS};
 use types::presence::Availability;
+use types::record::Action;
 use types::{Key, Row};
 
 const PEOPLE: u8 = 4;
@@ -74,6 +77,21 @@ fn node_command() -> impl Strategy<Value = Command> {
             .prop_map(|(epoch, changes)| Command::Connections(Connections { epoch, changes })),
         2 => list(confirmation, 0..4).prop_map(Command::Confirm),
         1 => (0_u32..3).prop_map(Command::RaiseFeatureLevel),
+        1 => Just(Command::MarkHead),
+        1 => (0_u64..40, 0_u8..3).prop_map(|(size, root)| {
+            Command::SignHead(SignHead { size, root: [root; 32], signature: [1; 64] })
+        }),
+        1 => (0_u8..3).prop_map(|key| Command::SetSigner([key; 32])),
+        1 => of(some_session()).prop_map(|session| Command::Observe(vec![Observation {
+            session,
+            action: Action::FetchMessages,
+            entities: vec![],
+            refused: None,
+            purpose: None,
+            reason: None,
+            seen: None,
+            count: None,
+        }])),
         3 => (0..PEOPLE + 1, 0..PEOPLE + 6, 0_u64..4).prop_map(|(who, n, version)| {
             Command::SignIn(sign_in(who, n, version))
         }),
@@ -99,6 +117,9 @@ fn account_command() -> impl Strategy<Value = Command> {
         1 => list(0..PEOPLE + 4, 0..3).prop_map(|ids| Command::CreateUsers(ids.into_iter().map(new_user).collect())),
         1 => update.prop_map(Command::UpdateUser),
         1 => some_user().prop_map(Command::DeactivateUser),
+        1 => (0_u64..40, 0_u8..3).prop_map(|(size, root)| {
+            Command::ResolveDivergence(ResolveDivergence { size, root: [root; 32] })
+        }),
         1 => (0_u64..4).prop_map(|credential_version| {
             Command::SetPassword(SetPassword { password: "$argon2id$z".to_string(), credential_version })
         }),
