@@ -33,13 +33,21 @@ pub(crate) fn found<V: View>(tx: &mut Tx<'_, V>, found: &Found) -> Step<(), V> {
 /// Refuses what writes while nodes hold different audit logs. What keeps a node alive, says what was seen, signs, or
 /// decides goes on.
 pub(crate) fn admit<V: View>(tx: &Tx<'_, V>, command: &Command) -> Step<(), V> {
-    let goes_on = match command {
-        Command::RenewLease(_) | Command::ExpireLease(..) | Command::Tick | Command::Connections(_) => true,
-        Command::Confirm(_) | Command::EndSession(_) | Command::Found(_) => true,
-        Command::MarkHead | Command::SignHead(_) | Command::SetSigner(_) | Command::Observe(_) => true,
-        Command::ResolveDivergence(_) => true,
-        _ => false,
-    };
+    let goes_on = matches!(
+        command,
+        Command::RenewLease(_)
+            | Command::ExpireLease(..)
+            | Command::Tick
+            | Command::Connections(_)
+            | Command::Confirm(_)
+            | Command::EndSession(_)
+            | Command::Found(_)
+            | Command::MarkHead
+            | Command::SignHead(_)
+            | Command::SetSigner(_)
+            | Command::Observe(_)
+            | Command::ResolveDivergence(_)
+    );
     if goes_on || tx.divergence()?.is_none() { Ok(()) } else { Err(Reject::StateDiverged.into()) }
 }
 
