@@ -1,6 +1,5 @@
 //! The wire contract: what clients speak ([`v1`]), what a node speaks on its own machine ([`local`]) and what nodes speak among
-//! themselves ([`peer`]), generated from
-//! `proto/`. The .proto files are the reference.
+//! themselves ([`peer`]), generated from `proto/`. The .proto files are the reference.
 #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated; documented in the .proto files")]
 
 /// `tricord.v1`: clients.
@@ -10,18 +9,15 @@ pub mod v1 {
 
 /// `tricord.local.v1`: a node on its own machine.
 pub mod local {
-    pub use v1::*;
-
-    // Nested as the package is: it refers to `tricord.v1`.
-    pub mod v1 {
-        tonic::include_proto!("tricord.local.v1");
-    }
+    include!(concat!(env!("OUT_DIR"), "/nodes/tricord.local.v1.rs"));
 }
 
 /// `tricord.peer.v1`: nodes among themselves.
 pub mod peer {
-    tonic::include_proto!("tricord.peer.v1");
+    include!(concat!(env!("OUT_DIR"), "/nodes/tricord.peer.v1.rs"));
 }
+
+pub mod strict;
 
 /// The descriptors of all services, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

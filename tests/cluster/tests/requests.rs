@@ -6,9 +6,21 @@ use cluster::{Client, Cluster, Options, Person, Result, create_group, enrol_all,
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::sync_service_client::SyncServiceClient;
 use proto::v1::{
-    GetMessageRequest, ListMessagesRequest, OutgoingMessage, ReadOptions, RequestId, SendMessageRequest, SyncRequest,
+    GetMessageRequest, ListMessagesRequest, OutgoingMessage, ReadOptions, RequestId, SendMessageRequest,
+    SendMessageResponse, SyncRequest,
 };
 use tonic::{Code, Status};
+
+/// A send as a later release may have it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Newer {
+    #[prost(message, optional, tag = "1")]
+    message: Option<OutgoingMessage>,
+    #[prost(message, optional, tag = "2")]
+    request_id: Option<RequestId>,
+    #[prost(uint32, tag = "1000")]
+    priority: u32,
+}
 
 async fn send(client: &Client, message: OutgoingMessage, id: RequestId) -> std::result::Result<u64, Status> {
     let wire = client.wire().map_err(|error| Status::internal(error.to_string()))?;
@@ -81,6 +93,16 @@ async fn bad_requests_are_refused_with_a_stable_reason_and_change_nothing() -> R
     let mut sync = SyncServiceClient::new(weber.wire()?);
     let garbage = SyncRequest { cursor: b"not a cursor".to_vec(), ..SyncRequest::default() };
     refused(sync.sync(garbage).await.map(|_| ()), Code::InvalidArgument, "CURSOR_INVALID");
+
+    // A client of a later release asks for something that this one would leave out.
+    let newer = Newer { message: Some(text(&ward, b"three")), request_id: Some(id(first + 2, first + 2)), priority: 9 };
+    let mut raw = tonic::client::Grpc::new(weber.wire()?);
+    raw.ready().await.map_err(|_| "the connection is not ready")?;
+    let codec = tonic_prost::ProstCodec::<Newer, SendMessageResponse>::default();
+    let path = http::uri::PathAndQuery::from_static("/tricord.v1.MessageService/SendMessage");
+    let told =
+        refused(raw.unary(tonic::Request::new(newer), path, codec).await, Code::InvalidArgument, "UNKNOWN_FIELD");
+    assert!(told.contains("field 1000"), "{told}");
 
     // Two messages are there, and no more.
     let read = Some(ReadOptions { linearizable: true, ..ReadOptions::default() });
