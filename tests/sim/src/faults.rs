@@ -260,6 +260,8 @@ impl Nemesis {
     fn flip(&mut self, sim: &Sim, world: World<'_, '_>, slot: Slot, last: bool) {
         let now = sim.now();
         if now < self.flipped_ms + 4_000 || self.damaged.is_some() || self.down.contains(&true) {
+            let kind = if last { Kind::FlipLast } else { Kind::FlipMiddle };
+            self.done.entry(kind).and_modify(|times| *times -= 1); // It was not done.
             return;
         }
         self.flipped_ms = now;

@@ -158,7 +158,7 @@ fn simulate(plan: Plan) -> Outcome {
         let (phase, now) = (sim.phase(), sim.now());
         nemesis.act(&sim, &mut world, phase == Phase::Safety);
         nemesis.ended.drain(..).for_each(|place| invariants.ended(place));
-        if now % 20 == 0 {
+        if now.is_multiple_of(20) {
             invariants.look(&sim, &mut findings);
         }
         let all = |flags: &[std::sync::atomic::AtomicBool]| flags.iter().all(|flag| flag.load(Ordering::Relaxed));

@@ -58,12 +58,12 @@ impl Wal {
         let mut at = self.synced;
         while at < self.bytes.len() {
             let end = ((at / PAGE_BYTES + 1) * PAGE_BYTES).min(self.bytes.len());
-            if random() % 2 == 0 {
+            if random().is_multiple_of(2) {
                 self.bytes[at..end].fill(0);
             }
             at = end;
         }
-        if random() % 3 == 0 {
+        if random().is_multiple_of(3) {
             let lost = self.bytes.len() - self.synced;
             let kept = (random() % (lost as u64 + 1)) as usize; // At most what there is.
             self.bytes.truncate(self.synced + kept);
