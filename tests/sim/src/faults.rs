@@ -131,7 +131,10 @@ impl Nemesis {
             self.undo(sim, world, action);
         }
         for place in &sim.places {
-            if place.fatal().is_some() && !self.is_down(place.slot) {
+            // What ends is started again, as systemd does; a damaged log does not start whatever one does.
+            let damaged = self.damaged == Some(usize::from(place.slot.number() - 1));
+            let ended = place.fatal().is_some() || (place.refused().is_some() && !damaged);
+            if ended && !self.is_down(place.slot) {
                 self.end(sim, world, place.slot);
                 self.later(now + 200 + sim.below(1_500), Later::Start(place.slot));
             }

@@ -25,6 +25,8 @@ const PASSWORD: &str = "correct horse battery";
 const CONVERSATIONS: u64 = 2;
 /// As clients do: so long for one node, then the next.
 const ATTEMPT: Duration = Duration::from_millis(500);
+/// In the end nothing is written for so long, and all nodes are seen at one place.
+const QUIET: Duration = Duration::from_millis(2_200);
 /// Attempts of one write before a client gives up on it.
 const ATTEMPTS_MAX: u64 = 30;
 /// Messages one read asks for.
@@ -52,6 +54,7 @@ pub(crate) async fn live(sim: Arc<Sim>, number: u64) -> turmoil::Result {
     }
     client.list_all().await;
     sim.listed[client.place()].store(true, Ordering::Relaxed);
+    sleep(QUIET).await;
     Ok(())
 }
 
