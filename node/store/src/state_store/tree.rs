@@ -80,6 +80,11 @@ mod tests {
             let root = record::tree::root(&TreeNodes(&view), size).expect("whole");
             assert_eq!(Ok(root), record::tree::root(&expected, size), "at size {size}");
         }
+        for level in 0..u8::BITS as u8 {
+            for (place, hash) in (0..).zip(expected.level(level)) {
+                assert_eq!(view.tree_node(level, place).expect("readable"), Some(*hash), "level {level}, {place}");
+            }
+        }
         assert_eq!(view.tree_node(0, size).expect("readable"), None, "no leaf without its record");
         size
     }
