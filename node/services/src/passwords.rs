@@ -184,15 +184,16 @@ mod tests {
     #[tokio::test]
     async fn of_forty_at_once_two_are_hashed_and_other_work_goes_on() {
         let passwords = Arc::new(Passwords::new(CHEAP).expect("a cost"));
-        let (begun, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::RwLock::new(())));
-        let held = go.write().expect("a lock");
+        let begun = Arc::new(AtomicUsize::new(0));
+        let go = Arc::new((std::sync::Mutex::new(false), std::sync::Condvar::new()));
         let mut arriving = tokio::task::JoinSet::new();
         for _ in 0..40 {
             let (passwords, begun, go) = (Arc::clone(&passwords), Arc::clone(&begun), Arc::clone(&go));
             arriving.spawn(async move {
                 let job = move || {
                     begun.fetch_add(1, Ordering::SeqCst);
-                    drop(go.read());
+                    let closed = go.0.lock().expect("a lock");
+                    drop(go.1.wait_while(closed, |open| !*open).expect("a lock"));
                     Ok(())
                 };
                 passwords.work(job).await
@@ -206,7 +207,8 @@ mod tests {
         }
         assert_eq!(begun.load(Ordering::SeqCst), PASSWORD_HASHES_AT_ONCE);
         assert_eq!(passwords.waiting.load(Ordering::SeqCst), 40);
-        drop(held);
+        *go.0.lock().expect("a lock") = true;
+        go.1.notify_all();
         while let Some(done) = arriving.join_next().await {
             done.expect("no panic").expect("hashed in its turn");
         }
