@@ -99,14 +99,10 @@ fn expiries(answer: &v1::GetClusterStatusResponse) -> Vec<String> {
         let slot = &node.slot;
         match left {
             EXPIRY_SHOWN_S.. => None,
-            ..=0 => {
-                Some(format!("{slot}: a certificate HAS EXPIRED. Put a new one in place now: runbook certificates."))
-            }
+            ..=0 => Some(format!("{slot}: a certificate HAS EXPIRED. Renew it now: runbook certificates.")),
             _ => {
                 let days = left / (24 * 60 * 60);
-                Some(format!(
-                    "{slot}: a certificate expires in {days} days. Put a new one in place: runbook certificates."
-                ))
+                Some(format!("{slot}: a certificate expires in {days} days. Renew it: runbook certificates."))
             }
         }
     });
