@@ -158,7 +158,9 @@ pub struct Found {
 /// A node's signature of the audit tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SignHead {
-    /// A size that was marked.
+    /// Which of the heads named it is.
+    pub number: u64,
+    /// Its size, as marked in this node's own state.
     pub size: u64,
     /// The root at that size, as this node computed it from its own records.
     pub root: [u8; 32],

@@ -168,6 +168,8 @@ pub struct Heads {
 pub struct Head {
     /// When its size was named.
     pub marked: Timestamp,
+    /// Which one it is, from 1: what nodes sign is compared by this, for a node that has diverged may have another size.
+    pub number: u64,
     /// At most one of each node.
     pub signatures: Vec<HeadSignature>,
     /// When two had signed the same root.

@@ -65,7 +65,7 @@ structs!(set_status: SetStatus {
     availability: maybe(availability()), text: bytes(), expires: maybe(timestamp()),
 });
 
-structs!(sign_head: SignHead { size: number(), root: bytes32(), signature: bytes64() });
+structs!(sign_head: SignHead { number: number(), size: number(), root: bytes32(), signature: bytes64() });
 structs!(resolve: ResolveDivergence { size: number(), root: bytes32() });
 structs!(observation: Observation {
     session: maybe(session_id()), action: action(), entities: list(entity()), refused: maybe(any::<u16>().boxed()),

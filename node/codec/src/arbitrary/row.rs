@@ -22,7 +22,7 @@ structs!(kept_answer: KeptAnswer { content: bytes16(), answer: answer() });
 structs!(stored_event: StoredEvent { at: timestamp(), body: event_body() });
 
 structs!(head: Head {
-    marked: timestamp(), signatures: list(head_signature()), sealed: maybe(timestamp()), decided: maybe(bytes32()),
+    marked: timestamp(), number: number(), signatures: list(head_signature()), sealed: maybe(timestamp()), decided: maybe(bytes32()),
 });
 structs!(head_signature: HeadSignature { node: node_id(), root: bytes32(), signature: bytes64() });
 structs!(signer: Signer { key: bytes32(), since: number(), until: maybe(number()) });

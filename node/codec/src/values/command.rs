@@ -33,7 +33,7 @@ messages! {
     UpdateConversation { 1: id, 2: version, 3: title, 4: history, 5: open }
     Post { 1: conversation, 2: location, 3: header, 4: sealed }
     SetStatus { 1: availability, 2: text, 3: expires }
-    SignHead { 1: size, 2: root, 3: signature }
+    SignHead { 1: size, 2: root, 3: signature, 4: number }
     ResolveDivergence { 1: size, 2: root }
     Observation { 1: session, 2: action, 3: entities, 4: refused, 5: purpose, 6: reason, 7: seen, 8: count }
 }

@@ -9,7 +9,7 @@ messages! {
     Heads { 1: clock, 2: event, 3: events_dropped, 4: records }
     KeptAnswer { 1: content, 2: answer }
     StoredEvent { 1: at, 2: body }
-    Head { 1: marked, 2: signatures, 3: sealed, 4: decided }
+    Head { 1: marked, 2: signatures, 3: sealed, 4: decided, 5: number }
     HeadSignature { 1: node, 2: root, 3: signature }
     Signer { 1: key, 2: since, 3: until }
     Divergence { 1: size, 2: since }

@@ -88,7 +88,7 @@ fn look<V: View<Fault = raft::Fault>>(view: &V, node: NodeId, key: &Signer) -> R
         }
         if own.is_none() {
             let text = Checkpoint { origin: origin(cluster.id), size, root }.text();
-            unsigned.push(SignHead { size, root, signature: key.sign(&text) });
+            unsigned.push(SignHead { number: head.number, size, root, signature: key.sign(&text) });
         }
     }
     unsigned.reverse();

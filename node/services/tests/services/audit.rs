@@ -154,7 +154,7 @@ async fn a_message_is_proven_and_revealed_to_those_who_may_and_each_time_is_reco
     until("this node has signed", || signed().is_some()).await;
     let (b, root) = (NodeId::new(Slot::B, Incarnation(1)), signed().unwrap().root);
     let text = Checkpoint { origin: origin(CLUSTER), size, root }.text();
-    let command = Command::SignHead(SignHead { size, root, signature: signer(Slot::B).sign(&text) });
+    let command = Command::SignHead(SignHead { number: 1, size, root, signature: signer(Slot::B).sign(&text) });
     world.node.apply(Envelope { origin: b, author: Author::Node, command }).await.result.unwrap();
 
     let proof = auditor.audit().prove_message(auditor.with(prove.clone())).await.unwrap().into_inner();
@@ -230,7 +230,7 @@ async fn an_export_has_every_record_up_to_a_sealed_head() {
     let signed = || world.node.view().head(size).unwrap().and_then(|head| head.signatures.first().copied());
     until("this node has signed", || signed().is_some()).await;
     let (b, root) = (NodeId::new(Slot::B, Incarnation(1)), signed().unwrap().root);
-    let command = Command::SignHead(SignHead { size, root, signature: [0; 64] });
+    let command = Command::SignHead(SignHead { number: 1, size, root, signature: [0; 64] });
     world.node.apply(Envelope { origin: b, author: Author::Node, command }).await.result.unwrap();
 
     let request = auditor.with(ExportRecordsRequest { start_index: 2 });
@@ -255,7 +255,7 @@ async fn a_node_whose_root_two_others_do_not_have_stops() {
     own(&world.node, Command::MarkHead).await;
     let size = state::heads(&world.node.view()).unwrap().records;
     for slot in [Slot::B, Slot::C] {
-        let command = Command::SignHead(SignHead { size, root: [9; 32], signature: [0; 64] });
+        let command = Command::SignHead(SignHead { number: 1, size, root: [9; 32], signature: [0; 64] });
         let origin = NodeId::new(slot, Incarnation(1));
         world.node.apply(Envelope { origin, author: Author::Node, command }).await.result.unwrap();
     }
@@ -273,7 +273,7 @@ async fn writes_are_refused_while_two_nodes_disagree_and_an_administrator_decide
     let size = state::heads(&world.node.view()).unwrap().records;
     let signed = || world.node.view().head(size).unwrap().and_then(|head| head.signatures.first().copied());
     until("this node has signed", || signed().is_some()).await;
-    let command = Command::SignHead(SignHead { size, root: [9; 32], signature: [0; 64] });
+    let command = Command::SignHead(SignHead { number: 1, size, root: [9; 32], signature: [0; 64] });
     let origin = NodeId::new(Slot::B, Incarnation(1));
     world.node.apply(Envelope { origin, author: Author::Node, command }).await.result.unwrap();
     assert_eq!(refused(admin.send(&ward, "no").await), "STATE_DIVERGED");

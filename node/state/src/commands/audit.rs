@@ -41,6 +41,10 @@ pub(crate) fn admit<V: View>(tx: &Tx<'_, V>, command: &Command) -> Step<(), V> {
             | Command::Connections(_)
             | Command::Confirm(_)
             | Command::EndSession(_)
+            | Command::LogOff(_)
+            | Command::SignIn(_) // Whoever decides has to sign in first.
+            | Command::RefuseSignIn(_)
+            | Command::Refresh(_)
             | Command::Found(_)
             | Command::MarkHead
             | Command::SignHead(_)
@@ -58,58 +62,61 @@ pub(crate) fn mark<V: View>(tx: &mut Tx<'_, V>) -> Step<Reply, V> {
     if size == 0 || tx.scan(&from, &to, false, 1)?.is_empty() {
         return Ok(Reply::Done);
     }
+    let newest = newest_head(tx, size)?;
     let too_soon =
-        newest_head(tx, size)?.is_some_and(|(last, head)| last == size || tx.now < head.marked.plus_ms(AUDIT_HEAD_MS));
+        newest.as_ref().is_some_and(|(last, head)| *last == size || tx.now < head.marked.plus_ms(AUDIT_HEAD_MS));
     if !too_soon {
-        let head = Head { marked: tx.now, signatures: Vec::new(), sealed: None, decided: None };
+        let number = newest.map_or(0, |(_, head)| head.number).saturating_add(1);
+        let head = Head { marked: tx.now, number, signatures: Vec::new(), sealed: None, decided: None };
         tx.put(Key::Head(size), Row::Head(head));
     }
     Ok(Reply::Done)
 }
 
-/// Takes a node's signature. Two of one root seal the head; where roots differ, that is said and acted on.
+/// Takes a node's signature. It is of the head with its number, whatever size the node has there: another size is another
+/// root. Two of one root seal the head; where roots differ, that is said and acted on.
 pub(crate) fn sign<V: View>(tx: &mut Tx<'_, V>, sign: &SignHead) -> Step<Reply, V> {
     let node = tx.origin;
     if tx.signer(node)?.is_none_or(|signer| signer.until.is_some()) {
         return Err(Reject::NotPermitted.into());
     }
-    let Some(mut head) = tx.head(sign.size)? else { return Ok(Reply::Done) }; // Signed too late: it was dropped.
+    let Some((size, mut head)) = numbered(tx, sign.number)? else { return Ok(Reply::Done) }; // Too late: it was dropped.
     if let Some(before) = head.signatures.iter().find(|one| one.node == node) {
         let same = before.root == sign.root;
         return if same { Ok(Reply::Done) } else { Err(Reject::Invalid(Field::Head).into()) };
     }
     head.signatures.push(HeadSignature { node, root: sign.root, signature: sign.signature });
     match head.root() {
-        Some(root) => agreed(tx, sign, &mut head, root)?,
-        None if head.signatures.len() >= 2 => disagreed(tx, sign, &head)?,
+        Some(root) => agreed(tx, size, sign.root, &mut head, root)?,
+        None if head.signatures.len() >= 2 => disagreed(tx, size, &head)?,
         None => {}
     }
-    tx.put(Key::Head(sign.size), Row::Head(head));
+    tx.put(Key::Head(size), Row::Head(head));
     Ok(Reply::Done)
 }
 
 /// A root that two nodes have: whoever has another one stops by itself when it sees this head.
-fn agreed<V: View>(tx: &mut Tx<'_, V>, sign: &SignHead, head: &mut Head, root: [u8; 32]) -> Step<(), V> {
+fn agreed<V: View>(tx: &mut Tx<'_, V>, size: u64, signed: [u8; 32], head: &mut Head, root: [u8; 32]) -> Step<(), V> {
     let odd = |one: &&HeadSignature| one.root != root;
     if head.sealed.is_none() {
         head.sealed = Some(tx.now);
-        drop_before(tx, sign.size)?;
+        drop_before(tx, size)?;
         if tx.divergence()?.is_some() {
             tx.remove(Key::Divergence());
         }
         let odd: Vec<NodeId> = head.signatures.iter().filter(odd).map(|one| one.node).collect();
-        odd.into_iter().for_each(|node| say_divergence(tx, sign.size, vec![node]));
-    } else if sign.root != root {
-        say_divergence(tx, sign.size, vec![tx.origin]);
+        odd.into_iter().for_each(|node| say_divergence(tx, size, vec![node]));
+    } else if signed != root {
+        say_divergence(tx, size, vec![tx.origin]);
     }
     Ok(())
 }
 
 /// Two nodes, two roots: nobody can say yet which is right.
-fn disagreed<V: View>(tx: &mut Tx<'_, V>, sign: &SignHead, head: &Head) -> Step<(), V> {
+fn disagreed<V: View>(tx: &mut Tx<'_, V>, size: u64, head: &Head) -> Step<(), V> {
     if tx.divergence()?.is_none() {
-        tx.put(Key::Divergence(), Row::Divergence(Divergence { size: sign.size, since: tx.now }));
-        say_divergence(tx, sign.size, head.signatures.iter().map(|one| one.node).collect());
+        tx.put(Key::Divergence(), Row::Divergence(Divergence { size, since: tx.now }));
+        say_divergence(tx, size, head.signatures.iter().map(|one| one.node).collect());
     }
     Ok(())
 }
@@ -148,6 +155,13 @@ fn head_of((key, row): (Key, Row)) -> Option<(u64, Head)> {
         (Key::Head(size), Row::Head(head)) => Some((size, head)),
         _ => None,
     }
+}
+
+/// The head with this number and its size here. A node that has diverged may hold other records, so sizes do not tell.
+fn numbered<V: View>(tx: &Tx<'_, V>, number: u64) -> Step<Option<(u64, Head)>, V> {
+    let (from, to) = keys::heads_to(u64::MAX);
+    let newest = tx.scan(&from, &to, true, HEADS_LOOKED_BACK)?;
+    Ok(newest.into_iter().filter_map(head_of).find(|(_, head)| head.number == number))
 }
 
 fn newest_head<V: View>(tx: &Tx<'_, V>, size: u64) -> Step<Option<(u64, Head)>, V> {

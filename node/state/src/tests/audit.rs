@@ -26,7 +26,12 @@ impl World {
     }
 
     fn sign(&mut self, node: NodeId, size: u64, root: u8) -> Result<Reply, Reject> {
-        self.from(node, Command::SignHead(SignHead { size, root: [root; 32], signature: [node.0 as u8; 64] }))
+        let number = self.head(size).map_or(0, |head| head.number);
+        self.sign_number(node, number, size, root)
+    }
+
+    fn sign_number(&mut self, node: NodeId, number: u64, size: u64, root: u8) -> Result<Reply, Reject> {
+        self.from(node, Command::SignHead(SignHead { number, size, root: [root; 32], signature: [node.0 as u8; 64] }))
     }
 
     fn head(&self, size: u64) -> Option<Head> {
@@ -92,6 +97,30 @@ fn two_against_one_goes_on_and_says_which_one() {
 }
 
 #[test]
+fn a_node_that_holds_more_or_fewer_records_is_found_out_on_both_sides() {
+    for other in [-1, 3] {
+        // As the two see it that hold the same.
+        let mut world = World::new(0);
+        let size = world.mark();
+        let number = world.head(size).expect("there").number;
+        world.sign(A, size, 1).expect("signs");
+        world.sign(B, size, 1).expect("signs");
+        world.sign_number(C, number, size.saturating_add_signed(other), 9).expect("its word is kept");
+        let record = world.last_record();
+        assert_eq!((record.action, &record.entities[1..]), (Action::FindDivergence, &[Entity::Node(C)][..]));
+
+        // As the odd one sees it: two have another root than its own.
+        let mut world = World::new(0);
+        let size = world.mark();
+        world.sign(C, size, 9).expect("signs");
+        for node in [A, B] {
+            world.sign_number(node, number, size.saturating_add_signed(other), 1).expect("their word is kept");
+        }
+        assert_eq!(world.head(size).expect("there").root(), Some([1; 32]));
+    }
+}
+
+#[test]
 fn one_against_one_refuses_writes_until_the_third_decides() {
     let mut world = World::new(0);
     let size = world.mark();
@@ -101,6 +130,9 @@ fn one_against_one_refuses_writes_until_the_third_decides() {
     assert_eq!(world.put(request(0, 50, 40, status())).answer.result, Err(Reject::StateDiverged));
     assert_eq!(world.node(enrol(0, 9)).answer.result, Err(Reject::StateDiverged));
     world.from(A, Command::RenewLease(Lease { epoch: 1 })).expect("a node goes on living");
+    let Ok(credential) = world.model.credential(user(0));
+    let version = credential.expect("there").version;
+    world.node(Command::SignIn(sign_in(0, 9, version))).answer.result.expect("whoever decides can sign in");
     world.sign(C, size, 9).expect("decides");
     assert_eq!(world.last_record().entities, [Entity::Head(size), Entity::Node(A)], "the odd one is named");
     world.put(request(0, 50, 40, status())).answer.result.expect("the same number goes through now");

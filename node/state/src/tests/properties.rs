@@ -78,8 +78,8 @@ fn node_command() -> impl Strategy<Value = Command> {
         2 => list(confirmation, 0..4).prop_map(Command::Confirm),
         1 => (0_u32..3).prop_map(Command::RaiseFeatureLevel),
         1 => Just(Command::MarkHead),
-        1 => (0_u64..40, 0_u8..3).prop_map(|(size, root)| {
-            Command::SignHead(SignHead { size, root: [root; 32], signature: [1; 64] })
+        1 => (0_u64..4, 0_u64..40, 0_u8..3).prop_map(|(number, size, root)| {
+            Command::SignHead(SignHead { number, size, root: [root; 32], signature: [1; 64] })
         }),
         1 => (0_u8..3).prop_map(|key| Command::SetSigner([key; 32])),
         1 => of(some_session()).prop_map(|session| Command::Observe(vec![Observation {

@@ -55,7 +55,7 @@ fn of_nodes() -> Vec<Command> {
         Command::SignIn(sign_in()),
         Command::Enrol(Enrol { code: [0x8D; 32], password: "$argon2id$".to_owned(), sign_in: sign_in() }),
         Command::MarkHead,
-        Command::SignHead(SignHead { size: 77, root: [0xC4; 32], signature: [0xC5; 64] }),
+        Command::SignHead(SignHead { number: 4, size: 77, root: [0xC4; 32], signature: [0xC5; 64] }),
         Command::SetSigner([0xC6; 32]),
         Command::Observe(vec![Observation {
             session: Some(SESSION),

@@ -76,6 +76,7 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
         Table::TreeNode => vec![Row::TreeNode([0xC7; 32])],
         Table::Head => vec![Row::Head(Head {
             marked: AT,
+            number: 3,
             signatures: vec![HeadSignature { node: NodeId(5), root: [0xC4; 32], signature: [0xC5; 64] }],
             sealed: Some(LATER),
             decided: Some([0xC4; 32]),
