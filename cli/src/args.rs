@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 mod audit;
+mod keys;
 mod operating;
 mod people;
 mod security;
@@ -10,6 +11,7 @@ mod talking;
 
 pub use audit::*;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use keys::*;
 pub use operating::*;
 pub use people::*;
 pub use security::*;
@@ -124,6 +126,9 @@ pub enum Command {
     /// The audit log: look, prove, export, verify.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// The cluster's keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// The cluster's own certificate authority.
     #[command(subcommand)]
     Pki(PkiCommand),

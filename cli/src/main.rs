@@ -13,6 +13,7 @@ mod output;
 mod pki;
 mod profile;
 mod prompt;
+mod recovery;
 mod renewal;
 mod rows;
 mod session;

@@ -169,9 +169,11 @@ reflects! {
     cursor: CreateConversationResponse, UpdateConversationResponse, AddParticipantsResponse, RemoveParticipantResponse,
         CreateUserResponse, BatchCreateUsersResponse, UpdateUserResponse, DeactivateUserResponse, SetPasswordResponse,
         CreateEnrolmentCodeResponse, SendMessageResponse, SetPresenceResponse, EndSessionResponse, CreateTotpResponse,
-        ConfirmTotpResponse, DeleteTotpResponse, UpdateSettingsResponse, LogOffResponse;
+        ConfirmTotpResponse, DeleteTotpResponse, UpdateSettingsResponse, LogOffResponse, RotateClusterKeyResponse, ApproveKeyHolderResponse;
     info: GetConversationResponse, ListConversationsResponse, ListParticipantsResponse, GetUserResponse,
         BatchGetUsersResponse, ListUsersResponse, SearchUsersResponse, ListMessagesResponse, GetMessageResponse,
-        ListReceiptsResponse, BatchGetPresenceResponse, GetSelfResponse, ListSessionsResponse, GetSettingsResponse;
-    nothing: SignOutResponse, ResolveDivergenceResponse, GetClusterStatusResponse, ConfirmMessagesResponse, ReportActivityResponse
+        ListReceiptsResponse, BatchGetPresenceResponse, GetSelfResponse, ListSessionsResponse, GetSettingsResponse,
+        ListKeysResponse;
+    nothing: SignOutResponse, ResolveDivergenceResponse, GetClusterStatusResponse, ConfirmMessagesResponse,
+        ReportActivityResponse
 }

@@ -41,6 +41,9 @@ pub struct ClusterInit {
     /// Further names or IP addresses of all nodes' client ports (a load balancer, localhost).
     #[arg(long = "client-name", value_name = "NAME")]
     pub client_names: Vec<String>,
+    /// Do not ask for a share of the recovery kit: for tests and demonstrations.
+    #[arg(long)]
+    pub recovery_unconfirmed: bool,
 }
 
 /// `node …`

@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod cluster;
 mod conversation;
+mod keys;
 pub mod message;
 mod node;
 mod pki;
@@ -43,6 +44,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Cluster(command) => return cluster::run(global, command).await,
         Command::Node(command) => return node::run(global, command).await,
         Command::Audit(command) => audit::run(global, command).await?,
+        Command::Key(command) => keys::run(&Session::open(global)?, global, command).await?,
         Command::Pki(command) => pki::run(global, command)?,
         Command::Completions { shell } => completions(shell)?,
         Command::Man { dir } => man(&dir)?,

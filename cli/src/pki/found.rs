@@ -8,6 +8,7 @@ use record::note::Signer;
 use sha2::{Digest, Sha256};
 use types::{ClusterId, Incarnation, Lineage, NodeId, Slot, UserId};
 
+use super::kit::Kit;
 use super::{Authority, files};
 use crate::args::{ClusterInit, Format, Global};
 use crate::error::{Error, Result};
@@ -128,6 +129,8 @@ struct Founding {
     lineage: Lineage,
     request_key: [u8; 32],
     admin: UserId,
+    /// The public half of the recovery key; its private half is in the kit alone.
+    recovery: seal::PublicKey,
     /// The administrator's one-time code, in groups of four.
     code: String,
     code_hash: [u8; 32],
@@ -136,7 +139,7 @@ struct Founding {
 }
 
 impl Founding {
-    fn draw() -> Result<Self> {
+    fn draw(recovery: seal::PublicKey) -> Result<Self> {
         let bits = u128::from_be_bytes(random()?);
         let code: Vec<u8> = (0..16).map(|at| ALPHABET[(bits >> (5 * at)) as usize & 31]).collect();
         let groups: Vec<&str> = code.chunks(4).filter_map(|group| std::str::from_utf8(group).ok()).collect();
@@ -150,6 +153,7 @@ impl Founding {
             lineage: Lineage(random()?),
             request_key: random()?,
             admin: UserId(random()?),
+            recovery,
             code: groups.join("-"),
             code_hash: Sha256::digest(&code).into(),
             audit: [signer(Slot::A)?, signer(Slot::B)?, signer(Slot::C)?],
@@ -171,18 +175,24 @@ fn random<const N: usize>() -> Result<[u8; N]> {
 /// Makes the bundle and says what to do with it. The code goes to stdout, everything else to stderr.
 pub fn run(global: &Global, init: &ClusterInit) -> Result<()> {
     let nodes = parse_nodes(&global.node)?;
-    let founding = make(init, &nodes)?;
-    tell(global, init, &founding, &nodes)
+    check(init)?;
+    let kit = Kit::make(init, global.output)?;
+    let founding = make(init, &nodes, kit.public)?;
+    tell(global, init, &founding, &nodes, &kit)
 }
 
-fn make(init: &ClusterInit, nodes: &[Addresses; 3]) -> Result<Founding> {
+fn check(init: &ClusterInit) -> Result<()> {
     types::text::check_name(&init.name, 64).map_err(|error| Error::Usage(format!("--name: {error}")))?;
     types::text::check_login(&init.admin).map_err(|error| Error::Usage(format!("--admin: {error}")))?;
     let display_name = init.admin_name.as_deref().unwrap_or(&init.admin);
     types::text::check_name(display_name, types::limits::DISPLAY_NAME_BYTES_MAX)
         .map_err(|error| Error::Usage(format!("--admin-name: {error}")))?;
-    files::must_be_empty(&init.out)?;
-    let founding = Founding::draw()?;
+    files::must_be_empty(&init.out)
+}
+
+fn make(init: &ClusterInit, nodes: &[Addresses; 3], recovery: seal::PublicKey) -> Result<Founding> {
+    let display_name = init.admin_name.as_deref().unwrap_or(&init.admin);
+    let founding = Founding::draw(recovery)?;
     let document = founding_document(&founding, init, display_name, nodes);
     let authority = Authority::create(&init.name)?;
     files::private_dir(&init.out.join("ca"))?;
@@ -239,12 +249,13 @@ fn founding_document(founding: &Founding, init: &ClusterInit, display_name: &str
     let audit = founding.audit.each_ref().map(|signer| format!("\"{}\"", signer.verifier())).join(",\n  ");
     let _ = write!(
         text,
-        "cluster = \"{}\"\nlineage = \"{}\"\nname = {}\nfeature_level = {FEATURE_LEVEL}\nrequest_key = \"{}\"\naudit_keys = [\n  {audit},\n]\n\n\
+        "cluster = \"{}\"\nlineage = \"{}\"\nname = {}\nfeature_level = {FEATURE_LEVEL}\nrequest_key = \"{}\"\nrecovery_key = \"{}\"\naudit_keys = [\n  {audit},\n]\n\n\
          [admin]\nuser = \"{}\"\nlogin = {}\ndisplay_name = {}\nenrolment_sha256 = \"{}\"\n",
         founding.cluster,
         founding.lineage,
         quoted(&init.name),
         crate::text::hex(&founding.request_key),
+        founding.recovery,
         founding.admin,
         quoted(&init.admin),
         quoted(display_name),
@@ -274,7 +285,10 @@ fn config(init: &ClusterInit, founding: &Founding, node: &Addresses, nodes: &[Ad
          client_cert = \"tls/client.crt\"\nclient_key = \"tls/client.key\"\n\n\
          # text for people, json for programs; level error, warn, info or debug.\n[log]\nformat = \"text\"\nlevel = \"info\"\n\n\
          # What this node signs the audit log with. heads = \"DIR\": where sealed heads are written to every ten minutes, each as\n\
-         # a new file; a directory that is somewhere else (write-once storage, another machine, a stick).\n[audit]\nkey = \"audit.key\"\n",
+         # a new file; a directory that is somewhere else (write-once storage, another machine, a stick).\n[audit]\nkey = \"audit.key\"\n\n\
+         # What protects this node's private key: \"file\" (made by `tricordd found`; on the disk of the data it protects from\n\
+         # nobody who takes that disk), \"credential\" (systemd), or \"passphrase\".\n\
+         [keys]\nprotection = \"file\"\nfile = \"node.secret\"\n",
         slot = node.slot,
         name = quoted(&init.name),
         cluster = founding.cluster,
@@ -290,13 +304,14 @@ fn config(init: &ClusterInit, founding: &Founding, node: &Addresses, nodes: &[Ad
     text
 }
 
-fn tell(global: &Global, init: &ClusterInit, founding: &Founding, nodes: &[Addresses; 3]) -> Result<()> {
+fn tell(global: &Global, init: &ClusterInit, founding: &Founding, nodes: &[Addresses; 3], kit: &Kit) -> Result<()> {
     let out = init.out.display();
     let clients: Vec<String> = nodes.iter().map(|node| node.client.to_string()).collect();
     if global.output == Format::Json {
         return crate::output::json(&serde_json::json!({
             "cluster": founding.cluster.to_string(), "out": init.out, "admin": init.admin,
-            "enrolment_code": founding.code, "nodes": clients, "ca": Path::new(&init.out).join("ca.crt"),
+            "enrolment_code": founding.code, "recovery_key": kit.public.to_string(),
+            "recovery_shares": kit.shares.iter().map(ToString::to_string).collect::<Vec<_>>(), "nodes": clients, "ca": Path::new(&init.out).join("ca.crt"),
         }));
     }
     say(&format!("Wrote {out}: a, b, c for the three machines, ca, spares."));

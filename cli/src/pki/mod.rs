@@ -2,6 +2,7 @@
 
 pub mod files;
 pub mod found;
+mod kit;
 
 use std::path::Path;
 

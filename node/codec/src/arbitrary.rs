@@ -8,6 +8,7 @@ mod command;
 mod conversation;
 mod identity;
 mod key;
+mod keys;
 mod primitive;
 mod record;
 mod row;

@@ -3,6 +3,7 @@
 //! Shape: numbers are big-endian, ids 16 bytes, principals and timers a kind byte and an id. A text at the end stands as
 //! it is; before another part its 0x00 become 0x00 0xFF and 0x00 0x00 ends it, which sorts before whatever goes on.
 
+use types::key::{Holder, KeyScope, Month};
 use types::row::Timer;
 use types::session::Attachment;
 use types::{ConversationId, DeviceId, EventNumber, Key, NodeId, Principal, Seq, SessionId, Table, Timestamp, UserId};
@@ -60,6 +61,8 @@ keys! {
     ParticipationCount(principal), UserWord(user, word),
     TreeNode(level, place), Head(size), Signer(node), Divergence(),
     Failures(login), FailuresCount(), Settings(),
+
+    DataKey(id), ScopeKey(scope, month), ClusterKey(version), KeyEnvelope(version, holder), KeyHolder(holder),
 }
 
 /// The key that has these bytes.
@@ -177,7 +180,7 @@ macro_rules! wrappers {
     )*};
 }
 
-wrappers!(UserId, DeviceId, SessionId, ConversationId, Seq, EventNumber, Timestamp, NodeId);
+wrappers!(UserId, DeviceId, SessionId, ConversationId, Seq, EventNumber, Timestamp, NodeId, Month);
 
 impl KeyPart for Principal {
     fn put(&self, out: &mut Vec<u8>) {
@@ -188,6 +191,45 @@ impl KeyPart for Principal {
     fn take(rest: &mut &[u8]) -> Result<Self, Problem> {
         let [kind] = take_array(rest)?;
         Self::new(kind, take_array(rest)?).ok_or(Problem::Unknown)
+    }
+}
+
+impl KeyPart for KeyScope {
+    fn put(&self, out: &mut Vec<u8>) {
+        let (kind, id) = match self {
+            Self::Conversation(id) => (1, id.0),
+            Self::User(id) => (2, id.0),
+        };
+        out.push(kind);
+        id.put(out);
+    }
+
+    fn take(rest: &mut &[u8]) -> Result<Self, Problem> {
+        match take_array(rest)? {
+            [1] => KeyPart::take(rest).map(Self::Conversation),
+            [2] => KeyPart::take(rest).map(Self::User),
+            [_] => Err(Problem::Unknown),
+        }
+    }
+}
+
+impl KeyPart for Holder {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Recovery => out.push(1),
+            Self::Node(node) => {
+                out.push(2);
+                node.put(out);
+            }
+        }
+    }
+
+    fn take(rest: &mut &[u8]) -> Result<Self, Problem> {
+        match take_array(rest)? {
+            [1] => Ok(Self::Recovery),
+            [2] => KeyPart::take(rest).map(Self::Node),
+            [_] => Err(Problem::Unknown),
+        }
     }
 }
 

@@ -29,6 +29,8 @@ tables! {
     Status, NodeLease, Timer, Policy, Record, ParticipationCount, UserWord,
     TreeNode, Head, Signer, Divergence,
     Failures, FailuresCount, Settings,
+
+    DataKey, ScopeKey, ClusterKey, KeyEnvelope, KeyHolder,
 }
 
 /// The canonical bytes of an audit record. They are the bytes of its row: what is stored is what is hashed.

@@ -4,6 +4,7 @@ mod answer;
 mod command;
 mod conversation;
 mod identity;
+mod key;
 mod primitive;
 mod record;
 mod row;

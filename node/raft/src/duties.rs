@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use state::{Rows, View, keys};
 use store::{Engine, Fault};
 use tokio::time::{MissedTickBehavior, interval};
-use types::command::{Found, Lease};
+use types::command::Lease;
 use types::limits::{AUDIT_HEAD_MS, NODE_LEASE_RENEW_MS, TICK_MS};
 use types::reply::Reject;
 use types::{Author, Command, Envelope, Key, NodeId, Row, Timestamp};
 
+use crate::founding::{self, Founding};
 use crate::handle::Role;
 use crate::shared::Shared;
 
@@ -31,7 +32,7 @@ pub(crate) async fn renew<E: Engine>(shared: Arc<Shared<E>>, epoch: u64) {
 }
 
 /// The leader's duties, done while this node leads.
-pub(crate) async fn lead<E: Engine>(shared: Arc<Shared<E>>, found: Option<Found>) {
+pub(crate) async fn lead<E: Engine>(shared: Arc<Shared<E>>, founding: Option<Founding>) {
     let mut ticks = interval(Duration::from_millis(TICK_MS));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leadership = shared.leadership.clone();
@@ -43,7 +44,7 @@ pub(crate) async fn lead<E: Engine>(shared: Arc<Shared<E>>, found: Option<Found>
         if leadership.borrow_and_update().own != Role::Leader {
             continue;
         }
-        for command in due(&shared, found.as_ref()).await {
+        for command in due(&shared, founding.as_ref()).await {
             if let Some(Err(reject)) = put(&shared, command).await {
                 tracing::debug!(%reject, "a duty was done already");
             }
@@ -51,13 +52,15 @@ pub(crate) async fn lead<E: Engine>(shared: Arc<Shared<E>>, found: Option<Found>
     }
 }
 
-async fn due<E: Engine>(shared: &Arc<Shared<E>>, found: Option<&Found>) -> Vec<Command> {
+async fn due<E: Engine>(shared: &Arc<Shared<E>>, founding: Option<&Founding>) -> Vec<Command> {
     let reading = {
         let shared = shared.clone();
         crate::blocking::run(move || read(&shared)).await
     };
     match reading {
-        Ok(Ok(Due { founded: false, .. })) => found.cloned().map(Command::Found).into_iter().collect(),
+        Ok(Ok(Due { founded: false, .. })) => {
+            founding.and_then(|founding| founding::command(shared, founding)).map(Command::Found).into_iter().collect()
+        }
         Ok(Ok(due)) => due.commands,
         Ok(Err(fault)) => {
             (shared.on_fatal)(&format!("read the state: {fault}"));

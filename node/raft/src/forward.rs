@@ -197,6 +197,7 @@ mod tests {
             may_message: true,
             permissions: Vec::new(),
             enrolment: None,
+            sealed_name: Vec::new(),
         };
         Envelope { origin, author: Author::Node, command: Command::CreateUsers(vec![user]) }
     }

@@ -16,13 +16,19 @@ use crate::peer::directory::Lane;
 use crate::shared::Shared;
 use crate::wire::sixteen;
 
+/// Completes the first command of the log with what only the node that puts it can make: the first cluster key, sealed to
+/// the three nodes' public keys, as each told it over its own certified connection. None: it could not.
+pub type Complete = Arc<dyn Fn(Found, &[(NodeId, [u8; 32]); 3]) -> Option<Found> + Send + Sync>;
+
 /// What all three are told when they are founded.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Founding {
     /// The first command of the log; its cluster and lineage are the nodes'.
     pub found: Found,
     /// The three nodes. A disk id of zeros is learnt from the node itself.
     pub nodes: [NodeInfo; 3],
+    /// Without it the command is put as it is: a cluster without keys, for tests of what needs none.
+    pub complete: Option<Complete>,
 }
 
 /// On the node of slot a: waits until all three are there, fresh, and who they should be, then gives the log its first
@@ -85,4 +91,20 @@ async fn ask<E: Engine>(shared: &Shared<E>, info: &NodeInfo) -> Option<[u8; 16]>
         return None;
     }
     sixteen(&node.disk)
+}
+
+/// The first command of the log, once all three nodes have told their public keys.
+pub(crate) fn command<E: Engine>(shared: &Shared<E>, founding: &Founding) -> Option<Found> {
+    let found = founding.found.clone();
+    let Some(complete) = &founding.complete else { return Some(found) };
+    let [a, b, c] = founding.nodes.each_ref().map(|info| {
+        let status = shared.node_status(info.slot()?);
+        let known = status.node == info.node;
+        status.public_key.filter(|_| known).map(|key| (info.node, key))
+    });
+    let command = complete(found, &[a?, b?, c?]);
+    if command.is_none() {
+        tracing::error!("the first cluster key could not be made");
+    }
+    command
 }

@@ -44,6 +44,8 @@ impl Reports {
         let Some(slot) = node.slot() else { return };
         cut(&mut told.version);
         cut(&mut told.client_address);
+        cut(&mut told.key_protection);
+        told.public_key.truncate(32);
         let report = Report { node, told, heard: self.clock.monotonic(), at };
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(slot, report);
     }

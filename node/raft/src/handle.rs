@@ -152,8 +152,21 @@ pub struct NodeStatus {
     pub disk_free: Option<u64>,
     /// Its disk has too little room left, as last heard.
     pub disk_low: bool,
+    /// The public key that cluster keys are sealed to for it, as last heard.
+    pub public_key: Option<[u8; 32]>,
+    /// What protects its private half there, as last heard; may be empty.
+    pub key_protection: String,
     /// When the first of its certificates ceases to be good, as last heard.
     pub certificates_expire: Option<types::Timestamp>,
+}
+
+/// What a node tells of the key pair that cluster keys are sealed to for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyReport {
+    /// The public half: X25519.
+    pub public: [u8; 32],
+    /// What protects the private half, in a word or a few.
+    pub protection: String,
 }
 
 /// What a node does in the cluster.

@@ -30,8 +30,8 @@ mod wire;
 mod worker;
 
 pub use clock::{SystemClock, Time};
-pub use founding::Founding;
-pub use handle::{Applied, BarrierError, ClusterStatus, Handle, NodeStatus, ProposeError, Role, Typing};
+pub use founding::{Complete, Founding};
+pub use handle::{Applied, BarrierError, ClusterStatus, Handle, KeyReport, NodeStatus, ProposeError, Role, Typing};
 pub use kinds::NodeInfo;
 pub use node::{Config, Node, OnFatal, Pace, StartError};
 pub use peer::directory::Identity;

@@ -31,7 +31,7 @@ use crate::contact::Contact;
 use crate::forward::Forwarder;
 use crate::founding::Founding;
 use crate::gossip::{self, Reports};
-use crate::handle::{Applied, BarrierError, ClusterStatus, Handle, ProposeError, Role, Typing};
+use crate::handle::{Applied, BarrierError, ClusterStatus, Handle, KeyReport, ProposeError, Role, Typing};
 use crate::kinds::NodeInfo;
 use crate::leadership::{self, Leadership};
 use crate::leases::Leases;
@@ -102,6 +102,8 @@ pub struct Config<E: Engine> {
     pub client_address: String,
     /// When snapshots are made.
     pub snapshots: SnapshotLimits,
+    /// This node's key pair, as the others are told of it.
+    pub key: Option<KeyReport>,
 }
 
 /// Why a node did not start.
@@ -229,6 +231,7 @@ impl<E: Engine> Node<E> {
             streams: AtomicU32::new(0),
             disk: Mutex::default(),
             certificates_expire_ms: AtomicU64::new(0),
+            key: config.key,
             version: config.version,
             client_address: config.client_address,
             clock: clock.clone(),
@@ -239,7 +242,6 @@ impl<E: Engine> Node<E> {
         raft.run();
         let tasks = TaskTracker::new();
         let (typing, typing_out) = mpsc::channel(TYPING_WAITING_MAX);
-        let found = config.founding.as_ref().map(|founding| founding.found.clone());
         spawn(&tasks, &stop, leadership::run(shared.clone(), leadership_sender));
         spawn(&tasks, &stop, Batcher { raft, clock, leases, metrics }.run(proposals));
         spawn(&tasks, &stop, read::run(shared.clone(), readers));
@@ -248,7 +250,7 @@ impl<E: Engine> Node<E> {
         spawn(&tasks, &stop, gossip::tell_typing(shared.clone(), typing_out));
         spawn(&tasks, &stop, snapshots::run(shared.clone(), log, config.snapshots));
         spawn(&tasks, &stop, duties::renew(shared.clone(), config.boot_seq));
-        spawn(&tasks, &stop, duties::lead(shared.clone(), found));
+        spawn(&tasks, &stop, duties::lead(shared.clone(), config.founding.clone()));
         if let Some(founding) = config.founding {
             spawn(&tasks, &stop, founding::run(shared.clone(), founding));
         }

@@ -17,7 +17,7 @@ use crate::clock::ClusterClock;
 use crate::contact::Contact;
 use crate::forward::Forwarder;
 use crate::gossip::{self, Reports};
-use crate::handle::{NodeStatus, ProposeError, Role, Typing};
+use crate::handle::{KeyReport, NodeStatus, ProposeError, Role, Typing};
 use crate::leadership::{Leadership, jitter, replaced};
 use crate::leases::Leases;
 use crate::machine::Core;
@@ -58,6 +58,7 @@ pub(crate) struct Shared<E: Engine> {
     /// Free bytes and whether they are too few, once known.
     pub(crate) disk: Mutex<Option<Space>>,
     pub(crate) certificates_expire_ms: AtomicU64,
+    pub(crate) key: Option<KeyReport>,
     pub(crate) version: String,
     pub(crate) client_address: String,
 }
@@ -142,6 +143,8 @@ impl<E: Engine> Shared<E> {
             disk_free_bytes: disk.map(|disk| disk.free),
             disk_low: disk.is_some_and(|disk| disk.is_low()),
             certificates_expire_ms: self.certificates_expire_ms.load(Ordering::Relaxed),
+            public_key: self.key.as_ref().map(|key| key.public.to_vec().into()).unwrap_or_default(),
+            key_protection: self.key.as_ref().map(|key| key.protection.clone()).unwrap_or_default(),
         }
     }
 
@@ -238,6 +241,8 @@ fn status_of(
         streams: told.streams,
         disk_free: told.disk_free_bytes,
         disk_low: told.disk_low,
+        public_key: told.public_key.as_ref().try_into().ok(),
+        key_protection: told.key_protection,
         certificates_expire: (told.certificates_expire_ms > 0).then_some(Timestamp(told.certificates_expire_ms)),
     }
 }

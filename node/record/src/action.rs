@@ -41,6 +41,9 @@ pub const fn code(action: Action) -> &'static str {
         Action::RemoveSecondFactor => "remove-second-factor",
         Action::ChangeSettings => "change-settings",
         Action::LogOff => "log-off",
+        Action::RotateClusterKey => "rotate-cluster-key",
+        Action::RetireClusterKey => "retire-cluster-key",
+        Action::ApproveHolder => "approve-key-holder",
     }
 }
 
@@ -83,6 +86,9 @@ pub const fn sentence(action: Action) -> &'static str {
         Action::RemoveSecondFactor => "took a second factor away",
         Action::ChangeSettings => "changed the cluster's settings",
         Action::LogOff => "signed others out",
+        Action::RotateClusterKey => "replaced the cluster key",
+        Action::RetireClusterKey => "removed an old cluster key",
+        Action::ApproveHolder => "let a node hold the cluster key",
     }
 }
 

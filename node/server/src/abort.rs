@@ -26,3 +26,10 @@ pub fn forbid_core_files() {
         tracing::warn!(%error, "could not forbid core files");
     }
 }
+
+/// No debugger, and no reading of this process's memory, for anybody but root.
+pub fn forbid_looking_in() {
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "could not forbid others to look into this process");
+    }
+}

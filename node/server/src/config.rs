@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use types::{ClusterId, Slot};
 
+use crate::keys::{Passphrase, Protection};
+
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -57,6 +59,7 @@ struct File {
     password: PasswordSection,
     #[serde(default)]
     audit: AuditSection,
+    keys: KeysSection,
 }
 
 #[derive(Debug, Deserialize)]
@@ -145,6 +148,57 @@ impl Default for PasswordSection {
     }
 }
 
+/// What protects this node's private key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct KeysSection {
+    protection: ProtectionKind,
+    file: PathBuf,
+    credential: String,
+    passphrase_from: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ProtectionKind {
+    File,
+    Credential,
+    Passphrase,
+}
+
+impl Default for KeysSection {
+    fn default() -> Self {
+        Self {
+            protection: ProtectionKind::File,
+            file: "node.secret".into(),
+            credential: "tricord-node-key".to_owned(),
+            passphrase_from: "systemd".to_owned(),
+        }
+    }
+}
+
+impl KeysSection {
+    fn protection(self, base: &Path) -> Result<Protection, (&'static str, String, &'static str)> {
+        Ok(match self.protection {
+            ProtectionKind::File => Protection::File(base.join(self.file)),
+            ProtectionKind::Credential if self.credential.is_empty() || self.credential.contains('/') => {
+                return Err(("keys.credential", self.credential, "the name of a systemd credential is needed"));
+            }
+            ProtectionKind::Credential => Protection::Credential(self.credential),
+            ProtectionKind::Passphrase => Protection::Passphrase(match self.passphrase_from.as_str() {
+                "prompt" => Passphrase::Prompt,
+                "systemd" => Passphrase::Systemd,
+                other => match other.strip_prefix("fd:").and_then(|number| number.parse().ok()) {
+                    Some(number) => Passphrase::Descriptor(number),
+                    None => {
+                        return Err(("keys.passphrase_from", self.passphrase_from, "prompt, systemd, or fd:NUMBER"));
+                    }
+                },
+            }),
+        })
+    }
+}
+
 /// The configuration, checked; paths are absolute or relative to where the daemon was started.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -180,6 +234,8 @@ pub struct Config {
     pub audit_key: Option<PathBuf>,
     /// A directory that sealed heads are written to, somewhere else.
     pub audit_heads: Option<PathBuf>,
+    /// What protects this node's private key.
+    pub keys: Protection,
 }
 
 /// PEM files.
@@ -258,6 +314,7 @@ impl Config {
             password_iterations: iterations,
             audit_key: file.audit.key.map(|key| base.join(key)),
             audit_heads: file.audit.heads.map(|dir| base.join(dir)),
+            keys: file.keys.protection(base).map_err(|(key, value, why)| wrong(key, &value, why.to_owned()))?,
         })
     }
 
@@ -315,6 +372,17 @@ mod tests {
     }
 
     #[test]
+    fn the_nodes_key_is_protected_as_said() {
+        let keys = |section: &str| parse(&format!("{GOOD}\n{section}")).expect("good").keys;
+        assert_eq!(keys(""), Protection::File("/etc/tricord/node.secret".into()));
+        assert_eq!(keys("[keys]\nfile = \"/boot/secret\""), Protection::File("/boot/secret".into()));
+        assert_eq!(keys("[keys]\nprotection = \"credential\""), Protection::Credential("tricord-node-key".into()));
+        let from = |from: &str| keys(&format!("[keys]\nprotection = \"passphrase\"\npassphrase_from = \"{from}\""));
+        assert_eq!(from("fd:3"), Protection::Passphrase(Passphrase::Descriptor(3)));
+        assert_eq!(from("prompt"), Protection::Passphrase(Passphrase::Prompt));
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_by_name() {
         let error = parse(&format!("{GOOD}\n[log]\nlevle = \"info\"")).expect_err("unknown key");
         let ConfigError::Parse { source, .. } = error else { panic!("{error}") };
@@ -333,5 +401,8 @@ mod tests {
         }
         let error = parse(&format!("{GOOD}\n[password]\nmemory_kib = 1")).expect_err("too little");
         assert!(error.to_string().contains("password.memory_kib"), "{error}");
+        let keys = "[keys]\nprotection = \"passphrase\"\npassphrase_from = \"argv\"";
+        let error = parse(&format!("{GOOD}\n{keys}")).expect_err("not from there");
+        assert!(error.to_string().contains("keys.passphrase_from"), "{error}");
     }
 }

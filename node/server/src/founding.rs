@@ -44,6 +44,7 @@ struct File {
     name: String,
     feature_level: u32,
     request_key: String,
+    recovery_key: String,
     admin: Admin,
     nodes: Vec<Node>,
     #[serde(default)]
@@ -77,6 +78,8 @@ pub struct Founding {
     pub found: Found,
     /// The three nodes: peer and client addresses, by slot.
     pub nodes: [(String, String); 3],
+    /// The public half of the recovery key.
+    pub recovery: seal::PublicKey,
 }
 
 impl Founding {
@@ -113,6 +116,7 @@ impl Founding {
             may_message: true,
             permissions: vec![PermissionSet::Admin],
             enrolment: Some(hex32(&file.admin.enrolment_sha256).ok_or_else(|| value("admin.enrolment_sha256"))?),
+            sealed_name: Vec::new(),
         };
         let found = Found {
             cluster,
@@ -122,8 +126,10 @@ impl Founding {
             request_key: hex32(&file.request_key).ok_or_else(|| value("request_key"))?,
             admin,
             audit_keys: audit_keys(cluster, &file.audit_keys).ok_or_else(|| value("audit_keys"))?,
+            cluster_key: None, // Made by the node that puts this command, and nowhere else.
         };
-        Ok(Self { cluster, lineage, found, nodes: [a, b, c] })
+        let recovery = seal::PublicKey(hex32(&file.recovery_key).ok_or_else(|| value("recovery_key"))?);
+        Ok(Self { cluster, lineage, found, nodes: [a, b, c], recovery })
     }
 }
 

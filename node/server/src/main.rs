@@ -6,6 +6,7 @@ mod certificates;
 mod client_port;
 mod config;
 mod founding;
+mod keys;
 mod local;
 mod logging;
 mod ops_port;
@@ -85,7 +86,9 @@ fn found(file: &ConfigFile) -> Result<(), Failure> {
     let node = NodeId::new(config.slot, Incarnation(1));
     let identity = Identity::new(founding.cluster, founding.lineage, node, created)?;
     DataDir::create(&config.data, identity)?;
+    let (_, public) = keys::open_or_make(&config.keys, &config.data)?;
     say(&format!("Node {node} has its data directory: {}", config.data.display()));
+    say(&format!("Its public key, made here: {public}; protected by: {}", config.keys.describe(&config.data)));
     say(&format!("Next: once all three have theirs, on each: tricordd run --config {}", file.config.display()));
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use prometheus::Registry;
 use raft::{Handle, Node, NodeInfo, PeerTls, SnapshotLimits, SystemClock, TlsListener};
+use seal::{NodeKey, PublicKey};
 use services::Services;
 use store::{DataDir, Identity, LogStore, RocksDisk, RocksEngine, Space, StateStore};
 use tokio::net::{TcpListener, UnixListener};
@@ -25,7 +26,7 @@ use crate::config::Config;
 use crate::founding::Founding;
 use crate::local::Local;
 use crate::ops_port::{OpsPort, Readiness};
-use crate::{Failure, abort, client_port, local, ops_port};
+use crate::{Failure, abort, client_port, keys, local, ops_port};
 
 /// Batches applied and not yet routed to streams.
 const HUB_BATCHES_MAX: usize = 256;
@@ -47,9 +48,11 @@ pub fn run(config: Config) -> Result<(), Failure> {
     check_files(&config)?;
     check_identity(&config, &DataDir::identify(&config.data)?)?;
     let data = DataDir::open(&config.data, Some(config.cluster), None)?;
+    let key = keys::open_or_make(&config.keys, &config.data)?;
+    abort::forbid_looking_in(); // After the key is read: it may come from a file descriptor of /proc.
     let consensus = runtime("tricord-raft", 2)?;
     let clients = runtime("tricord-client", 2)?;
-    let ended = clients.block_on(serve(config, data, consensus.handle().clone()));
+    let ended = clients.block_on(serve(config, data, key, consensus.handle().clone()));
     // What still runs is told to no one: calls have had their time to end.
     clients.shutdown_timeout(Duration::from_secs(1));
     consensus.shutdown_timeout(Duration::from_secs(1));
@@ -99,14 +102,19 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
     built.map_err(|error| format!("start the threads {name}: {error}").into())
 }
 
-async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle) -> Result<(), Failure> {
+async fn serve(
+    config: Config,
+    data: DataDir,
+    (pair, public): (NodeKey, PublicKey),
+    consensus: tokio::runtime::Handle,
+) -> Result<(), Failure> {
     let ports = Ports::bind(&config).await?;
     let certificates = Arc::new(Certificates::load(&config.tls)?);
     let registry = Registry::new();
     certificates.register(&registry)?;
     let (hub, applied) = mpsc::channel(HUB_BATCHES_MAX);
     let (typing_in, typing) = mpsc::channel(TYPING_MAX);
-    let raft = raft_config(&config, &data, certificates.peer(), ports.peer, hub, typing_in, &registry)?;
+    let raft = raft_config(&config, (&data, public), certificates.peer(), ports.peer, hub, typing_in, &registry)?;
     let node: Consensus = consensus.spawn(Node::start(raft)).await??;
 
     let cost =
@@ -116,7 +124,7 @@ async fn serve(config: Config, data: DataDir, consensus: tokio::runtime::Handle)
     let audit_heads = config.audit_heads.clone();
     let audit_spool = Some(config.data.join("audit.spool"));
     let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key, audit_spool, audit_heads };
-    let services = Services::start(node.clone(), options, metrics, applied, typing)?;
+    let services = Services::start(node.clone(), options, pair, metrics, applied, typing)?;
 
     let (stopping, stopped) = watch::channel(false);
     let until_stopped = |mut stopped: watch::Receiver<bool>| async move { drop(stopped.wait_for(|stop| *stop).await) };
@@ -202,7 +210,7 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
 
 fn raft_config(
     config: &Config,
-    data: &DataDir,
+    (data, public): (&DataDir, PublicKey),
     tls: PeerTls,
     listener: TcpListener,
     hub: mpsc::Sender<raft::Applied>,
@@ -231,6 +239,7 @@ fn raft_config(
         founding: founding.map(|founding| raft::Founding {
             nodes: Slot::ALL.map(|slot| founding_node(&founding, slot)),
             found: founding.found,
+            complete: Some(keys::complete(founding.recovery)),
         }),
         log,
         pace: None,
@@ -243,6 +252,7 @@ fn raft_config(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         client_address: config.addresses(config.slot).client.clone(),
         snapshots: SnapshotLimits::default(),
+        key: Some(keys::report(public, &config.keys, &config.data)),
     })
 }
 
@@ -378,7 +388,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name("grpc.health.v1.Health");
-    ["Session", "Directory", "Conversation", "Message", "Presence", "Sync", "Cluster", "Audit"]
+    ["Session", "Directory", "Conversation", "Message", "Presence", "Sync", "Cluster", "Audit", "Key"]
         .into_iter()
         .fold(builder, |builder, name| builder.with_service_name(format!("tricord.v1.{name}Service")))
 }

@@ -80,8 +80,11 @@ impl<H: Handle> Services<H> {
         if typed.is_empty() {
             return Err(Reject::SecondFactorNeeded.into());
         }
-        let now = heads(&self.inner.handle.view())?.clock;
-        let proof = totp::prove(second, typed, now)?;
+        let (now, secret) = {
+            let view = self.inner.handle.view();
+            (heads(&view)?.clock, self.inner.keyring.secret(&view, user, &second.secret)?)
+        };
+        let proof = totp::prove(second, &secret, typed, now);
         if proof.is_none() {
             self.count_failure(Some(user), attempt, visitor.address, visitor.deadline).await?;
             return Err(Reject::BadSecondFactor.into());

@@ -101,6 +101,12 @@ pub(crate) enum Error {
     /// A payload that cannot be opened here.
     #[error("a payload cannot be opened by this node")]
     Payload(#[from] seal::Error),
+    /// Nobody has let this node hold the cluster's key yet.
+    #[error("this node may not open the cluster's key; see 'tricord key list', or ask another node")]
+    KeysNotHeld,
+    /// The rotation of the cluster key before this one has not ended.
+    #[error("a rotation of the cluster key is under way; 'tricord key list' shows how far")]
+    RotationUnderWay,
     /// A task of this node ended before its time.
     #[error("an internal task failed")]
     Internal(&'static str),
@@ -183,6 +189,8 @@ impl Error {
             Self::NotFounded => Told::after(Code::FailedPrecondition, "NOT_FOUNDED", 1_000),
             Self::Fault(_) => Told::new(Code::Internal, "NODE_FAULT"),
             Self::Payload(_) => Told::new(Code::Internal, "NODE_FAULT"),
+            Self::RotationUnderWay => Told::new(Code::FailedPrecondition, "ROTATION_UNDER_WAY"),
+            Self::KeysNotHeld => Told::after(Code::Unavailable, "KEYS_NOT_HELD", 1_000),
             Self::Internal(_) => Told::new(Code::Internal, "NODE_FAULT"),
         }
     }
@@ -252,6 +260,7 @@ fn told_of_reject(reject: &Reject) -> Told {
         Reject::BadProof => Told::new(Code::Unauthenticated, "BAD_PROOF"),
         Reject::SecondFactorNeeded => Told::new(Code::Unauthenticated, "SECOND_FACTOR_NEEDED"),
         Reject::BadSecondFactor => Told::new(Code::Unauthenticated, "BAD_SECOND_FACTOR"),
+        Reject::UnknownKey => Told::after(Code::Unavailable, "UNKNOWN_KEY", 100),
     }
 }
 

@@ -18,6 +18,7 @@ use types::{ConversationId, Principal, Seq, SessionId};
 use crate::audit::observe::seen;
 use crate::call::Call;
 use crate::errors::Error;
+use crate::keyring::Keyring;
 use crate::reads::Read;
 use crate::{Services, convert, names};
 
@@ -85,19 +86,25 @@ pub(crate) fn runs(items: &[v1::SyncResponse]) -> Vec<Run> {
 ///
 /// Errors: `NOT_FOUND` if they may not.
 pub(crate) fn open<V: state::View<Fault = raft::Fault>>(
+    keyring: &Keyring,
     view: &V,
     user: &User,
     conversation: ConversationId,
     message: &Message,
 ) -> Result<v1::Message, Error> {
     policy::may(view, user, Action::SeeMessage(conversation, message.seq))?.check()?;
-    open_visible(conversation, message)
+    open_visible(keyring, view, conversation, message)
 }
 
 /// Opens a message that the caller has found within the spans its reader may see (`state::visible`).
-pub(crate) fn open_visible(conversation: ConversationId, message: &Message) -> Result<v1::Message, Error> {
+pub(crate) fn open_visible<V: state::View<Fault = raft::Fault>>(
+    keyring: &Keyring,
+    view: &V,
+    conversation: ConversationId,
+    message: &Message,
+) -> Result<v1::Message, Error> {
     let text = match message.header.kind {
-        types::message::MessageKind::TEXT => seal::open(&message.sealed)?.text,
+        types::message::MessageKind::TEXT => keyring.message(view, conversation, message)?,
         _ => String::new(), // A newer kind: the client says so.
     };
     Ok(convert::message(conversation, message, text))

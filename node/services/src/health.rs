@@ -127,6 +127,8 @@ mod tests {
             streams: 0,
             disk_free: None,
             disk_low: false,
+            public_key: None,
+            key_protection: String::new(),
             certificates_expire: None,
         }
     }

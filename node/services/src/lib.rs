@@ -15,6 +15,7 @@ mod errors;
 mod fetch;
 mod health;
 mod hub;
+mod keyring;
 mod leases;
 mod limiter;
 mod metrics;
@@ -25,8 +26,10 @@ mod places;
 mod queue;
 mod reads;
 mod replay;
+mod rotation;
 mod routing;
 mod rpc;
+mod sealing;
 mod telling;
 mod totp;
 mod typing;
@@ -41,6 +44,7 @@ use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::cluster_service_server::ClusterServiceServer;
 use proto::v1::conversation_service_server::ConversationServiceServer;
 use proto::v1::directory_service_server::DirectoryServiceServer;
+use proto::v1::key_service_server::KeyServiceServer;
 use proto::v1::message_service_server::MessageServiceServer;
 use proto::v1::presence_service_server::PresenceServiceServer;
 use proto::v1::security_service_server::SecurityServiceServer;
@@ -113,18 +117,22 @@ struct Inner<H: Handle> {
     refusals: Mutex<audit::refusals::Refusals>,
     spool: Mutex<audit::spool::Spool>,
     faults: watch::Sender<Option<&'static str>>,
+    keyring: Arc<keyring::Keyring>,
+    minting: sealing::Minting,
     stale: watch::Sender<bool>,
     stopping: CancellationToken,
 }
 
 impl<H: Handle> Services<H> {
     /// Starts the services over a running node. `applied` gives each batch applied here, in order and without gaps;
-    /// `typing` what other nodes say of who is typing. Must be called within a Tokio runtime.
+    /// `typing` what other nodes say of who is typing; `keys` is the pair that cluster keys are sealed to for this node.
+    /// Must be called within a Tokio runtime.
     ///
     /// Errors: [`StartError`]; nothing runs then.
     pub fn start(
         handle: H,
         config: Config,
+        keys: seal::NodeKey,
         metrics: Metrics,
         applied: mpsc::Receiver<Applied>,
         typing: mpsc::Receiver<Typing>,
@@ -135,6 +143,7 @@ impl<H: Handle> Services<H> {
             Some(path) => audit::spool::Spool::open(path)?,
             None => audit::spool::Spool::in_memory(),
         };
+        let keyring = Arc::new(keyring::Keyring::new(handle.node(), keys));
         let inner = Inner {
             handle,
             metrics,
@@ -153,6 +162,8 @@ impl<H: Handle> Services<H> {
             refusals: Mutex::default(),
             spool: Mutex::new(spool),
             faults: watch::Sender::new(None),
+            keyring,
+            minting: sealing::Minting::default(),
             stale: watch::Sender::new(false),
             stopping: CancellationToken::new(),
         };
@@ -167,6 +178,8 @@ impl<H: Handle> Services<H> {
         services.run(audit::signing::run(services.clone()));
         services.run(leases::watch(services.clone()));
         services.run(reads::watch_staleness(services.clone()));
+        services.run(sealing::sweep(services.clone()));
+        services.run(rotation::run(services.clone()));
         Ok(services)
     }
 
@@ -188,6 +201,7 @@ impl<H: Handle> Services<H> {
             .add_service(SecurityServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(ClusterServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(AuditServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(KeyServiceServer::new(self.clone()).max_decoding_message_size(max))
     }
 
     /// Sync streams open on this node.

@@ -1,5 +1,6 @@
 //! How fresh a read is, and over what it is made.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proto::v1::{ReadInfo, ReadOptions};
@@ -13,6 +14,7 @@ use types::{EventNumber, Reject, Timestamp};
 
 use crate::call::Call;
 use crate::errors::Error;
+use crate::keyring::Keyring;
 use crate::{Services, convert, cursor};
 
 /// A view fresh enough for a call, with who reads it as that view knows them.
@@ -23,6 +25,8 @@ pub(crate) struct Read<V> {
     pub(crate) now: Timestamp,
     /// For the answer.
     pub(crate) info: ReadInfo,
+    /// Opens what is sealed.
+    pub(crate) keyring: Arc<Keyring>,
 }
 
 impl<V: state::View<Fault = raft::Fault>> Read<V> {
@@ -83,7 +87,8 @@ impl<H: Handle> Services<H> {
             stale: behind || age.is_some(),
             age: age.map(convert::duration),
         };
-        Ok(Read { view, user: actor.user, now: heads.clock, info })
+        let keyring = Arc::clone(&self.inner.keyring);
+        Ok(Read { view, user: actor.user, now: heads.clock, info, keyring })
     }
 
     /// Runs what may read many rows on a thread where it holds nobody up.

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod conversation;
 pub(crate) mod directory;
+pub(crate) mod key;
 pub(crate) mod message;
 pub(crate) mod message_stream;
 pub(crate) mod presence;

@@ -1,5 +1,7 @@
 //! Events as a stream tells them: each checked with the policy, messages opened where asked for.
 
+use std::sync::Arc;
+
 use proto::v1::sync_response::Item;
 use proto::v1::*;
 use raft::Typing as Notice;
@@ -10,11 +12,13 @@ use types::user::User as StoredUser;
 use types::{ConversationId, DeviceId, Event, EventBody, Lineage, Principal, Scope, Seq, SessionId, UserId};
 
 use crate::errors::Error;
+use crate::keyring::Keyring;
 use crate::{convert, cursor, fetch, names};
 
 /// To whom a stream tells, and what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) struct Telling {
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) user: UserId,
     pub(crate) session: SessionId,
     pub(crate) lineage: Lineage,
@@ -122,10 +126,10 @@ impl Telling {
         event: &Event,
     ) -> Result<Message, Error> {
         if let Some(message) = &event.message {
-            return fetch::open(view, user, conversation, message);
+            return fetch::open(&self.keyring, view, user, conversation, message);
         }
         let message = view.message(conversation, seq)?.ok_or(Error::Internal("a message is missing"))?;
-        fetch::open(view, user, conversation, &message)
+        fetch::open(&self.keyring, view, user, conversation, &message)
     }
 }
 

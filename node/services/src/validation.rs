@@ -150,6 +150,7 @@ pub(crate) fn user_update(id: UserId, user: &v1::User, paths: &[String]) -> Resu
         external_ids: None,
         may_message: None,
         permissions: None,
+        sealed_name: None,
     };
     count("update_paths", paths.len(), 1, 5)?;
     for path in paths {

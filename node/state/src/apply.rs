@@ -8,8 +8,8 @@ use types::session::Device;
 use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timestamp};
 
 use crate::commands::{
-    audit, conversations, directory, founding, leases, lockout, log_off, messages, participants, presence, receipts,
-    second_factor, sessions, settings, tick,
+    audit, conversations, directory, founding, keys as key_commands, leases, lockout, log_off, messages, participants,
+    presence, receipts, second_factor, sessions, settings, tick,
 };
 use crate::keys;
 use crate::outcome::Outcome;
@@ -77,6 +77,10 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         Command::SetSigner(key) => audit::set_signer(tx, *key),
         Command::Observe(observations) => audit::observe(tx, observations),
 
+        Command::AddDataKey(add) => key_commands::add(tx, add),
+        Command::RewrapDataKeys(rewrap) => key_commands::rewrap(tx, rewrap),
+        Command::RetireClusterKey(version) => key_commands::retire(tx, *version),
+
         Command::ResolveDivergence(_)
         | Command::LogOff(_)
         | Command::AddSecondFactor(_)
@@ -95,7 +99,9 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         | Command::RemoveParticipant(..)
         | Command::DefinePolicy(..)
         | Command::Post(_)
-        | Command::SetStatus(_) => Err(Reject::NotPermitted.into()), // Only a user may; no node speaks for one.
+        | Command::SetStatus(_)
+        | Command::RotateClusterKey(_)
+        | Command::ApproveHolder(_) => Err(Reject::NotPermitted.into()), // Only a user may; no node speaks for one.
     }
 }
 
@@ -121,6 +127,8 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         Command::ChangeSettings(settings) => settings::change(tx, actor, settings),
 
         Command::ResolveDivergence(decision) => audit::resolve(tx, actor, decision),
+        Command::RotateClusterKey(new) => key_commands::rotate(tx, actor, new),
+        Command::ApproveHolder(approve) => key_commands::approve(tx, actor, approve),
 
         Command::Found(_)
         | Command::RaiseFeatureLevel(_)
@@ -136,7 +144,10 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         | Command::MarkHead
         | Command::SignHead(_)
         | Command::SetSigner(_)
-        | Command::Observe(_) => Err(Reject::NotPermitted.into()), // Only a node may.
+        | Command::Observe(_)
+        | Command::AddDataKey(_)
+        | Command::RewrapDataKeys(_)
+        | Command::RetireClusterKey(_) => Err(Reject::NotPermitted.into()), // Only a node may.
     }
 }
 
@@ -166,6 +177,9 @@ fn by_session<V: View>(tx: &mut Tx<'_, V>, request: &Request, command: &Command)
     };
     let step = user_command(tx, &actor, command);
     let result = settle(tx, step)?;
+    if result == Err(Reject::UnknownKey) {
+        return Ok(tx.answer(result)); // Between node and state: the node seals anew and puts the same number again.
+    }
     let answer = tx.answer(result);
     record(tx, command, agent, number, &answer.result);
     keep_answer(tx, request, actor.device, settled, answer.clone())?;

@@ -1,5 +1,6 @@
 //! Ranges of keys: each names the first and the last key of what it covers.
 
+use types::key::Holder;
 use types::row::Timer;
 use types::session::Attachment;
 use types::{ConversationId, DeviceId, EventNumber, Key, NodeId, Principal, RoleId, SessionId, Timestamp, UserId};
@@ -87,4 +88,28 @@ pub(crate) const WORD_END: char = '\u{10FFFF}';
 #[must_use]
 pub fn user_words(user: UserId) -> Range {
     (Key::UserWord(user, String::new()), Key::UserWord(user, String::from(WORD_END)))
+}
+
+/// All versions of the cluster key.
+#[must_use]
+pub const fn cluster_keys() -> Range {
+    (Key::ClusterKey(0), Key::ClusterKey(u32::MAX))
+}
+
+/// A version of the cluster key as it is sealed to its holders.
+#[must_use]
+pub const fn key_envelopes(version: u32) -> Range {
+    (Key::KeyEnvelope(version, Holder::Recovery), Key::KeyEnvelope(version, Holder::Node(NodeId(u64::MAX))))
+}
+
+/// Everyone who may hold cluster keys.
+#[must_use]
+pub const fn key_holders() -> Range {
+    (Key::KeyHolder(Holder::Recovery), Key::KeyHolder(Holder::Node(NodeId(u64::MAX))))
+}
+
+/// Data keys whose id is this or higher.
+#[must_use]
+pub const fn data_keys(from: u64) -> Range {
+    (Key::DataKey(from), Key::DataKey(u64::MAX))
 }

@@ -36,4 +36,4 @@ pub mod visible;
 pub use apply::apply;
 pub use outcome::Outcome;
 pub use policy::{Action, Actor, Decision, may};
-pub use view::{Rows, View, heads};
+pub use view::{Rows, View, heads, newest_cluster_key};

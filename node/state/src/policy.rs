@@ -104,6 +104,11 @@ pub enum Action {
     RevealMessages,
     /// Say which nodes' audit log is right.
     ResolveDivergence,
+
+    /// See which keys there are: ids, ages, expiries.
+    SeeKeys,
+    /// Rotate the cluster key, let a node hold it, check the recovery kit.
+    ManageKeys,
 }
 
 /// Whether they may.
@@ -237,6 +242,12 @@ pub fn may<V: View>(view: &V, user: &User, action: Action) -> Result<Decision, V
         Action::ReadAudit => Decision::yes_if(has(user, &[PermissionSet::Auditor]), Decision::No),
         Action::RevealMessages => Decision::yes_if(has(user, &[PermissionSet::Discloser]), Decision::No),
         Action::ResolveDivergence => Decision::yes_if(admin(user), Decision::No),
+
+        Action::SeeKeys => {
+            let permitted = has(user, &[PermissionSet::Admin, PermissionSet::Auditor, PermissionSet::Viewer]);
+            Decision::yes_if(permitted, Decision::No)
+        }
+        Action::ManageKeys => Decision::yes_if(admin(user), Decision::No),
     })
 }
 

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use types::command::Found;
 use types::identity::LogOffScope;
+use types::key::Holder;
 use types::record::{Action, Agent, AuditKey, Entity, Record, Result as End};
 use types::{Command, Incarnation, NodeId, Principal, Reject, Reply, Slot, Timestamp};
 
@@ -43,6 +44,10 @@ pub const fn action_of(command: &Command) -> Option<Action> {
         Command::RemoveSecondFactor(_) => Some(Action::RemoveSecondFactor),
         Command::ChangeSettings(_) => Some(Action::ChangeSettings),
         Command::LogOff(_) => Some(Action::LogOff),
+        Command::AddDataKey(_) | Command::RewrapDataKeys(_) => None,
+        Command::RetireClusterKey(_) => Some(Action::RetireClusterKey),
+        Command::RotateClusterKey(_) => Some(Action::RotateClusterKey),
+        Command::ApproveHolder(_) => Some(Action::ApproveHolder),
     }
 }
 
@@ -73,6 +78,7 @@ pub const fn reject_number(reject: &Reject) -> u16 {
         Reject::BadProof => 49,
         Reject::SecondFactorNeeded => 51,
         Reject::BadSecondFactor => 52,
+        Reject::UnknownKey => 40,
     }
 }
 
@@ -126,6 +132,7 @@ fn agent_of(command: &Command, agent: Agent, result: &Result<Reply, Reject>) -> 
             Agent::User { user: *user, acting_role: None, device: *device, session: *session }
         }
         (Command::Found(_) | Command::RaiseFeatureLevel(_) | Command::SetSigner(_), _) => Agent::Cluster,
+        (Command::RetireClusterKey(_), _) => Agent::Cluster,
         _ => agent,
     }
 }
@@ -139,6 +146,14 @@ fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -
             let signers = founding_signers(found).map(|(node, key)| Entity::Signer(node, key));
             core::iter::once(Entity::User(found.admin.id)).chain(signers).collect()
         }
+
+        Command::AddDataKey(_) | Command::RewrapDataKeys(_) | Command::RetireClusterKey(_) => Vec::new(),
+        Command::RotateClusterKey(_) => Vec::new(),
+        Command::ApproveHolder(approve) => match approve.holder {
+            Holder::Node(node) => vec![Entity::Node(node)],
+            Holder::Recovery => Vec::new(),
+        },
+
         Command::SignIn(sign_in) => vec![Entity::User(sign_in.user), Entity::Session(sign_in.session)],
         Command::Enrol(enrol) => vec![Entity::User(enrol.sign_in.user), Entity::Session(enrol.sign_in.session)],
         Command::EndSession(session) => vec![Entity::Session(*session)],

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use types::conversation::{Conversation, HistoryPolicy, Participant, PolicyRef};
 use types::id::{ConversationId, DeviceId, NodeId, Seq, SessionId, UserId};
 use types::identity::{Failures, LoginKey, Settings};
+use types::key::{ClusterKey, DataKey, Envelope, Holder, HolderKey, KeyScope, Month};
 use types::message::Message;
 use types::presence::{NodeLease, Status};
 use types::record::Record;
@@ -107,6 +108,26 @@ rows! {
     signer(node: NodeId) -> Signer(Signer) at Key::Signer(node);
     /// Whether nodes hold different audit trees.
     divergence() -> Divergence(Divergence) at Key::Divergence();
+
+    /// A data key, wrapped.
+    data_key(id: u64) -> DataKey(DataKey) at Key::DataKey(id);
+    /// The id of the data key of a scope and month.
+    scope_key(scope: KeyScope, month: Month) -> ScopeKey(u64) at Key::ScopeKey(scope, month);
+    /// A version of the cluster key.
+    cluster_key(version: u32) -> ClusterKey(ClusterKey) at Key::ClusterKey(version);
+    /// A version of the cluster key, sealed to a holder.
+    key_envelope(version: u32, holder: Holder) -> KeyEnvelope(Envelope) at Key::KeyEnvelope(version, holder);
+    /// Who may hold cluster keys.
+    key_holder(holder: Holder) -> KeyHolder(HolderKey) at Key::KeyHolder(holder);
+}
+
+/// The cluster key in use: its newest version.
+pub fn newest_cluster_key<V: View>(view: &V) -> Result<Option<(u32, ClusterKey)>, V::Fault> {
+    let (from, to) = crate::keys::cluster_keys();
+    Ok(view.scan(&from, &to, true, 1)?.into_iter().find_map(|(key, row)| match (key, row) {
+        (Key::ClusterKey(version), Row::ClusterKey(key)) => Some((version, key)),
+        _ => None,
+    }))
 }
 
 /// Clock, last event and the like; all 0 before founding.

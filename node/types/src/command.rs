@@ -8,6 +8,7 @@ use crate::id::{ClusterId, ConversationId, DeviceId, Lineage, NodeId, Seq, Sessi
 use crate::identity::{
     AddSecondFactor, Attempt, DeviceKey, LogOff, Method, Refresh, RefuseSignIn, SecondProof, Settings,
 };
+use crate::key::{Envelope as KeyEnvelope, Holder, KeyScope, Month, NewClusterKey};
 use crate::message::{Header, Sealed};
 use crate::presence::{Availability, Connection};
 use crate::principal::Principal;
@@ -134,6 +135,16 @@ pub enum Command {
     ChangeSettings(Settings),
     /// Ends sessions from outside.
     LogOff(LogOff),
+    /// Adds a data key; the first of a scope and month wins, and its id is the answer. By the node that minted it.
+    AddDataKey(AddDataKey),
+    /// Wraps data keys under the newest cluster key. By the leader.
+    RewrapDataKeys(RewrapDataKeys),
+    /// Removes the envelopes of a cluster key under which no data key is wrapped any more. By the leader.
+    RetireClusterKey(u32),
+    /// Makes a new version of the cluster key the one in use.
+    RotateClusterKey(NewClusterKey),
+    /// Lets a node that has joined hold the cluster key.
+    ApproveHolder(ApproveHolder),
 }
 
 /// The first command of the log.
@@ -153,6 +164,8 @@ pub struct Found {
     pub admin: NewUser,
     /// The keys the three nodes sign the audit log with, by slot; none where nothing is signed.
     pub audit_keys: Vec<AuditKey>,
+    /// The first cluster key, sealed to the three nodes and to the recovery kit.
+    pub cluster_key: Option<NewClusterKey>,
 }
 
 /// A node's signature of the audit tree.
@@ -300,6 +313,8 @@ pub struct NewUser {
     pub permissions: Vec<PermissionSet>,
     /// SHA-256 of the one-time code, if one was made.
     pub enrolment: Option<CodeHash>,
+    /// A patient's name, sealed; `display_name` and `words` are empty then.
+    pub sealed_name: Vec<u8>,
 }
 
 /// Changes of a user: what is none stays.
@@ -321,6 +336,8 @@ pub struct UpdateUser {
     pub may_message: Option<bool>,
     /// New permission sets.
     pub permissions: Option<Vec<PermissionSet>>,
+    /// A patient's new name, sealed.
+    pub sealed_name: Option<Vec<u8>>,
 }
 
 /// A new password of one's own.
@@ -392,4 +409,68 @@ pub struct SetStatus {
     pub text: Vec<u8>,
     /// When it ceases to hold.
     pub expires: Option<Timestamp>,
+}
+
+/// A data key to add.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AddDataKey {
+    /// Minted at random by the node; never 0.
+    pub id: u64,
+    /// What it is for.
+    pub scope: KeyScope,
+    /// The month of cluster time as the node sees it.
+    pub month: Month,
+    /// The version of the cluster key it is wrapped under.
+    pub version: u32,
+    /// The key, wrapped: at most `WRAPPED_KEY_BYTES_MAX`.
+    pub wrapped: Vec<u8>,
+}
+
+impl core::fmt::Debug for AddDataKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AddDataKey").field("scope", &self.scope).field("month", &self.month).finish_non_exhaustive()
+    }
+}
+
+/// Data keys wrapped anew, a slice of them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RewrapDataKeys {
+    /// The version they were wrapped under; those that are not any more are passed over.
+    pub from: u32,
+    /// The version in use.
+    pub to: u32,
+    /// At most `REWRAPPED_KEYS_MAX`.
+    pub keys: Vec<RewrappedKey>,
+}
+
+/// A data key wrapped anew.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RewrappedKey {
+    /// Its id.
+    pub id: u64,
+    /// The key, wrapped.
+    pub wrapped: Vec<u8>,
+}
+
+impl core::fmt::Debug for RewrappedKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "RewrappedKey({:016x})", self.id)
+    }
+}
+
+impl core::fmt::Debug for RewrapDataKeys {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "RewrapDataKeys({} keys, {} to {})", self.keys.len(), self.from, self.to)
+    }
+}
+
+/// A holder to admit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApproveHolder {
+    /// Who.
+    pub holder: Holder,
+    /// The public key that was compared and approved.
+    pub public: [u8; 32],
+    /// Each version of the cluster key that is not retired, sealed to it.
+    pub envelopes: Vec<(u32, KeyEnvelope)>,
 }

@@ -8,6 +8,7 @@ pub mod conversation;
 pub mod event;
 pub mod id;
 pub mod identity;
+pub mod key;
 pub mod limits;
 pub mod message;
 pub mod presence;

@@ -285,3 +285,22 @@ pub const RECOVERY_CODES_MAX: usize = 10;
 pub const SECOND_FACTOR_BYTES_MAX: usize = 256;
 /// Sessions that one command signs out at once; of everybody, the rest follows by timer.
 pub const LOG_OFF_AT_ONCE: usize = 1_000;
+
+/// Longest wrapped data key.
+pub const WRAPPED_KEY_BYTES_MAX: usize = 128;
+/// Longest envelope of a cluster key.
+pub const KEY_ENVELOPE_BYTES_MAX: usize = 256;
+/// Most holders of the cluster key: three nodes, those they replaced until they are removed, and the recovery kit.
+pub const KEY_HOLDERS_MAX: usize = 16;
+/// Most versions of the cluster key that are not retired: a rotation waits for the one before it.
+pub const CLUSTER_KEYS_LIVE_MAX: usize = 2;
+/// Most data keys wrapped anew by one command.
+pub const REWRAPPED_KEYS_MAX: usize = 500;
+/// A rotation wraps a slice of keys anew this often, so that messages flow meanwhile.
+pub const REWRAP_MS: u64 = 50;
+/// Most opened data keys a node keeps in memory.
+pub const OPEN_KEYS_MAX: usize = 4_096;
+/// An opened data key is kept this long without being used.
+pub const OPEN_KEY_MS_MAX: u64 = 10 * 60 * 1000;
+/// How often one write is sealed anew because its key was refused.
+pub const RESEALS_MAX: u32 = 3;

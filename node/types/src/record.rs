@@ -106,6 +106,12 @@ pub enum Action {
     ResolveDivergence = 40,
     /// Something else was asked for, and refused.
     Look = 41,
+    /// The cluster key was replaced by a new version.
+    RotateClusterKey = 48,
+    /// A cluster key that nothing is wrapped under any more was removed.
+    RetireClusterKey = 49,
+    /// A node was let hold the cluster key.
+    ApproveHolder = 50,
     /// A password was taken away and a one-time code issued in its place.
     ResetPassword = 64,
     /// A session was given a new token; recorded where it was refused.
@@ -151,6 +157,9 @@ impl Action {
         Self::FindDivergence,
         Self::ResolveDivergence,
         Self::Look,
+        Self::RotateClusterKey,
+        Self::RetireClusterKey,
+        Self::ApproveHolder,
         Self::ResetPassword,
         Self::RefreshSession,
         Self::AddSecondFactor,

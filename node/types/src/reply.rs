@@ -64,6 +64,9 @@ pub enum Reply {
         /// When the session ends if it is not used.
         expires: Timestamp,
     },
+
+    /// The data key of a scope and month: the one put, or the one that came before it.
+    DataKey(u64),
 }
 
 /// A refusal: deterministic, replicated, the client's to handle. Every variant has a number and a stable reason.
@@ -130,6 +133,9 @@ pub enum Reject {
     /// The proof of the device is not good, or was used before.
     #[error("the proof of the device is not good, or was used before")]
     BadProof,
+    /// A payload is sealed with a key that is not there, or not of its scope: the node seals anew, with the same number.
+    #[error("the key is not known; seal with another")]
+    UnknownKey,
     /// The account has a second factor, and none was given.
     #[error("a one-time password is needed as well")]
     SecondFactorNeeded,
@@ -172,6 +178,8 @@ pub enum Field {
     AuditKeys = 32,
     Observations = 33,
     Head = 34,
+    Key = 40,
+    Envelopes = 41,
 
     SecondFactor = 48,
     Settings = 49,
@@ -213,6 +221,8 @@ impl core::fmt::Display for Field {
             Self::AuditKeys => "audit keys",
             Self::Observations => "observations",
             Self::Head => "head of the audit log",
+            Self::Key => "key",
+            Self::Envelopes => "envelopes of the cluster key",
         })
     }
 }

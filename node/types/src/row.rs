@@ -7,6 +7,7 @@ use crate::conversation::{Conversation, HistoryPolicy, Participant};
 use crate::event::{EventBody, Scope};
 use crate::id::{ClusterId, ConversationId, DeviceId, EventNumber, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
 use crate::identity::{Failures, LoginKey, Settings};
+use crate::key::{ClusterKey, DataKey, Envelope, Holder, HolderKey, KeyScope, Month};
 use crate::message::Message;
 use crate::presence::{NodeLease, Status};
 use crate::principal::Principal;
@@ -119,6 +120,16 @@ tables! {
     /// There while nodes hold different audit trees and none of them is known to be right.
     32 Divergence() => Divergence;
 
+    /// Data keys, wrapped, by key id.
+    35 DataKey(u64) => DataKey;
+    /// The data key of a scope and month.
+    36 ScopeKey(KeyScope, Month) => u64;
+    /// Versions of the cluster key, those retired among them.
+    37 ClusterKey(u32) => ClusterKey;
+    /// Cluster keys sealed to those who hold them.
+    38 KeyEnvelope(u32, Holder) => Envelope;
+    /// Who may hold cluster keys, and what is sealed to.
+    39 KeyHolder(Holder) => HolderKey;
     /// Sign-ins that failed, by the login tried.
     40 Failures(LoginKey) => Failures;
     /// How many rows of `Failures` there are.

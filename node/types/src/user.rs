@@ -76,7 +76,7 @@ pub struct User {
     pub realm: Realm,
     /// What one signs in with and addresses as `@name`; unique for ever.
     pub login: String,
-    /// What people see.
+    /// What people see; empty for a patient.
     pub display_name: String,
     /// Where the user works, shown with the name; may be empty.
     pub unit: String,
@@ -92,6 +92,8 @@ pub struct User {
     pub state: UserState,
     /// Counts changes from 1; an update names the version it read.
     pub version: u64,
+    /// A patient's name, sealed under a key of this user; empty for everyone else.
+    pub sealed_name: Vec<u8>,
 }
 
 /// What proves a user: a password hash, or a one-time code with which to set one.

@@ -275,6 +275,7 @@ fn init(dir: &Path, at: &dyn Fn(usize, Node) -> String) -> Result<String> {
         "data",
         "--output",
         "json",
+        "--recovery-unconfirmed",
     ]);
     for (node, slot) in SLOTS.iter().enumerate() {
         command.arg("--node").arg(format!("{slot}={},{},{}", at(1, node), at(0, node), at(2, node)));

@@ -18,7 +18,7 @@ const MAP: [(&str, &[&str]); 16] = [
     ("cli", &["proto", "types", "record", "seal"]),
     ("tests-checker", &[]),
     ("tests-cluster", &["proto", "types", "tests-checker"]),
-    ("tests-sim", &["services", "raft", "store", "record", "types", "proto", "tests-checker"]),
+    ("tests-sim", &["services", "raft", "store", "seal", "record", "types", "proto", "tests-checker"]),
     ("benches", &["proto", "types", "tests-cluster"]),
     ("xtask", &[]),
 ];

@@ -1,7 +1,7 @@
 //! What all parts of a run share: the places, the clock, the seed, what clients saw.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use checker::Recorder;
 use raft::NodeInfo;
@@ -10,6 +10,7 @@ use rand::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use types::command::{Found, NewUser};
+use types::key::{Envelope as KeyEnvelope, Holder, NewClusterKey};
 use types::user::{PermissionSet, Realm, UserKind};
 use types::{ClusterId, Incarnation, Lineage, NodeId, Slot, UserId};
 
@@ -153,6 +154,7 @@ pub(crate) fn founding() -> Found {
         may_message: true,
         permissions: vec![PermissionSet::Admin],
         enrolment: Some(Sha256::digest(ADMIN_CODE.replace('-', "")).into()),
+        sealed_name: Vec::new(),
     };
     Found {
         cluster: CLUSTER,
@@ -162,5 +164,35 @@ pub(crate) fn founding() -> Found {
         request_key: [7; 32],
         admin,
         audit_keys: Slot::ALL.map(|slot| *signer(slot).verifier().key()).to_vec(),
+        cluster_key: Some(cluster_key().clone()),
     }
+}
+
+/// A node's key pair: no seed draws it.
+pub(crate) fn pair(slot: Slot) -> seal::NodeKey {
+    seal::NodeKey::from_private(&[slot.number(); 32])
+}
+
+/// The first cluster key: made once, on a thread whose randomness is not the run's, so that each run of a seed draws the same.
+///
+/// # Panics
+///
+/// When the system gives no randomness.
+fn cluster_key() -> &'static NewClusterKey {
+    static KEY: OnceLock<NewClusterKey> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let made = std::thread::spawn(|| {
+            let key = seal::ClusterKey::generate(1)?;
+            let kit = seal::NodeKey::from_private(&[0xee; 32]);
+            let nodes = Slot::ALL.map(|slot| (Holder::Node(id(slot)), pair(slot)));
+            let envelope = |(holder, pair): (Holder, seal::NodeKey)| {
+                let public = pair.public()?;
+                Ok(KeyEnvelope { holder, public: public.0, sealed: key.envelope(&public)? })
+            };
+            let envelopes = std::iter::once((Holder::Recovery, kit)).chain(nodes).map(envelope);
+            let envelopes = envelopes.collect::<Result<Vec<_>, seal::Error>>()?;
+            Ok::<_, seal::Error>(NewClusterKey { version: 1, check: key.check_value(), envelopes })
+        });
+        made.join().expect("no panic").expect("a key")
+    })
 }

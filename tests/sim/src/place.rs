@@ -14,7 +14,7 @@ use tonic::transport::Server;
 use turmoil::net::TcpListener;
 use types::Slot;
 
-use crate::cluster::{CLIENT_PORT, CLUSTER, LINEAGE, PEER_PORT, Sim, founding, id, peers, signer};
+use crate::cluster::{CLIENT_PORT, CLUSTER, LINEAGE, PEER_PORT, Sim, founding, id, pair, peers, signer};
 use crate::net::{Accepted, SimDial, SimListener};
 
 pub(crate) type SimNode = Node<MemEngine>;
@@ -150,7 +150,7 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
         peers: peers().to_vec(),
         dial: Arc::new(SimDial(own)),
         listen: Box::new(SimListener(peer_port)),
-        founding: Some(Founding { found: founding(), nodes: peers() }),
+        founding: Some(Founding { found: founding(), nodes: peers(), complete: None }),
         log,
         pace: Some(Box::new(move || pace(&pace_sim, slot))),
         state,
@@ -166,6 +166,7 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
         version: String::from("sim"),
         client_address: format!("{}:{CLIENT_PORT}", place.host()),
         snapshots: sim.plan.snapshots,
+        key: None,
     })
     .await?;
     let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
@@ -177,7 +178,7 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
         audit_heads: None,
     };
     let metrics = services::Metrics::register(&registry)?;
-    let services = Services::start(node.clone(), options, metrics, applied, notices)?;
+    let services = Services::start(node.clone(), options, pair(slot), metrics, applied, notices)?;
     let stop = Arc::new(Notify::new());
     {
         let mut inner = place.lock();

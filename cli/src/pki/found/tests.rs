@@ -36,11 +36,14 @@ fn bundle() -> (tempfile::TempDir, std::path::PathBuf) {
         "localhost",
         "--data",
         "data-{slot}",
+        "--recovery-unconfirmed",
         "--out",
         out.to_str().unwrap(),
     ]);
     let Command::Cluster(ClusterCommand::Init(init)) = &cli.command else { panic!("parsed as something else") };
-    make(init, &parse_nodes(&cli.global.node).unwrap()).unwrap();
+    let kit = Kit::make(init, cli.global.output).unwrap();
+    check(init).unwrap();
+    make(init, &parse_nodes(&cli.global.node).unwrap(), kit.public).unwrap();
     (dir, out)
 }
 
@@ -91,7 +94,10 @@ fn the_bundle_has_what_each_machine_needs_and_secrets_are_their_owners() {
     ]);
     let Command::Cluster(ClusterCommand::Init(init)) = &again.command else { panic!("parsed as something else") };
     assert!(
-        matches!(make(init, &parse_nodes(&again.global.node).unwrap()), Err(Error::Usage(_))),
+        matches!(
+            check(init).and_then(|()| make(init, &parse_nodes(&again.global.node).unwrap(), seal::PublicKey([7; 32]))),
+            Err(Error::Usage(_))
+        ),
         "a second one does not replace the first"
     );
 }
@@ -247,7 +253,7 @@ fn nodes_are_three_with_ports_each_once() {
 
 #[test]
 fn the_administrators_code_is_what_the_server_will_hash() {
-    let founding = Founding::draw().unwrap();
+    let founding = Founding::draw(seal::PublicKey([7; 32])).unwrap();
     assert_eq!(founding.code.len(), 19);
     let plain = founding.code.replace('-', "");
     let hash: [u8; 32] = Sha256::digest(plain.as_bytes()).into();

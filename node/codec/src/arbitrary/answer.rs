@@ -34,6 +34,7 @@ pub fn reply() -> BoxedStrategy<Reply> {
         Just(Reply::PasswordReset),
         user_id().prop_map(Reply::LoggedOff),
         (timestamp(), timestamp()).prop_map(|(token_expires, expires)| Reply::Refreshed { token_expires, expires }),
+        number().prop_map(Reply::DataKey),
     ]
     .boxed()
 }
@@ -63,6 +64,7 @@ pub fn reject() -> BoxedStrategy<Reject> {
         Just(Reject::BadProof),
         Just(Reject::SecondFactorNeeded),
         Just(Reject::BadSecondFactor),
+        Just(Reject::UnknownKey),
     ]
     .boxed()
 }
@@ -71,4 +73,6 @@ one_of!(field: Field {
     Login, DisplayName, Unit, ExternalIds, Permissions, Participants, Conversations, Title, History, Subject, Mentions,
     ReplyTo, Supersedes, ExpiresAt, Payload, Kind, Sessions, Devices, Users, StatusText, Location, Intervals, Password,
     Part, Batch, SecondFactor, Settings, Reason, AuditKeys, Observations, Head,
+
+    Key, Envelopes,
 });

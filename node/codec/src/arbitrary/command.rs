@@ -10,6 +10,7 @@ use types::presence::Connection;
 
 use super::conversation::{header, history_policy, kind as conversation_kind, part, policy_ref, sealed};
 use super::identity::{add_second_factor, attempt, log_off, method, refresh, refuse_sign_in, second_proof, settings};
+use super::keys::{add_data_key, approve, new_cluster_key, rewrap};
 use super::primitive::*;
 use super::record::{action, entity, purpose};
 use super::user::{availability, external_id, kind as user_kind, permission, realm};
@@ -25,7 +26,7 @@ structs!(
 structs!(request: Request { session: session_id(), number: number(), settled: number(), content: bytes16() });
 structs!(found: Found {
     cluster: cluster_id(), lineage: lineage(), name: text(), feature_level: number32(), request_key: bytes32(),
-    admin: new_user(), audit_keys: list(bytes32()),
+    admin: new_user(), audit_keys: list(bytes32()), cluster_key: maybe(new_cluster_key()),
 });
 structs!(lease: Lease { epoch: number() });
 structs!(connections: Connections { epoch: number(), changes: list((session_id(), connection()).boxed()) });
@@ -42,12 +43,12 @@ structs!(new_user: NewUser {
     id: user_id(), kind: user_kind(), realm: realm(), login: text(), display_name: text(), unit: text(),
     words: list(text());
     external_ids: list(external_id()), may_message: any::<bool>(), permissions: list(permission()),
-    enrolment: maybe(bytes32()),
+    enrolment: maybe(bytes32()), sealed_name: bytes(),
 });
 structs!(update_user: UpdateUser {
     id: user_id(), version: number(), display_name: maybe(text()), unit: maybe(text()), words: maybe(list(text())),
     external_ids: maybe(list(external_id())), may_message: maybe(any::<bool>().boxed()),
-    permissions: maybe(list(permission())),
+    permissions: maybe(list(permission())), sealed_name: maybe(bytes()),
 });
 structs!(set_password: SetPassword { password: text(), credential_version: number() });
 structs!(create_conversation: CreateConversation {
@@ -83,7 +84,18 @@ fn connection() -> BoxedStrategy<Connection> {
 
 /// Any command.
 pub fn command() -> BoxedStrategy<Command> {
-    prop_oneof![of_nodes(), of_accounts(), of_conversations(), of_audit()].boxed()
+    prop_oneof![of_nodes(), of_accounts(), of_conversations(), of_audit(), of_keys()].boxed()
+}
+
+fn of_keys() -> BoxedStrategy<Command> {
+    prop_oneof![
+        add_data_key().prop_map(Command::AddDataKey),
+        rewrap().prop_map(Command::RewrapDataKeys),
+        number32().prop_map(Command::RetireClusterKey),
+        new_cluster_key().prop_map(Command::RotateClusterKey),
+        approve().prop_map(Command::ApproveHolder),
+    ]
+    .boxed()
 }
 
 fn of_nodes() -> BoxedStrategy<Command> {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use types::row::Timer;
 use types::{Key, Table};
 
+use super::keys::{holder, key_scope, month};
 use super::primitive::*;
 use super::user::attachment;
 
@@ -38,6 +39,13 @@ pub fn key(table: Table) -> BoxedStrategy<Key> {
         Table::Settings => Just(Key::Settings()).boxed(),
         Table::EventScope => event_number().prop_map(Key::EventScope).boxed(),
         Table::UserEvent => (user_id(), event_number()).prop_map(|(user, event)| Key::UserEvent(user, event)).boxed(),
+
+        Table::DataKey => number().prop_map(Key::DataKey).boxed(),
+        Table::ScopeKey => (key_scope(), month()).prop_map(|(scope, month)| Key::ScopeKey(scope, month)).boxed(),
+        Table::ClusterKey => number32().prop_map(Key::ClusterKey).boxed(),
+        Table::KeyEnvelope => (number32(), holder()).prop_map(|(version, to)| Key::KeyEnvelope(version, to)).boxed(),
+        Table::KeyHolder => holder().prop_map(Key::KeyHolder).boxed(),
+
         Table::Conversation
         | Table::Direct
         | Table::Participant

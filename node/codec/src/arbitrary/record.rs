@@ -49,5 +49,7 @@ one_of!(action: Action {
     FetchMessages, OpenStream, ReadAudit, ProveMessage, RevealMessage, ExportAudit, FindDivergence, ResolveDivergence,
     Look,
     ResetPassword, RefreshSession, AddSecondFactor, ConfirmSecondFactor, RemoveSecondFactor, ChangeSettings, LogOff,
+
+    RotateClusterKey, RetireClusterKey, ApproveHolder,
 });
 one_of!(purpose: Purpose { Treatment, Emergency, Operations, Compliance });

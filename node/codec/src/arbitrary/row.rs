@@ -9,6 +9,7 @@ use super::answer::answer;
 use super::conversation::{conversation, event_body, history_policy, message, participant, receipt, scope};
 use super::identity::{failures, settings};
 use super::key::key;
+use super::keys::{cluster_key, data_key, holder_key, key_envelope};
 use super::primitive::*;
 use super::record::record;
 use super::user::{credential, device, node_lease, session, status, user};
@@ -71,5 +72,11 @@ pub fn row(table: Table) -> BoxedStrategy<Row> {
         Table::Failures => failures().prop_map(Row::Failures).boxed(),
         Table::Settings => settings().prop_map(Row::Settings).boxed(),
         Table::FailuresCount => number32().prop_map(Row::FailuresCount).boxed(),
+
+        Table::DataKey => data_key().prop_map(Row::DataKey).boxed(),
+        Table::ScopeKey => number().prop_map(Row::ScopeKey).boxed(),
+        Table::ClusterKey => cluster_key().prop_map(Row::ClusterKey).boxed(),
+        Table::KeyEnvelope => key_envelope().prop_map(Row::KeyEnvelope).boxed(),
+        Table::KeyHolder => holder_key().prop_map(Row::KeyHolder).boxed(),
     }
 }

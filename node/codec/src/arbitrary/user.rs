@@ -20,7 +20,7 @@ structs!(
         id: user_id(), kind: kind(), realm: realm(), login: text(), display_name: text(), unit: text(),
         external_ids: list(external_id());
         may_message: any::<bool>(), permissions: list(permission()), created: timestamp(), state: user_state(),
-        version: number(),
+        version: number(), sealed_name: bytes(),
     }
 );
 structs!(pub(super) external_id: ExternalId { system: text(), value: text() });

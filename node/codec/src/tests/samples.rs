@@ -7,6 +7,7 @@ mod stored;
 pub(super) use logged::{answers, entry, envelopes};
 pub(super) use stored::{keys, rows};
 
+use types::key::{Envelope as KeyEnvelope, Holder};
 use types::message::{Header, MessageKind, Priority, Sealed};
 use types::user::ExternalId;
 use types::{ConversationId, DeviceId, Principal, RoleId, Seq, SessionId, Timestamp, UserId};
@@ -35,6 +36,10 @@ fn header() -> Header {
 
 fn sealed() -> Sealed {
     Sealed { key_id: 5, commitment: [0x5C; 32], bytes: b"sealed".to_vec() }
+}
+
+fn key_envelope(holder: Holder) -> KeyEnvelope {
+    KeyEnvelope { holder, public: [0xD1; 32], sealed: b"envelope".to_vec() }
 }
 
 fn external_id() -> ExternalId {

@@ -22,6 +22,7 @@ choices! {
         18: LoggedOff(user),
 
         32: Recorded(records),
+        40: DataKey(id),
     }
     Reject {
         1: NoSession,
@@ -43,6 +44,7 @@ choices! {
         17: LeaseOver,
 
         32: StateDiverged,
+        40: UnknownKey,
         48: LockedOut(wait),
         49: BadProof,
         50: SecondFactorNeeded,
@@ -58,6 +60,7 @@ numbers! {
         25: Batch,
 
         32: AuditKeys, 33: Observations, 34: Head,
+        40: Key, 41: Envelopes,
 
         48: SecondFactor, 49: Settings, 50: Reason,
     }

@@ -1,9 +1,9 @@
 //! What is in the log.
 
 use types::command::{
-    Author, Command, Confirmation, Connections, CreateConversation, Enrol, Entry, Envelope, Found, Lease, NewUser,
-    Observation, Post, Request, ResolveDivergence, SetPassword, SetStatus, SignHead, SignIn, UpdateConversation,
-    UpdateUser,
+    AddDataKey, ApproveHolder, Author, Command, Confirmation, Connections, CreateConversation, Enrol, Entry, Envelope,
+    Found, Lease, NewUser, Observation, Post, Request, ResolveDivergence, RewrapDataKeys, RewrappedKey, SetPassword,
+    SetStatus, SignHead, SignIn, UpdateConversation, UpdateUser,
 };
 use types::presence::Connection;
 
@@ -13,7 +13,9 @@ messages! {
     Entry { 1: at, 2: envelopes }
     Envelope { 1: origin, 2: author, 3: command }
     Request { 1: session, 2: number, 3: settled, 4: content }
-    Found { 1: cluster, 2: lineage, 3: name, 4: feature_level, 5: request_key, 6: admin, 7: audit_keys }
+    Found { 1: cluster, 2: lineage, 3: name, 4: feature_level, 5: request_key, 6: admin, 7: audit_keys,
+        8: cluster_key,
+    }
     Lease { 1: epoch }
     Connections { 1: epoch, 2: changes }
     Confirmation { 1: session, 2: conversation, 3: delivered, 4: displayed }
@@ -23,10 +25,11 @@ messages! {
     Enrol { 1: code, 2: password, 3: sign_in }
     NewUser {
         1: id, 2: kind, 3: realm, 4: login, 5: display_name, 6: unit, 7: words, 8: external_ids, 9: may_message,
-        10: permissions, 11: enrolment,
+        10: permissions, 11: enrolment, 16: sealed_name,
     }
     UpdateUser {
         1: id, 2: version, 3: display_name, 4: unit, 5: words, 6: external_ids, 7: may_message, 8: permissions,
+        16: sealed_name,
     }
     SetPassword { 1: password, 2: credential_version }
     CreateConversation { 1: id, 2: kind, 3: title, 4: history, 5: subject, 6: participants }
@@ -35,6 +38,10 @@ messages! {
     SetStatus { 1: availability, 2: text, 3: expires }
     SignHead { 1: size, 2: root, 3: signature, 4: number }
     ResolveDivergence { 1: size, 2: root }
+    AddDataKey { 1: id, 2: scope, 3: month, 4: version, 5: wrapped }
+    RewrapDataKeys { 1: from, 2: to, 3: keys }
+    RewrappedKey { 1: id, 2: wrapped }
+    ApproveHolder { 1: holder, 2: public, 3: envelopes }
     Observation { 1: session, 2: action, 3: entities, 4: refused, 5: purpose, 6: reason, 7: seen, 8: count }
 }
 
@@ -71,6 +78,11 @@ choices! {
         34: SetSigner(key),
         35: ResolveDivergence(decision),
         36: Observe(1: observations),
+        40: AddDataKey(key),
+        41: RewrapDataKeys(keys),
+        42: RetireClusterKey(version),
+        43: RotateClusterKey(key),
+        44: ApproveHolder(approve),
         48: RefuseSignIn(refuse),
         49: Refresh(refresh),
         50: AddSecondFactor(add),

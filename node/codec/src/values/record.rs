@@ -35,6 +35,7 @@ numbers! {
 
         32: AddSigner, 33: FetchMessages, 34: OpenStream, 35: ReadAudit, 36: ProveMessage, 37: RevealMessage,
         38: ExportAudit, 39: FindDivergence, 40: ResolveDivergence, 41: Look,
+        48: RotateClusterKey, 49: RetireClusterKey, 50: ApproveHolder,
         64: ResetPassword, 65: RefreshSession, 66: AddSecondFactor, 67: ConfirmSecondFactor, 68: RemoveSecondFactor, 69: ChangeSettings, 70: LogOff,
     }
     Purpose { 1: Treatment, 2: Emergency, 3: Operations, 4: Compliance }

@@ -9,7 +9,7 @@ use crate::declare::{choices, messages, numbers};
 messages! {
     User {
         1: id, 2: kind, 3: realm, 4: login, 5: display_name, 6: unit, 7: external_ids, 8: may_message, 9: permissions,
-        10: created, 11: state, 12: version,
+        10: created, 11: state, 12: version, 16: sealed_name,
     }
     ExternalId { 1: system, 2: value }
     Credential { 1: password, 2: enrolment, 3: version, 4: reset, 5: second }

@@ -74,6 +74,7 @@ async fn node_on(
         version: String::new(),
         client_address: String::new(),
         snapshots: crate::SnapshotLimits::default(),
+        key: None,
     };
     (dir, Node::start(config).await, address)
 }

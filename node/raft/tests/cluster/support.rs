@@ -198,6 +198,7 @@ impl Cluster {
             request_key: [9; 32],
             admin: user(ADMIN, "admin", vec![PermissionSet::Admin], Some(CODE)),
             audit_keys: vec![[1; 32], [2; 32], [3; 32]],
+            cluster_key: None,
         };
         let node = Node::start(Config {
             identity,
@@ -207,7 +208,7 @@ impl Cluster {
             peers: self.peers.to_vec(),
             listen: Box::new(raft::TlsListener::new(listener, &tls)),
             dial: Arc::new(tls),
-            founding: Some(Founding { found, nodes: self.peers.clone() }),
+            founding: Some(Founding { found, nodes: self.peers.clone(), complete: None }),
             log,
             pace: None,
             state,
@@ -219,6 +220,7 @@ impl Cluster {
             version: String::from("1.2.3"),
             client_address: format!("{slot}.example:443"),
             snapshots: self.limits,
+            key: None,
         })
         .await
         .expect("the node starts");
@@ -322,6 +324,7 @@ fn user(id: UserId, login: &str, permissions: Vec<PermissionSet>, enrolment: Opt
         may_message: true,
         permissions,
         enrolment,
+        sealed_name: Vec::new(),
     }
 }
 

@@ -168,7 +168,10 @@ async fn prove<H: Handle>(
             head: Some(note(view, size, &head)?),
             record: Some(proven(view, index, size, &record)?),
             last: Some(proven(view, size - 1, size, &last)?),
-            payload: if reveal { seal::reveal(&seal::open(&message.sealed)?) } else { Vec::new() },
+            payload: match reveal {
+                true => seal::reveal(&read.keyring.payload(view, conversation, &message)?),
+                false => Vec::new(),
+            },
         })
     };
     let (answer, _) = services.scan(read, work).await?;

@@ -3,6 +3,7 @@
 use proto::v1::conversation_service_server::ConversationService;
 use proto::v1::*;
 use raft::Handle;
+use seal::Place;
 use state::keys;
 use state::policy::Action;
 use state::view::{Rows, View};
@@ -10,14 +11,17 @@ use state::visible::Visible;
 use tonic::{Request, Response, Status};
 use types::command::{CreateConversation, UpdateConversation};
 use types::conversation::{self as stored, ConversationKind, Part as StoredPart};
+use types::key::KeyScope;
 use types::limits::{PARTICIPANTS_PER_COMMAND_MAX, RECEIPT_EVENTS_PARTICIPANTS_MAX, UNREAD_COUNT_MAX};
 use types::{Command, ConversationId, Key, Principal, Reject, Reply, Row, Seq, UserId};
 
 use crate::call::Call;
 use crate::errors::Error;
+use crate::keyring::Keyring;
 use crate::reads::Read;
+use crate::sealing::SealingKey;
 use crate::writes::{numbered, unexpected};
-use crate::{Services, codes, convert, names, pages, validation};
+use crate::{Services, codes, convert, names, pages, sealing, validation};
 
 /// Message rows looked at to count the unread ones of one conversation: one's own are among them.
 const UNREAD_ROWS_MAX: usize = 4 * UNREAD_COUNT_MAX as usize;
@@ -108,16 +112,26 @@ async fn create<H: Handle>(
     let create = CreateConversation {
         id: ConversationId(codes::random_id()?),
         kind,
-        title: seal::text(&asked.title)?,
+        title: Vec::new(),
         history: validation::policy_ref("conversation.history_policy", asked.history_policy, kind)?,
         subject,
         participants: others,
     };
-    let command = Command::CreateConversation(create);
-    let done = services.put(&call, "CreateConversation", id, &content, command).await?;
+    let place = Place::Title(create.id);
+    let make = |key: &SealingKey| {
+        let title = sealing::text(key, &place, &asked.title)?;
+        Ok(Command::CreateConversation(CreateConversation { title, ..create.clone() }))
+    };
+    let done = if asked.title.is_empty() {
+        services.put(&call, "CreateConversation", id, &content, make(&None)?).await?
+    } else {
+        let needs = (KeyScope::Conversation(create.id), Action::CreateConversation);
+        services.put_sealed(&call, ("CreateConversation", id), &content, needs, make).await?
+    };
     let Reply::Conversation { id, created } = done.reply else { return Err(unexpected()) };
     let user = call.user;
-    let conversation = services.seen(call.deadline, |view| seen_by(view, user, id)).await?;
+    let keyring = &services.inner.keyring;
+    let conversation = services.seen(call.deadline, |view| seen_by(keyring, view, user, id)).await?;
     let conversation = conversation?;
     Ok(CreateConversationResponse {
         conversation: Some(conversation),
@@ -135,11 +149,12 @@ const fn unspecified_part(kind: ConversationKind) -> StoredPart {
 
 /// The conversation once it can be seen; an error within is not this node's fault.
 fn seen_by<V: View<Fault = raft::Fault>>(
+    keyring: &Keyring,
     view: &V,
     user: UserId,
     id: ConversationId,
 ) -> Result<Option<Result<Conversation, Error>>, raft::Fault> {
-    match shown(view, user, id) {
+    match shown(keyring, view, user, id) {
         Ok(shown) => Ok(shown.map(Ok)),
         Err(Error::Fault(fault)) => Err(fault),
         Err(error) => Ok(Some(Err(error))),
@@ -150,6 +165,7 @@ fn seen_by<V: View<Fault = raft::Fault>>(
 ///
 /// Who has left sees it as of then: title, state and participants may have changed since, so they are left out.
 fn shown<V: View<Fault = raft::Fault>>(
+    keyring: &Keyring,
     view: &V,
     user: UserId,
     id: ConversationId,
@@ -171,7 +187,7 @@ fn shown<V: View<Fault = raft::Fault>>(
     Ok(Some(Conversation {
         name: names::of_conversation(id),
         kind: convert::conversation_kind(conversation.kind).into(),
-        title: if takes_part { seal::open_text(&conversation.title)? } else { String::new() },
+        title: if takes_part { keyring.title(view, &conversation)? } else { String::new() },
         subject: conversation.subject.map(names::of_user).unwrap_or_default(),
         creator: names::of_user(conversation.created_by),
         create_time: Some(convert::time(conversation.created)),
@@ -230,7 +246,7 @@ async fn get<H: Handle>(
     let id = names::conversation("name", &body.name)?;
     let read = services.read(&call, body.read).await?;
     read.check(Action::SeeConversation(id))?;
-    let conversation = shown(&read.view, call.user, id)?.ok_or(Reject::NotFound)?;
+    let conversation = shown(&read.keyring, &read.view, call.user, id)?.ok_or(Reject::NotFound)?;
     Ok(GetConversationResponse { conversation: Some(conversation), info: Some(read.info) })
 }
 
@@ -273,7 +289,7 @@ fn page<V: View<Fault = raft::Fault>>(
             after = Some(id);
             looked += 1;
             if (active || left) && read.may(Action::SeeConversation(id))?.is_yes() {
-                conversations.extend(shown(&read.view, read.user.id, id)?);
+                conversations.extend(shown(&read.keyring, &read.view, read.user.id, id)?);
             }
         }
         if !more {
@@ -293,11 +309,12 @@ async fn update<H: Handle>(
     let which = names::conversation("conversation.name", &asked.name)?;
     validation::count("update_paths", content.update_paths.len(), 1, 3)?;
     let mut update = UpdateConversation { id: which, version: asked.version, title: None, history: None, open: None };
+    let mut title = None;
     for path in &content.update_paths {
         match path.as_str() {
             "title" => {
                 validation::title("conversation.title", None, &asked.title)?;
-                update.title = Some(seal::text(&asked.title)?);
+                title = Some(asked.title.as_str());
             }
             "history_policy" => {
                 let field = "conversation.history_policy";
@@ -311,8 +328,16 @@ async fn update<H: Handle>(
             }
         }
     }
-    let command = Command::UpdateConversation(update);
-    let done = services.put(&call, "UpdateConversation", id, &content, command).await?;
+    let make = |key: &SealingKey| {
+        let title = title.map(|title| sealing::text(key, &Place::Title(which), title)).transpose()?;
+        Ok(Command::UpdateConversation(UpdateConversation { title, ..update.clone() }))
+    };
+    let done = if title.is_none_or(str::is_empty) {
+        services.put(&call, "UpdateConversation", id, &content, make(&None)?).await?
+    } else {
+        let needs = (KeyScope::Conversation(which), Action::UpdateConversation(which));
+        services.put_sealed(&call, ("UpdateConversation", id), &content, needs, make).await?
+    };
     let Reply::Version(version) = done.reply else { return Err(unexpected()) };
     Ok(UpdateConversationResponse { version, cursor: services.cursor(done.event)? })
 }

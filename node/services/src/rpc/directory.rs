@@ -3,11 +3,14 @@
 use proto::v1::directory_service_server::DirectoryService;
 use proto::v1::*;
 use raft::Handle;
+use seal::Place;
 use state::policy::Action;
 use state::view::{Rows, View};
 use tonic::{Request, Response, Status};
 use types::command::{NewUser, SetPassword, UpdateUser};
+use types::key::KeyScope;
 use types::limits::USERS_PER_COMMAND_MAX;
+use types::user::UserKind;
 use types::{Command, Key, Reject, Reply, Row, UserId};
 
 use crate::call::Call;
@@ -15,9 +18,12 @@ use crate::errors::Error;
 use crate::names::UserName;
 use crate::passwords;
 use crate::reads::Read;
-use crate::writes::{numbered, unexpected};
-use crate::{Services, codes, convert, names, pages, validation, words};
+use crate::sealing::SealingKey;
+use crate::writes::{Done, Numbered, numbered, unexpected};
+use crate::{Services, codes, names, pages, sealing, validation, words};
 
+/// Keys of patients minted at a time: they share commits.
+const KEYS_AT_ONCE: usize = 64;
 /// Rows one search looks at, at most.
 const SEARCH_ROWS_MAX: usize = 5_000;
 /// Rows one page looks at, at most: those left out are not for this reader or not asked for.
@@ -98,13 +104,13 @@ async fn create_user<H: Handle>(
     let user = content.user.as_ref().ok_or_else(|| Error::invalid("user", "is missing"))?;
     let (new, code) = new_user("user", user, content.without_enrolment_code)?;
     let minted = new.id;
-    let done = services.put(&call, "CreateUser", id, &content, Command::CreateUsers(vec![new])).await;
+    let done = create_named(services, &call, ("CreateUser", id), &content, vec![new]).await;
     let done = done.map_err(|error| error.taken("user.login"))?;
     let Reply::Users(ids) = done.reply else { return Err(unexpected()) };
     let created = *ids.first().ok_or_else(unexpected)?;
     let user = services.seen(call.deadline, |view| view.user(created)).await?;
     Ok(CreateUserResponse {
-        user: Some(convert::user(&user, true)),
+        user: Some(services.inner.keyring.user(&services.inner.handle.view(), &user, true)?),
         // An earlier try created it: that one's code was shown, or is lost.
         enrolment_code: code.filter(|_| created == minted).unwrap_or_default(),
         cursor: services.cursor(done.event)?,
@@ -135,14 +141,16 @@ async fn batch_create_users<H: Handle>(
         return Err(Error::Invalid(wrong));
     }
     let minted: Vec<UserId> = new.iter().map(|user| user.id).collect();
-    let done = services.put(&call, "BatchCreateUsers", id, &content, Command::CreateUsers(new)).await?;
+    let done = create_named(services, &call, ("BatchCreateUsers", id), &content, new).await?;
     let Reply::Users(ids) = done.reply else { return Err(unexpected()) };
     let last = *ids.last().ok_or_else(unexpected)?;
     services.seen(call.deadline, |view| view.user(last)).await?;
     let view = services.inner.handle.view();
     let mut users = Vec::with_capacity(ids.len());
     for &id in &ids {
-        users.extend(view.user(id)?.map(|user| convert::user(&user, true)));
+        if let Some(user) = view.user(id)? {
+            users.push(services.inner.keyring.user(&view, &user, true)?);
+        }
     }
     if ids != minted || content.without_enrolment_codes {
         codes.clear();
@@ -155,7 +163,9 @@ fn new_user(field: &str, user: &User, without_code: bool) -> Result<(NewUser, Op
     let checked = validation::new_user(field, user)?;
     let (code, hash) =
         if without_code { (None, None) } else { codes::enrolment().map(|(code, hash)| (Some(code), Some(hash)))? };
-    let words = words::of(&user.login, &user.display_name, &user.unit);
+    let patient = checked.kind == UserKind::Patient;
+    // No word of a patient's name is kept where it can be searched.
+    let words = if patient { Vec::new() } else { words::of(&user.login, &user.display_name, &user.unit) };
     let new = NewUser {
         id: UserId(codes::random_id()?),
         kind: checked.kind,
@@ -168,8 +178,42 @@ fn new_user(field: &str, user: &User, without_code: bool) -> Result<(NewUser, Op
         may_message: !user.messaging_disabled,
         permissions: checked.permissions,
         enrolment: hash,
+        sealed_name: Vec::new(),
     };
     Ok((new, code))
+}
+
+/// Creates users; patients' names are sealed, each with a key of its own user.
+async fn create_named<H: Handle, M: prost::Message>(
+    services: &Services<H>,
+    call: &Call,
+    (method, id): (&str, Numbered),
+    content: &M,
+    users: Vec<NewUser>,
+) -> Result<Done, Error> {
+    let permissions = users.iter().any(|user| !user.permissions.is_empty());
+    let mut named = Vec::with_capacity(users.len());
+    let mut users = users.into_iter().peekable();
+    while users.peek().is_some() {
+        let some = users.by_ref().take(KEYS_AT_ONCE).map(|user| name_sealed(services, call, permissions, user));
+        named.extend(futures::future::try_join_all(some).await?);
+    }
+    services.put(call, method, id, content, Command::CreateUsers(named)).await
+}
+
+async fn name_sealed<H: Handle>(
+    services: &Services<H>,
+    call: &Call,
+    permissions: bool,
+    mut user: NewUser,
+) -> Result<NewUser, Error> {
+    if user.kind == UserKind::Patient {
+        let (scope, action) = (KeyScope::User(user.id), Action::CreateUsers { permissions });
+        let key = services.sealing_key(call, scope, action).await?;
+        user.sealed_name = sealing::text(&key, &Place::Name(user.id), &user.display_name)?;
+        user.display_name.clear();
+    }
+    Ok(user)
 }
 
 /// The user as the reader may see them; none if not at all.
@@ -178,7 +222,8 @@ fn shown<V: View<Fault = raft::Fault>>(read: &Read<V>, id: UserId) -> Result<Opt
         return Ok(None);
     }
     let Some(user) = read.view.user(id)? else { return Ok(None) };
-    Ok(Some(convert::user(&user, read.may(Action::SeeUserDetails(id))?.is_yes())))
+    let details = read.may(Action::SeeUserDetails(id))?.is_yes();
+    Ok(Some(read.keyring.user(&read.view, &user, details)?))
 }
 
 /// Nobody's id.
@@ -332,11 +377,27 @@ async fn update_user<H: Handle>(
         services.inner.handle.read_barrier(call.deadline).await?; // The words come of what stays, too.
         update.words = Some(words_after(services, &update)?);
     }
-    let done = services.put(&call, "UpdateUser", id, &content, Command::UpdateUser(update)).await?;
+    let stored = services.inner.handle.view().user(which)?;
+    let name = match stored {
+        Some(user) if user.kind == UserKind::Patient => update.display_name.take(),
+        Some(_) | None => None,
+    };
+    let done = match name {
+        None => services.put(&call, "UpdateUser", id, &content, Command::UpdateUser(update)).await?,
+        Some(name) => {
+            let needs = (KeyScope::User(which), Action::UpdateUser { user: which, permissions: false });
+            let make = |key: &SealingKey| {
+                let sealed = sealing::text(key, &Place::Name(which), &name)?;
+                Ok(Command::UpdateUser(UpdateUser { sealed_name: Some(sealed), ..update.clone() }))
+            };
+            services.put_sealed(&call, ("UpdateUser", id), &content, needs, make).await?
+        }
+    };
     let Reply::Version(version) = done.reply else { return Err(unexpected()) };
     let user =
         services.seen(call.deadline, |view| Ok(view.user(which)?.filter(|user| user.version >= version))).await?;
-    Ok(UpdateUserResponse { user: Some(convert::user(&user, true)), cursor: services.cursor(done.event)? })
+    let user = services.inner.keyring.user(&services.inner.handle.view(), &user, true)?;
+    Ok(UpdateUserResponse { user: Some(user), cursor: services.cursor(done.event)? })
 }
 
 /// The words of a user whose name or unit changes; what does not change is read here.
@@ -344,6 +405,9 @@ async fn update_user<H: Handle>(
 /// An unknown user has none: the state refuses, so that the answer is the same whether there is one or not.
 fn words_after<H: Handle>(services: &Services<H>, update: &UpdateUser) -> Result<Vec<String>, Error> {
     let Some(user) = services.inner.handle.view().user(update.id)? else { return Ok(Vec::new()) };
+    if user.kind == UserKind::Patient {
+        return Ok(Vec::new());
+    }
     let display_name = update.display_name.as_ref().unwrap_or(&user.display_name);
     Ok(words::of(&user.login, display_name, update.unit.as_ref().unwrap_or(&user.unit)))
 }

@@ -4,21 +4,25 @@ use prost::Message as _;
 use proto::v1::message_service_server::MessageService;
 use proto::v1::*;
 use raft::Handle;
+use seal::Place;
 use state::policy::Action;
 use state::view::{Rows, View};
 use state::visible::Visible;
 use tonic::{Request, Response, Status, Streaming};
 use types::command::Post;
+use types::key::KeyScope;
 use types::limits::PAGE_BYTES_MAX;
 use types::message::{Header, MessageKind as StoredKind};
-use types::{Command, ConversationId, Key, Principal, Reject, Reply, Row, Seq};
+use types::{Command, ConversationId, Key, Principal, Reject, Reply, Row, Seq, UserId};
 
 use crate::call::Call;
 use crate::errors::Error;
+use crate::keyring::Keyring;
 use crate::reads::Read;
 use crate::rpc::{message_stream, receipt};
-use crate::writes::{Done, numbered, unexpected};
-use crate::{Services, convert, fetch, names, pages, validation};
+use crate::sealing::SealingKey;
+use crate::writes::{Done, Numbered, numbered, unexpected};
+use crate::{Services, convert, fetch, names, pages, sealing, validation};
 
 #[tonic::async_trait]
 impl<H: Handle> MessageService for Services<H> {
@@ -72,18 +76,53 @@ async fn send<H: Handle>(
     let result = async {
         let id = numbered(body.request_id)?;
         let outgoing = body.message.ok_or_else(|| Error::invalid("message", "is missing"))?;
-        let post = post(&outgoing)?;
-        let conversation = post.conversation;
-        let done = services.put(&call, "SendMessage", id, &outgoing, Command::Post(post)).await?;
-        sent(services, conversation, &done)
+        let draft = draft(&outgoing)?;
+        let (scope, action) = draft.sealing();
+        let key = services.sealing_key(&call, scope, action).await?;
+        send_with(services, &call, id, (&outgoing, draft), key).await
     };
     let result = result.await;
     services.inner.metrics.sent(result.is_ok());
     result
 }
 
-/// The command of a message to send, checked and sealed.
-pub(crate) fn post(outgoing: &OutgoingMessage) -> Result<Post, Error> {
+/// A message to send, checked and not sealed yet.
+#[derive(Clone)]
+pub(crate) struct Draft<'a> {
+    conversation: ConversationId,
+    location: Option<UserId>,
+    header: Header,
+    text: &'a str,
+}
+
+impl Draft<'_> {
+    /// The key it needs, and what one must be permitted for it to be minted.
+    pub(crate) const fn sealing(&self) -> (KeyScope, Action) {
+        (KeyScope::Conversation(self.conversation), Action::Post(self.conversation))
+    }
+}
+
+/// Puts a message, sealed with this key to begin with.
+pub(crate) async fn send_with<H: Handle>(
+    services: &Services<H>,
+    call: &Call,
+    id: Numbered,
+    (outgoing, draft): (&OutgoingMessage, Draft<'_>),
+    key: SealingKey,
+) -> Result<SendMessageResponse, Error> {
+    let place = Place::Message(draft.conversation, draft.header.kind, call.user);
+    let make = |key: &SealingKey| {
+        let sealed = sealing::message(key, &place, draft.text)?;
+        let Draft { conversation, location, header, .. } = draft.clone();
+        Ok(Command::Post(Post { conversation, location, header, sealed }))
+    };
+    // The same name over a stream: a message tried over one may be tried again over the other.
+    let done = services.put_sealed_with(key, call, ("SendMessage", id), outgoing, draft.sealing(), make).await?;
+    sent(services, draft.conversation, &done)
+}
+
+/// Checks a message to send.
+pub(crate) fn draft(outgoing: &OutgoingMessage) -> Result<Draft<'_>, Error> {
     let conversation = names::conversation("message.conversation", &outgoing.conversation)?;
     let text = validation::message_text("message.text", &outgoing.text)?;
     let expires_at = outgoing.expire_time.map(|at| convert::time_in("message.expire_time", at)).transpose()?;
@@ -96,11 +135,11 @@ pub(crate) fn post(outgoing: &OutgoingMessage) -> Result<Post, Error> {
         mentions: validation::mentions("message.mentions", &outgoing.mentions)?,
     };
     let location = names::optional_user("message.location", &outgoing.location)?;
-    Ok(Post { conversation, location, header, sealed: seal::message(text)? })
+    Ok(Draft { conversation, location, header, text })
 }
 
 /// What a sender is told.
-pub(crate) fn sent<H: Handle>(
+fn sent<H: Handle>(
     services: &Services<H>,
     conversation: ConversationId,
     done: &Done,
@@ -129,7 +168,7 @@ async fn get<H: Handle>(
     let read = services.read(&call, Some(again)).await?;
     read.check(Action::SeeMessage(conversation, seq))?;
     let message = read.view.message(conversation, seq)?.ok_or(Reject::NotFound)?;
-    let message = fetch::open(&read.view, &read.user, conversation, &message)?;
+    let message = fetch::open(&read.keyring, &read.view, &read.user, conversation, &message)?;
     Ok(GetMessageResponse { message: Some(message), info: Some(read.info) })
 }
 
@@ -180,6 +219,7 @@ async fn list<H: Handle>(
 
 /// A page of messages in the making.
 struct List<'a, V> {
+    keyring: &'a Keyring,
     view: &'a V,
     conversation: ConversationId,
     visible: Visible,
@@ -198,7 +238,7 @@ impl<'a, V: View<Fault = raft::Fault>> List<'a, V> {
         // Who has left is not told how it went on.
         let last = if participant.part.is_some() { conversation.last_seq } else { visible.last_seq() };
         let answer = ListMessagesResponse { last_seq: last.0, ..ListMessagesResponse::default() };
-        Ok(Self { view: &read.view, conversation: id, visible, last, size, bytes: 0, answer })
+        Ok(Self { keyring: &read.keyring, view: &read.view, conversation: id, visible, last, size, bytes: 0, answer })
     }
 
     fn forward(mut self, start: Seq) -> Result<ListMessagesResponse, Error> {
@@ -273,7 +313,7 @@ impl<'a, V: View<Fault = raft::Fault>> List<'a, V> {
             if message.seq.0 != expected {
                 return Err(Error::Internal("a message is missing"));
             }
-            let message = fetch::open_visible(self.conversation, &message)?;
+            let message = fetch::open_visible(self.keyring, self.view, self.conversation, &message)?;
             self.bytes = self.bytes.saturating_add(message.encoded_len());
             self.answer.messages.push(message);
             count += 1;

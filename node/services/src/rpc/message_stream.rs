@@ -16,13 +16,13 @@ use raft::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use types::Command;
 use types::limits::{CALL_MS_DEFAULT, SENDS_IN_FLIGHT_MAX};
 
 use crate::Services;
 use crate::call::Call;
 use crate::errors::Error;
 use crate::rpc::message;
+use crate::sealing::SealingKey;
 use crate::writes::numbered;
 
 /// The answers of one call.
@@ -64,7 +64,6 @@ async fn run<H: Handle>(
     let mut held: Option<Held> = None;
     let mut open = true;
     while open || held.is_some() || !in_flight.is_empty() {
-        let rest = held.as_ref().map_or_else(Instant::now, |held| held.until);
         tokio::select! {
             // Answers go first; while the client does not read them, nothing is read from it.
             biased;
@@ -73,10 +72,14 @@ async fn run<H: Handle>(
                     return; // What was put to the cluster is carried out all the same.
                 }
             }
-            () = tokio::time::sleep_until(rest.into()), if held.is_some() => {
-                if let Some(Held { request, .. }) = held.take() {
-                    held = admit(&services, call, request, &mut in_flight);
-                }
+            ready = rested(&mut held), if held.is_some() => {
+                held = match ready {
+                    Ready::Admit(request) => admit(&services, call, request, &mut in_flight),
+                    Ready::Send(request, key) => {
+                        begin(&services, call, request, Some(key), &mut in_flight);
+                        None
+                    }
+                };
             }
             request = requests.next(), if open && held.is_none() && in_flight.len() < SENDS_IN_FLIGHT_MAX => {
                 match request {
@@ -97,10 +100,22 @@ async fn run<H: Handle>(
     }
 }
 
-/// A request that came faster than its session's rate: nothing more is read until it may go on.
-struct Held {
-    request: StreamMessagesRequest,
-    until: Instant,
+/// A request that waits; nothing more is read until it may go on, so that the order is kept.
+type Held = BoxFuture<'static, Ready>;
+
+/// A request that has waited.
+enum Ready {
+    /// For the rate of its session: it is admitted again.
+    Admit(StreamMessagesRequest),
+    /// For the key its conversation needs, which was not open here.
+    Send(StreamMessagesRequest, Result<SealingKey, Error>),
+}
+
+async fn rested(held: &mut Option<Held>) -> Ready {
+    match held {
+        Some(held) => held.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Begins a request, within the rate of its session; gives it back if it must wait.
@@ -113,19 +128,50 @@ fn admit<H: Handle>(
     let now = Instant::now();
     match services.inner.rates.take(call.session, now) {
         Ok(()) => {}
-        Err(Error::RateLimited(wait)) => return Some(Held { request, until: now + wait }),
+        Err(Error::RateLimited(wait)) => {
+            let rest = async move {
+                tokio::time::sleep_until((now + wait).into()).await;
+                Ready::Admit(request)
+            };
+            return Some(rest.boxed());
+        }
         Err(error) => {
             let refused = refusal(request.request_id.map_or(0, |id| id.number), &error);
             in_flight.push_back(std::future::ready(Ok(refused)).boxed());
             return None;
         }
     }
-    let mut answer = answer(services.clone(), call, request).boxed();
+    // The first text of a conversation and month needs a key that is still to be found or minted. Those behind it must
+    // not find it first.
+    let needs = request.message.as_ref().and_then(|message| message::draft(message).ok()).map(|draft| draft.sealing());
+    if let Some((scope, action)) = needs
+        && services.open_key(scope).is_none()
+    {
+        let (services, call) = (services.clone(), within_default(call));
+        let rest = async move { Ready::Send(request, services.sealing_key(&call, scope, action).await) };
+        return Some(rest.boxed());
+    }
+    begin(services, call, request, None, in_flight);
+    None
+}
+
+fn begin<H: Handle>(
+    services: &Services<H>,
+    call: Call,
+    request: StreamMessagesRequest,
+    key: Option<Result<SealingKey, Error>>,
+    in_flight: &mut FuturesOrdered<BoxFuture<'static, Answer>>,
+) {
+    let mut answer = answer(services.clone(), call, request, key).boxed();
     match (&mut answer).now_or_never() {
         Some(done) => in_flight.push_back(std::future::ready(done).boxed()),
         None => in_flight.push_back(answer),
     }
-    None
+}
+
+/// The call as one of its requests goes by: each has its own time.
+fn within_default(call: Call) -> Call {
+    Call { deadline: Instant::now() + Duration::from_millis(CALL_MS_DEFAULT), ..call }
 }
 
 fn refusal(number: u64, error: &Error) -> StreamMessagesResponse {
@@ -133,9 +179,14 @@ fn refusal(number: u64, error: &Error) -> StreamMessagesResponse {
 }
 
 /// The answer to one request. An error is in the answer, and the stream goes on; only the end of the session ends it.
-async fn answer<H: Handle>(services: Services<H>, call: Call, request: StreamMessagesRequest) -> Answer {
+async fn answer<H: Handle>(
+    services: Services<H>,
+    call: Call,
+    request: StreamMessagesRequest,
+    key: Option<Result<SealingKey, Error>>,
+) -> Answer {
     let number = request.request_id.map_or(0, |id| id.number);
-    let result = send(&services, call, request).await;
+    let result = send(&services, call, request, key).await;
     services.inner.metrics.sent(result.is_ok());
     let result = match result {
         Ok(sent) => Outcome::Sent(sent),
@@ -146,19 +197,21 @@ async fn answer<H: Handle>(services: Services<H>, call: Call, request: StreamMes
     Ok(StreamMessagesResponse { number, result: Some(result) })
 }
 
-/// Everything up to the proposal happens at the first poll: nothing here waits before it.
+/// Everything up to the proposal happens at the first poll: nothing here waits before it, as the key is there.
 async fn send<H: Handle>(
     services: &Services<H>,
     call: Call,
     request: StreamMessagesRequest,
+    key: Option<Result<SealingKey, Error>>,
 ) -> Result<SendMessageResponse, Error> {
     let id = numbered(request.request_id)?;
     let outgoing = request.message.ok_or_else(|| Error::invalid("message", "is missing"))?;
-    let post = message::post(&outgoing)?;
-    let conversation = post.conversation;
-    // The same name as the unary call: a message tried over one may be tried again over the other.
-    let envelope = services.envelope(&call, "SendMessage", id, &outgoing, Command::Post(post))?;
-    let deadline = Instant::now() + Duration::from_millis(CALL_MS_DEFAULT);
-    let done = services.propose(envelope, deadline).await?;
-    message::sent(services, conversation, &done)
+    let draft = message::draft(&outgoing)?;
+    let call = within_default(call);
+    let (scope, action) = draft.sealing();
+    let key = match key {
+        Some(key) => key?,
+        None => services.sealing_key(&call, scope, action).await?,
+    };
+    message::send_with(services, &call, id, (&outgoing, draft), key).await
 }

@@ -5,10 +5,12 @@ use std::time::Instant;
 use proto::v1::presence_service_server::PresenceService;
 use proto::v1::*;
 use raft::{Handle, Typing as Notice};
+use seal::Place;
 use state::policy::Action;
 use state::view::{Rows, View};
 use tonic::{Request, Response, Status};
 use types::command::SetStatus;
+use types::key::KeyScope;
 use types::limits::PRESENCE_WATCH_MAX;
 use types::presence::Connection;
 use types::{Command, Reply, UserId};
@@ -16,8 +18,9 @@ use types::{Command, Reply, UserId};
 use crate::call::Call;
 use crate::errors::Error;
 use crate::reads::Read;
+use crate::sealing::SealingKey;
 use crate::writes::{numbered, unexpected};
-use crate::{Services, convert, names, validation};
+use crate::{Services, convert, names, sealing, validation};
 
 #[tonic::async_trait]
 impl<H: Handle> PresenceService for Services<H> {
@@ -57,8 +60,17 @@ async fn set<H: Handle>(
     let availability = convert::availability_in("state", content.state)?;
     validation::status_text("text", &content.text)?;
     let expires = content.expire_time.map(|at| convert::time_in("expire_time", at)).transpose()?;
-    let status = SetStatus { availability, text: seal::text(&content.text)?, expires };
-    let done = services.put(&call, "SetPresence", id, &content, Command::SetStatus(status)).await?;
+    let place = Place::Status(call.user);
+    let make = |key: &SealingKey| {
+        let text = sealing::text(key, &place, &content.text)?;
+        Ok(Command::SetStatus(SetStatus { availability, text, expires }))
+    };
+    let done = if content.text.is_empty() {
+        services.put(&call, "SetPresence", id, &content, make(&None)?).await?
+    } else {
+        let needs = (KeyScope::User(call.user), Action::SetStatus);
+        services.put_sealed(&call, ("SetPresence", id), &content, needs, make).await?
+    };
     let Reply::Done = done.reply else { return Err(unexpected()) };
     Ok(SetPresenceResponse { cursor: services.cursor(done.event)? })
 }
@@ -95,7 +107,7 @@ fn of<V: View<Fault = raft::Fault>>(read: &Read<V>, user: UserId) -> Result<Pres
     let status = read.view.status(user)?;
     let status = status.filter(|status| status.expires.is_none_or(|expires| read.now < expires));
     let text = match &status {
-        Some(status) => seal::open_text(&status.text)?,
+        Some(status) => read.keyring.status(&read.view, user, &status.text)?,
         None => String::new(),
     };
     Ok(convert::presence(user, presence, text, status.and_then(|status| status.expires)))

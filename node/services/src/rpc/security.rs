@@ -3,10 +3,12 @@
 use proto::v1::security_service_server::SecurityService;
 use proto::v1::*;
 use raft::Handle;
+use seal::Place;
 use state::policy::Action;
 use state::view::{Rows, heads};
 use tonic::{Request, Response, Status};
 use types::identity::{AddSecondFactor, Attempt, LogOff, LogOffScope, Settings as Stored, Source};
+use types::key::KeyScope;
 use types::limits::{RECORD_REASON_BYTES_MAX, RECOVERY_CODES_MAX};
 use types::{Command, Reject, Reply};
 
@@ -64,7 +66,9 @@ async fn create_totp<H: Handle>(
     let made = (0..RECOVERY_CODES_MAX).map(|_| codes::enrolment()).collect::<Result<Vec<_>, _>>()?;
     let mut recovery: Vec<_> = made.iter().map(|(_, hash)| *hash).collect();
     recovery.sort_unstable();
-    let sealed = seal::text(&secret)?;
+    let needs = (KeyScope::User(call.user), Action::SetPassword);
+    let key = services.sealing_key(&call, needs.0, needs.1).await?.ok_or(Reject::NoSession)?;
+    let sealed = seal::text(&key, &Place::Secret(call.user), &secret)?;
     let add = AddSecondFactor { secret: sealed.clone(), recovery, credential_version: credential.version };
     // No password goes into the hash of the content: it would let whoever reads the disk try passwords fast.
     let content = CreateTotpRequest::default();
@@ -96,10 +100,11 @@ async fn confirm_totp<H: Handle>(
     let user = view.user(call.user)?.ok_or(Reject::NoSession)?;
     let second = view.credential(call.user)?.and_then(|credential| credential.second).ok_or(Reject::NotFound)?;
     let answered = view.kept_answer(call.device, id.number)?.is_some();
+    let secret = services.inner.keyring.secret(&view, call.user, &second.secret)?;
     drop(view);
     let attempt = Attempt { login: services.login_key(&user.login)?, source: Source::Device(call.device) };
     services.may_try(attempt)?;
-    let step = match totp::step_of(&seal::open_text(&second.secret)?, &body.code, now) {
+    let step = match totp::step_of(&secret, &body.code, now) {
         Some(step) => step,
         None if answered => 0, // A retry, whose time is over: step 0 is never good, and this changes nothing.
         None => {

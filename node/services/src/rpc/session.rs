@@ -272,7 +272,7 @@ async fn credentials<H: Handle>(
         device: device.to_string(),
         next_number,
         expire_time: Some(convert::time(expires)),
-        user: Some(convert::user(&row, true)),
+        user: Some(services.inner.keyring.user(&services.inner.handle.view(), &row, true)?),
         cursor: services.cursor(done.event)?,
         token_lifetime: Some(lifetime(services, token_expires)),
         cluster: services.cluster()?.id.to_string(),
@@ -301,7 +301,7 @@ async fn get_self<H: Handle>(
     let session = read.view.session(call.session)?.ok_or(Reject::NoSession)?;
     let connected = connected(&read.view, read.now, &session)?;
     Ok(GetSelfResponse {
-        user: Some(convert::user(&read.user, true)),
+        user: Some(read.keyring.user(&read.view, &read.user, true)?),
         session: Some(convert::session(&session, connected, call.session)),
         info: Some(read.info),
     })

@@ -307,7 +307,8 @@ impl<H: Handle> Reader<H> {
         let view = self.place.services.inner.handle.view();
         let now = state::view::heads(&view)?.clock;
         let actor = policy::actor_of(&view, now, self.place.call.session)?.ok_or(Reject::NoSession)?;
-        let read = Read { view, user: actor.user, now, info: ReadInfo::default() };
+        let keyring = Arc::clone(&self.place.services.inner.keyring);
+        let read = Read { view, user: actor.user, now, info: ReadInfo::default(), keyring };
         let (told, _) = self.place.services.scan(read, move |read| presence::all(read, &users)).await?;
         self.ready.extend(told.into_iter().map(presence_item));
         Ok(())
@@ -315,6 +316,7 @@ impl<H: Handle> Reader<H> {
 
     fn telling(&self) -> telling::Telling {
         telling::Telling {
+            keyring: Arc::clone(&self.place.services.inner.keyring),
             user: self.place.call.user,
             session: self.place.call.session,
             lineage: self.lineage,

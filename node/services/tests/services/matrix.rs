@@ -111,6 +111,10 @@ fn table() -> Vec<Line> {
         line!("SecurityService/DeleteTotp",                          "-   n   n   n   h   n   n   n   h", c => DeleteTotpRequest { name: c.victim.name.clone(), password: String::new(), request_id: c.id() }),
         line!("SecurityService/GetSettings",                         "-   n   n   n   y   n   y   y   y", _c => GetSettingsRequest::default()),
         line!("SecurityService/UpdateSettings",                      "-   n   n   n   n   n   n   n   y", c => UpdateSettingsRequest { settings: Some(Settings::default()), request_id: c.id() }),
+        line!("KeyService/ListKeys",                                 "-   n   n   n   n   n   y   y   y", _c => ListKeysRequest::default()),
+        line!("KeyService/GetRecoveryEnvelope",                      "-   n   n   n   n   n   n   n   y", _c => GetRecoveryEnvelopeRequest {}),
+        line!("KeyService/ApproveKeyHolder",                         "-   n   n   n   n   n   n   n   *", c => ApproveKeyHolderRequest { node: "z9".into(), public_key: String::new(), request_id: c.id() }),
+        line!("KeyService/RotateClusterKey",                         "-   n   n   n   n   n   n   n   y", c => RotateClusterKeyRequest { request_id: c.id() }),
         // Last: what ends sessions. Of three scopes the one that a help desk has; see `everybody_is_for_administrators`.
         line!("SecurityService/LogOff",                              "-   n   n   n   y   n   n   n   y", c => LogOffRequest { scope: Some(log_off_request::Scope::User(c.extra.clone())), reason: "a test".into(), request_id: c.id() }),
         line!("SessionService/EndSession",                           "-   h   h   h   y   h   h   h   y", c => EndSessionRequest { name: c.victim.session.clone(), request_id: c.id() }),

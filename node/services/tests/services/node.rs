@@ -185,6 +185,8 @@ impl Handle for SingleNode {
             streams: 0,
             disk_free: None,
             disk_low: false,
+            public_key: None,
+            key_protection: String::new(),
             certificates_expire: None,
         };
         ClusterStatus { term: 1, leader: Some(NODE), nodes: Slot::ALL.map(node) }

@@ -171,7 +171,8 @@ async fn a_slow_reader_is_cut_off_and_resumes_without_loss() {
     let mut stream = mori.sync(&[], &[]).await.unwrap();
     let live = next(&mut stream).await.unwrap().unwrap().cursor;
     let text = "x".repeat(2_000);
-    for _ in 0..1_500 {
+    // More than the queue, what is taken from it at once, and what HTTP/2 buffers on a slow machine hold together.
+    for _ in 0..2_000 {
         ito.send(&ward, &text).await.unwrap();
     }
     let (items, status) = end_of(&mut stream).await;

@@ -20,6 +20,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Status, Streaming};
 use tonic_types::StatusExt;
 use types::command::{Found, Lease, NewUser};
+use types::key::{Envelope as KeyEnvelope, Holder, NewClusterKey};
 use types::user::{PermissionSet as StoredSet, Realm as StoredRealm, UserKind as StoredKind};
 use types::{Author, ClusterId, Command, Envelope, Incarnation, Lineage, NodeId, Slot, UserId};
 
@@ -56,8 +57,10 @@ impl World {
             audit_spool: None,
             audit_heads: None,
         };
-        let services = Services::start(node.clone(), config, metrics, batches, notices).expect("a cost");
-        own(&node, Command::Found(founding())).await;
+        let pair = seal::NodeKey::generate().expect("a pair");
+        let cluster_key = cluster_key(&pair);
+        let services = Services::start(node.clone(), config, pair, metrics, batches, notices).expect("a cost");
+        own(&node, Command::Found(founding(cluster_key))).await;
         own(&node, Command::RenewLease(Lease { epoch: EPOCH })).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -120,7 +123,19 @@ pub fn signer(slot: Slot) -> Signer {
     Signer::from_seed(&name, [slot.number(); 32]).expect("a key")
 }
 
-fn founding() -> Found {
+/// The first cluster key, sealed to this one node and to a recovery kit that is thrown away.
+fn cluster_key(pair: &seal::NodeKey) -> NewClusterKey {
+    let key = seal::ClusterKey::generate(1).expect("a key");
+    let kit = seal::NodeKey::generate().expect("a pair");
+    let envelope = |holder, pair: &seal::NodeKey| {
+        let public = pair.public().expect("a public key");
+        KeyEnvelope { holder, public: public.0, sealed: key.envelope(&public).expect("sealed") }
+    };
+    let envelopes = vec![envelope(Holder::Recovery, &kit), envelope(Holder::Node(NODE), pair)];
+    NewClusterKey { version: 1, check: key.check_value(), envelopes }
+}
+
+fn founding(cluster_key: NewClusterKey) -> Found {
     let admin = NewUser {
         id: UserId([0xAD; 16]),
         kind: StoredKind::Person,
@@ -133,6 +148,7 @@ fn founding() -> Found {
         may_message: true,
         permissions: vec![StoredSet::Admin],
         enrolment: Some(Sha256::digest(ADMIN_CODE.replace('-', "")).into()),
+        sealed_name: Vec::new(),
     };
     Found {
         cluster: CLUSTER,
@@ -142,6 +158,7 @@ fn founding() -> Found {
         request_key: [7; 32],
         admin,
         audit_keys: Slot::ALL.map(|slot| *signer(slot).verifier().key()).to_vec(),
+        cluster_key: Some(cluster_key),
     }
 }
 

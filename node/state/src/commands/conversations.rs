@@ -4,13 +4,15 @@ use alloc::collections::BTreeMap;
 
 use types::command::{CreateConversation, UpdateConversation};
 use types::conversation::{Conversation, ConversationKind, HistoryPolicy, Part, PolicyRef};
+use types::key::KeyScope;
 use types::limits::{
     MESSAGE_PAYLOAD_BYTES_MAX, MESSAGE_TEXT_BYTES_MAX, PARTICIPANTS_MAX, PARTICIPANTS_PER_COMMAND_MAX, TITLE_BYTES_MAX,
 };
 use types::reply::Field;
 use types::user::{UserKind, UserState};
-use types::{EventBody, Key, Principal, Reject, Reply, Row, Scope, Seq, UserId};
+use types::{ConversationId, EventBody, Key, Principal, Reject, Reply, Row, Scope, Seq, UserId};
 
+use super::keys::check_key;
 use super::participants::{self, admissible};
 use crate::policy::{Action, Actor, may};
 use crate::tx::{Step, Tx, found};
@@ -55,6 +57,7 @@ pub(crate) fn create<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, create: &Create
     if tx.conversation(create.id)?.is_some() {
         return Err(Reject::Taken(0).into());
     }
+    check_title_key(tx, create.id, &create.title)?;
     let mut conversation = new(tx, actor.user.id, create);
     let mine = if direct.is_some() { Part::Writer } else { Part::Owner };
     participants::found(tx, &mut conversation, me, mine)?;
@@ -102,6 +105,7 @@ pub(crate) fn update<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, update: &Update
     if let Some(open) = update.open {
         conversation.open = open;
     }
+    check_title_key(tx, update.id, update.title.as_deref().unwrap_or_default())?;
     changed(tx, &mut conversation);
     let version = conversation.version;
     tx.put(Key::Conversation(conversation.id), Row::Conversation(conversation));
@@ -137,6 +141,10 @@ pub(crate) fn define_policy<V: View>(
 fn check_title(sealed: &[u8]) -> Result<(), Reject> {
     let valid = sealed.len() <= TITLE_BYTES_MAX + SEALING_BYTES_MAX;
     if valid { Ok(()) } else { Err(Reject::Invalid(Field::Title)) }
+}
+
+fn check_title_key<V: View>(tx: &Tx<'_, V>, id: ConversationId, title: &[u8]) -> Step<(), V> {
+    if title.is_empty() { Ok(()) } else { check_key(tx, KeyScope::Conversation(id), title) }
 }
 
 fn check_policy<V: View>(tx: &Tx<'_, V>, at: PolicyRef) -> Step<(), V> {

@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use types::command::{NewUser, UpdateUser};
+use types::key::KeyScope;
 use types::limits::{
     CONVERSATIONS_PER_USER_MAX, DISPLAY_NAME_BYTES_MAX, ENROLMENT_MS_MAX, EXTERNAL_ID_BYTES_MAX, EXTERNAL_IDS_MAX,
     UNIT_BYTES_MAX, USERS_PER_COMMAND_MAX,
@@ -10,9 +11,11 @@ use types::limits::{
 use types::reply::Field;
 use types::session::SessionEnd;
 use types::text::{check_login, check_name};
-use types::user::{Credential, ExternalId, PermissionSet, User, UserState};
+use types::user::{Credential, ExternalId, PermissionSet, User, UserKind, UserState};
 use types::{EventBody, Key, Principal, Reject, Reply, Row, Scope, UserId};
 
+use super::conversations::SEALING_BYTES_MAX;
+use super::keys::check_key;
 use super::{participants, sessions};
 use crate::keys;
 use crate::policy::{Action, Actor, may};
@@ -40,13 +43,21 @@ pub(crate) fn create<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, users: &[NewUse
 /// Adds one user; `index` is its place in the request.
 pub(crate) fn add_user<V: View>(tx: &mut Tx<'_, V>, new: &NewUser, index: u32) -> Step<(), V> {
     check_login(&new.login).map_err(|_| Reject::Invalid(Field::Login))?;
-    check_display_name(&new.display_name)?;
+    if new.kind == UserKind::Patient {
+        check_patient(new)?;
+    } else {
+        check_display_name(&new.display_name)?;
+        check_no_sealed_name(&new.sealed_name)?;
+    }
     check_unit(&new.unit)?;
     check_external_ids(&new.external_ids)?;
     check_permissions(&new.permissions)?;
     check_words(&new.words)?;
     if tx.login(&new.login)?.is_some() || tx.user(new.id)?.is_some() {
         return Err(Reject::Taken(index).into());
+    }
+    if !new.sealed_name.is_empty() {
+        check_key(tx, KeyScope::User(new.id), &new.sealed_name)?;
     }
     tx.put(Key::Login(new.login.clone()), Row::Login(new.id));
     add_words(tx, new.id, &new.words);
@@ -67,9 +78,27 @@ pub(crate) fn add_user<V: View>(tx: &mut Tx<'_, V>, new: &NewUser, index: u32) -
             created: tx.now,
             state: UserState::Active,
             version: 1,
+            sealed_name: new.sealed_name.clone(),
         }),
     );
     Ok(())
+}
+
+/// A patient's name is sealed, and no word of it is there to be searched.
+fn check_patient(new: &NewUser) -> Result<(), Reject> {
+    if !new.display_name.is_empty() || !new.words.is_empty() {
+        return Err(Reject::Invalid(Field::DisplayName));
+    }
+    check_sealed_name(&new.sealed_name)
+}
+
+fn check_sealed_name(name: &[u8]) -> Result<(), Reject> {
+    let valid = !name.is_empty() && name.len() <= DISPLAY_NAME_BYTES_MAX + SEALING_BYTES_MAX;
+    if valid { Ok(()) } else { Err(Reject::Invalid(Field::DisplayName)) }
+}
+
+fn check_no_sealed_name(name: &[u8]) -> Result<(), Reject> {
+    if name.is_empty() { Ok(()) } else { Err(Reject::Invalid(Field::DisplayName)) }
 }
 
 /// Changes a user: what is none stays.
@@ -82,6 +111,10 @@ pub(crate) fn update<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, update: &Update
     }
     if user.state != UserState::Active {
         return Err(Reject::Deactivated.into());
+    }
+    let patient = user.kind == UserKind::Patient;
+    if patient && (update.display_name.is_some() || update.words.as_ref().is_some_and(|words| !words.is_empty())) {
+        return Err(Reject::Invalid(Field::DisplayName).into()); // A patient's name is sealed, and found by nobody.
     }
     if let Some(display_name) = &update.display_name {
         check_display_name(display_name)?;
@@ -110,6 +143,15 @@ pub(crate) fn update<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, update: &Update
         check_words(words)?;
         remove_words(tx, user.id)?;
         add_words(tx, user.id, words);
+    }
+    if let Some(name) = &update.sealed_name {
+        if patient {
+            check_sealed_name(name)?;
+            check_key(tx, KeyScope::User(user.id), name)?;
+        } else {
+            check_no_sealed_name(name)?;
+        }
+        user.sealed_name.clone_from(name);
     }
     user.version = user.version.saturating_add(1);
     let version = user.version;

@@ -9,7 +9,7 @@ use types::text::check_name;
 use types::user::PermissionSet;
 use types::{Key, Reject, Reply, Row};
 
-use super::{audit, directory};
+use super::{audit, directory, keys};
 use crate::tx::{Step, Tx};
 use crate::view::{Rows, View};
 
@@ -37,6 +37,9 @@ pub(crate) fn found<V: View>(tx: &mut Tx<'_, V>, found: &Found) -> Step<Reply, V
     }
     tx.put(Key::Timer(tx.now.plus_ms(EVENTS_KEPT_MS), Timer::EventsExpiry), Row::Timer(()));
     audit::found(tx, found)?;
+    if let Some(key) = &found.cluster_key {
+        keys::found(tx, key)?;
+    }
     directory::add_user(tx, &found.admin, 0)?;
     Ok(Reply::Done)
 }

@@ -4,12 +4,14 @@ use alloc::sync::Arc;
 
 use types::command::Post;
 use types::conversation::Participant;
+use types::key::{KeyScope, key_id_of};
 use types::limits::{MENTIONS_MAX, MESSAGE_PAYLOAD_BYTES_MAX};
 use types::message::{Header, Message, MessageKind, Sender};
 use types::reply::Field;
 use types::user::{UserKind, UserState};
 use types::{ConversationId, Key, Principal, Reject, Reply, Row, Scope};
 
+use super::keys::check_key;
 use crate::policy::{Action, Actor, may};
 use crate::tx::{Step, Tx, found};
 use crate::view::{Rows, View};
@@ -29,6 +31,10 @@ pub(crate) fn post<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, post: &Post) -> S
     }
     check_header(tx, actor, id, &participant, &post.header)?;
     check_location(tx, actor, post)?;
+    if key_id_of(&post.sealed.bytes) != Some(post.sealed.key_id) {
+        return Err(Reject::Invalid(Field::Payload).into());
+    }
+    check_key(tx, KeyScope::Conversation(id), &post.sealed.bytes)?;
 
     let before = conversation.last_seq;
     let seq = before.next();

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod conversations;
 pub(crate) mod directory;
 pub(crate) mod founding;
+pub(crate) mod keys;
 pub(crate) mod leases;
 pub(crate) mod lockout;
 pub(crate) mod log_off;

@@ -1,6 +1,7 @@
 //! What users say of themselves, and what nodes say of their connections.
 
 use types::command::{Connections, SetStatus};
+use types::key::KeyScope;
 use types::limits::{PRESENCE_CHANGES_MAX, STATUS_TEXT_BYTES_MAX};
 use types::presence::{Connection, Status};
 use types::reply::Field;
@@ -9,6 +10,7 @@ use types::session::{Attachment, Session};
 use types::{Key, Reject, Reply, Row, SessionId, UserId};
 
 use super::conversations::SEALING_BYTES_MAX;
+use super::keys::check_key;
 use super::sessions;
 use crate::policy::{Action, Actor, actor_of, may};
 use crate::tx::{Step, Tx};
@@ -24,6 +26,9 @@ pub(crate) fn set_status<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, set: &SetSt
         return Err(Reject::Invalid(Field::ExpiresAt).into());
     }
     let id = actor.user.id;
+    if !set.text.is_empty() {
+        check_key(tx, KeyScope::User(id), &set.text)?;
+    }
     if let Some(before) = tx.status(id)?.and_then(|status| status.expires) {
         tx.remove(Key::Timer(before, Timer::StatusExpiry(id)));
     }

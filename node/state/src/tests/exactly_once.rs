@@ -108,6 +108,7 @@ fn before_founding_there_is_nothing_and_after_it_no_second_one() {
         request_key: [0; 32],
         admin,
         audit_keys: Vec::new(),
+        cluster_key: None,
     };
     assert_eq!(world.node(Command::Found(found)).answer.result, Err(Reject::WrongPhase));
 }

@@ -17,9 +17,15 @@ pub(super) fn check(model: &Model) {
     let mut active: BTreeMap<_, u32> = BTreeMap::new();
     let mut present: BTreeMap<_, u32> = BTreeMap::new();
     let mut open: BTreeMap<_, usize> = BTreeMap::new();
+    let mut wrapped: BTreeMap<u32, u64> = BTreeMap::new();
     for (key, row) in &model.rows {
         assert_eq!(key.table(), row.table());
         match (key, row) {
+            (Key::DataKey(_), Row::DataKey(key)) => *wrapped.entry(key.version).or_default() += 1,
+            (Key::ScopeKey(scope, month), Row::ScopeKey(id)) => {
+                let Ok(Some(key)) = model.data_key(*id) else { panic!("a scope without its key") };
+                assert_eq!((key.scope, key.month), (*scope, *month));
+            }
             (Key::EventScope(number), Row::EventScope((scope, at))) => {
                 events += 1;
                 assert_eq!(number.0, events, "events are dense");
@@ -108,6 +114,12 @@ pub(super) fn check(model: &Model) {
         if let (Key::ParticipationCount(principal), Row::ParticipationCount(count)) = (key, row) {
             assert_eq!(active.get(principal).copied().unwrap_or(0), *count, "participations are counted");
             assert!(*count as usize <= CONVERSATIONS_PER_USER_MAX);
+        }
+    }
+    for (key, row) in &model.rows {
+        if let (Key::ClusterKey(version), Row::ClusterKey(key)) = (key, row) {
+            assert_eq!(wrapped.get(version).copied().unwrap_or(0), key.data_keys, "data keys are counted");
+            assert!(key.retired.is_none() || key.data_keys == 0, "no data key under a key that is gone");
         }
     }
     assert!(open.values().all(|&count| count <= SESSIONS_PER_USER_MAX));

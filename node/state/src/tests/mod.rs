@@ -5,6 +5,7 @@ mod conversations;
 mod exactly_once;
 mod identity;
 mod invariants;
+mod keys;
 mod presence;
 mod properties;
 mod sessions;
@@ -16,9 +17,10 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use types::command::{Connections, CreateConversation, Enrol, Found, Lease, NewUser, Post, SignIn};
+use types::command::{AddDataKey, Connections, CreateConversation, Enrol, Found, Lease, NewUser, Post, SignIn};
 use types::conversation::{ConversationKind, POLICY_FROM_JOINING, Part};
 use types::identity::Method;
+use types::key::{Envelope as KeyEnvelope, Holder, KeyScope, Month, NewClusterKey};
 use types::message::{Header, MessageKind, Priority, Sealed};
 use types::presence::Connection;
 use types::user::{PermissionSet, Realm, UserKind};
@@ -74,6 +76,7 @@ impl World {
             request_key: [0; 32],
             admin,
             audit_keys: vec![[1; 32], [2; 32], [3; 32]],
+            cluster_key: Some(cluster_key(1)),
         };
         world.node(Command::Found(found)).answer.result.expect("founds");
         world.node(Command::RenewLease(Lease { epoch: 1 })).answer.result.expect("a lease");
@@ -82,6 +85,7 @@ impl World {
         if !others.is_empty() {
             world.by(0, Command::CreateUsers(others)).expect("creates users");
         }
+        (0..10).for_each(|id| world.data_key(id));
         for n in 1..=people {
             world.node(enrol(n, n)).answer.result.expect("enrols");
         }
@@ -106,6 +110,13 @@ impl World {
         let number = *next;
         *next += 1;
         self.put(request(n, number, number, command))
+    }
+
+    /// Gives a conversation the key that [`message`] is sealed with.
+    pub(super) fn data_key(&mut self, id: u8) {
+        let (scope, now) = (KeyScope::Conversation(conversation(id)), Timestamp(self.now));
+        let key = AddDataKey { id: key_of(id), scope, month: Month::of(now), version: 1, wrapped: vec![1] };
+        self.node(Command::AddDataKey(key)).answer.result.expect("a key");
     }
 
     /// A group of user `owner` with others as writers.
@@ -138,6 +149,7 @@ pub(super) fn new_user(n: u8) -> NewUser {
         may_message: true,
         permissions: Vec::new(),
         enrolment: Some([n; 32]),
+        sealed_name: Vec::new(),
     }
 }
 
@@ -184,8 +196,30 @@ pub(super) fn message(id: u8) -> Post {
             expires_at: None,
             mentions: Vec::new(),
         },
-        sealed: Sealed { key_id: 0, commitment: [0; 32], bytes: vec![1] },
+        sealed: Sealed { key_id: key_of(id), commitment: [0; 32], bytes: payload(key_of(id)) },
     }
+}
+
+/// The id of the key of a conversation's texts.
+pub(super) fn key_of(id: u8) -> u64 {
+    u64::from(id) + 1
+}
+
+/// Bytes that say they are sealed with this key.
+pub(super) fn payload(key: u64) -> Vec<u8> {
+    let mut bytes = vec![1];
+    bytes.extend_from_slice(&key.to_be_bytes());
+    bytes.push(9);
+    bytes
+}
+
+pub(super) fn holders() -> Vec<Holder> {
+    vec![Holder::Recovery, Holder::Node(NODE), Holder::Node(OTHER_NODE)]
+}
+
+pub(super) fn cluster_key(version: u32) -> NewClusterKey {
+    let sealed = |holder| KeyEnvelope { holder, public: [5; 32], sealed: vec![version as u8] };
+    NewClusterKey { version, check: [version as u8; 32], envelopes: holders().into_iter().map(sealed).collect() }
 }
 
 pub(super) fn post(id: u8) -> Command {

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use types::command::{
-    Confirmation, Observation, ResolveDivergence, SetPassword, SetStatus, SignHead, UpdateConversation, UpdateUser,
+    Confirmation, Observation, ResolveDivergence, RewrapDataKeys, RewrappedKey, SetPassword, SetStatus, SignHead,
+    UpdateConversation, UpdateUser,
 };
 use types::conversation::{HistoryPolicy, POLICY_EVERYTHING, PolicyRef};
 use types::limits::{DAY_MS, GRACE_MS};
@@ -96,7 +97,20 @@ fn node_command() -> impl Strategy<Value = Command> {
             Command::SignIn(sign_in(who, n, version))
         }),
         2 => (0..PEOPLE + 2, 0..PEOPLE + 6).prop_map(|(who, n)| enrol(who, n)),
+        3 => key_command(),
     ]
+}
+
+fn key_command() -> impl Strategy<Value = Command> {
+    let add = (0_u64..30, some_conversation(), 0_u32..3, 1_u32..4).prop_map(|(id, of, month, version)| {
+        let scope = KeyScope::Conversation(of);
+        Command::AddDataKey(AddDataKey { id, scope, month: Month(month), version, wrapped: vec![1] })
+    });
+    let rewrap = (1_u32..4, 1_u32..4, list(0_u64..30, 0..6)).prop_map(|(from, to, ids)| {
+        let keys = ids.into_iter().map(|id| RewrappedKey { id, wrapped: vec![2] }).collect();
+        Command::RewrapDataKeys(RewrapDataKeys { from, to, keys })
+    });
+    prop_oneof![2 => add, 2 => rewrap, 1 => (0_u32..4).prop_map(Command::RetireClusterKey)]
 }
 
 fn account_command() -> impl Strategy<Value = Command> {
@@ -110,6 +124,7 @@ fn account_command() -> impl Strategy<Value = Command> {
             external_ids: None,
             may_message,
             permissions,
+            sealed_name: None,
         },
     );
     prop_oneof![
@@ -127,6 +142,7 @@ fn account_command() -> impl Strategy<Value = Command> {
         1 => (of(Just(Availability::Busy)), of(time())).prop_map(|(availability, expires)| {
             Command::SetStatus(SetStatus { availability, text: vec![], expires })
         }),
+        1 => (1_u32..4).prop_map(|version| Command::RotateClusterKey(cluster_key(version))),
     ]
 }
 
@@ -143,7 +159,7 @@ fn conversation_command() -> impl Strategy<Value = Command> {
         },
     );
     let update = (some_conversation(), 0_u64..3, of(some_policy()), of(any::<bool>())).prop_map(
-        |(id, version, history, open)| UpdateConversation { id, version, title: Some(vec![1]), history, open },
+        |(id, version, history, open)| UpdateConversation { id, version, title: Some(payload(1)), history, open },
     );
     let post = (some_conversation(), of(number()), of(number()), of(time()), list(some_principal(), 0..2)).prop_map(
         |(id, reply_to, supersedes, expires_at, mentions)| {
@@ -193,6 +209,9 @@ fn is_for_node(command: &Command) -> bool {
             | Command::RaiseFeatureLevel(_)
             | Command::SignIn(_)
             | Command::Enrol(_)
+            | Command::AddDataKey(_)
+            | Command::RewrapDataKeys(_)
+            | Command::RetireClusterKey(_)
     )
 }
 

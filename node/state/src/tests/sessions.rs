@@ -56,6 +56,7 @@ fn a_helpdesk_cannot_reset_an_administrator() {
         external_ids: None,
         may_message: None,
         permissions: Some(vec![PermissionSet::Helpdesk, PermissionSet::Integrator]),
+        sealed_name: None,
     };
     assert_eq!(world.by(0, Command::UpdateUser(update.clone())), Ok(Reply::Version(2)));
     assert_eq!(world.by(1, Command::IssueEnrolment(user(0), [3; 32])), Err(Reject::NotPermitted));
@@ -89,6 +90,7 @@ fn a_change_of_name_takes_the_old_words_away() {
         external_ids: None,
         may_message: None,
         permissions: None,
+        sealed_name: None,
     };
     world.by(0, Command::UpdateUser(update)).expect("updates");
     let words: Vec<_> =

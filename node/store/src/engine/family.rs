@@ -25,6 +25,7 @@ impl Kind {
                 Family::Events,
                 Family::Records,
                 Family::Tree,
+                Family::DataKeys,
             ],
         }
     }
@@ -51,6 +52,8 @@ pub enum Family {
     Records,
     /// The Merkle tree over it: hashes, written once.
     Tree,
+    /// Wrapped data keys: by themselves, so that one that is destroyed can be compacted away at once.
+    DataKeys,
 }
 
 impl Family {
@@ -67,6 +70,7 @@ impl Family {
             Self::Events => "events",
             Self::Records => "records",
             Self::Tree => "tree",
+            Self::DataKeys => "data_keys",
         }
     }
 
@@ -79,6 +83,7 @@ impl Family {
             Table::ConversationEvent | Table::UserEvent | Table::EventScope => Self::Events,
             Table::Record => Self::Records,
             Table::TreeNode => Self::Tree,
+            Table::DataKey | Table::ScopeKey => Self::DataKeys,
             _ => Self::Rows,
         }
     }

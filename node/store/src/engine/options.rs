@@ -109,7 +109,7 @@ impl Shared {
             }
             // Small, and written with every batch: they should not be the reason why all families are flushed.
             Family::LogMarks | Family::StateMarks => options.set_write_buffer_size(32 * MIB),
-            Family::Rows | Family::Answers | Family::Messages | Family::Events | Family::Records => {
+            Family::Rows | Family::Answers | Family::Messages | Family::Events | Family::Records | Family::DataKeys => {
                 options.set_write_buffer_size(64 * MIB);
                 options.set_level_compaction_dynamic_level_bytes(true);
                 options.set_compression_type(DBCompressionType::Lz4);

@@ -43,10 +43,21 @@ fn found() -> Command {
         may_message: true,
         permissions: vec![PermissionSet::Admin],
         enrolment: None,
+        sealed_name: Vec::new(),
     };
     let (cluster, lineage) = (ClusterId([2; 16]), Lineage([3; 16]));
     let (name, audit_keys) = ("Ward".into(), vec![[5; 32], [6; 32], [7; 32]]);
-    Command::Found(Found { cluster, lineage, name, feature_level: 1, request_key: [4; 32], admin, audit_keys })
+    let request_key = [4; 32];
+    Command::Found(Found {
+        cluster,
+        lineage,
+        name,
+        feature_level: 1,
+        request_key,
+        admin,
+        audit_keys,
+        cluster_key: None,
+    })
 }
 
 /// A log that founds the cluster and then renews leases, with two audit records in each: `length` entries in all, at

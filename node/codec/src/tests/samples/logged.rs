@@ -5,6 +5,7 @@ use types::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
 use types::identity::{
     AddSecondFactor, Attempt, LogOff, LogOffScope, Method, Refresh, RefuseSignIn, SecondProof, Settings, Source,
 };
+use types::key::{Holder, KeyScope, Month, NewClusterKey};
 use types::presence::{Availability, Connection};
 use types::record::{Action, Entity, Purpose};
 use types::reply::{Answer, Field, Reject, Reply};
@@ -30,15 +31,7 @@ fn of_nodes() -> Vec<Command> {
     let confirmation =
         |delivered| Confirmation { session: SESSION, conversation: TALK, delivered: Seq(delivered), displayed: Seq(7) };
     vec![
-        Command::Found(Found {
-            cluster: ClusterId([0x5A; 16]),
-            lineage: Lineage([0x6B; 16]),
-            name: "St. Elsewhere".to_owned(),
-            feature_level: 1,
-            request_key: [0x7C; 32],
-            admin: new_user(),
-            audit_keys: vec![[0xC1; 32], [0xC2; 32], [0xC3; 32]],
-        }),
+        Command::Found(found()),
         Command::RenewLease(Lease { epoch: 3 }),
         Command::ExpireLease(NodeId(7), Lease { epoch: 2 }),
         Command::Tick,
@@ -67,6 +60,20 @@ fn of_nodes() -> Vec<Command> {
             seen: Some(LATER),
             count: Some(101),
         }]),
+        Command::AddDataKey(AddDataKey {
+            id: 5,
+            scope: KeyScope::Conversation(TALK),
+            month: Month(682),
+            version: 1,
+            wrapped: b"wrapped".to_vec(),
+        }),
+        Command::RewrapDataKeys(RewrapDataKeys {
+            from: 1,
+            to: 2,
+            keys: vec![RewrappedKey { id: 5, wrapped: b"anew".to_vec() }],
+        }),
+        Command::RetireClusterKey(1),
+        Command::Found(Found { cluster_key: Some(new_cluster_key()), ..found() }),
     ]
 }
 
@@ -74,16 +81,7 @@ fn of_users() -> Vec<Command> {
     vec![
         Command::EndSession(SESSION),
         Command::CreateUsers(vec![new_user()]),
-        Command::UpdateUser(UpdateUser {
-            id: BEN,
-            version: 4,
-            display_name: Some("Ben".to_owned()),
-            unit: Some(String::new()),
-            words: Some(vec!["ben".to_owned()]),
-            external_ids: Some(Vec::new()),
-            may_message: Some(false),
-            permissions: Some(vec![PermissionSet::Helpdesk]),
-        }),
+        Command::UpdateUser(update_user()),
         Command::DeactivateUser(BEN),
         Command::SetPassword(SetPassword { password: "$argon2id$".to_owned(), credential_version: 6 }),
         Command::IssueEnrolment(BEN, [0x9E; 32]),
@@ -130,11 +128,46 @@ fn of_users() -> Vec<Command> {
         Command::RemoveSecondFactor(BEN),
         Command::LogOff(LogOff { scope: LogOffScope::Device(PHONE), reason: "lost".to_owned() }),
         Command::ChangeSettings(Settings { version: 2, second_factor: vec![PermissionSet::Admin] }),
+        Command::CreateUsers(vec![NewUser { sealed_name: b"name".to_vec(), ..new_user() }]),
+        Command::UpdateUser(UpdateUser { sealed_name: Some(b"name".to_vec()), ..update_user() }),
+        Command::RotateClusterKey(new_cluster_key()),
+        Command::ApproveHolder(ApproveHolder {
+            holder: Holder::Node(NodeId(9)),
+            public: [0xD1; 32],
+            envelopes: vec![(2, key_envelope(Holder::Node(NodeId(9))))],
+        }),
     ]
 }
 
 fn attempt() -> Attempt {
     Attempt { login: [0x10; 16], source: Source::Device(PHONE) }
+}
+
+fn found() -> Found {
+    Found {
+        cluster: ClusterId([0x5A; 16]),
+        lineage: Lineage([0x6B; 16]),
+        name: "St. Elsewhere".to_owned(),
+        feature_level: 1,
+        request_key: [0x7C; 32],
+        admin: new_user(),
+        audit_keys: vec![[0xC1; 32], [0xC2; 32], [0xC3; 32]],
+        cluster_key: None,
+    }
+}
+
+fn update_user() -> UpdateUser {
+    UpdateUser {
+        id: BEN,
+        version: 4,
+        display_name: Some("Ben".to_owned()),
+        unit: Some(String::new()),
+        words: Some(vec!["ben".to_owned()]),
+        external_ids: Some(Vec::new()),
+        may_message: Some(false),
+        permissions: Some(vec![PermissionSet::Helpdesk]),
+        sealed_name: None,
+    }
 }
 
 fn new_user() -> NewUser {
@@ -150,7 +183,13 @@ fn new_user() -> NewUser {
         may_message: true,
         permissions: vec![PermissionSet::Admin, PermissionSet::Viewer],
         enrolment: Some([0xAF; 32]),
+        sealed_name: Vec::new(),
     }
+}
+
+fn new_cluster_key() -> NewClusterKey {
+    let envelopes = vec![key_envelope(Holder::Recovery), key_envelope(Holder::Node(NodeId(5)))];
+    NewClusterKey { version: 2, check: [0xC2; 32], envelopes }
 }
 
 fn sign_in() -> SignIn {
@@ -196,6 +235,7 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
         Reply::PasswordReset,
         Reply::LoggedOff(ANA),
         Reply::Refreshed { token_expires: AT, expires: LATER },
+        Reply::DataKey(5),
     ];
     let rejects = [
         Reject::NoSession,
@@ -220,6 +260,7 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
         Reject::BadProof,
         Reject::SecondFactorNeeded,
         Reject::BadSecondFactor,
+        Reject::UnknownKey,
     ];
     let results = replies.into_iter().map(Ok).chain(rejects.into_iter().map(Err));
     results.map(|result| Answer { result, cursor: EventNumber(1_000) }).collect()

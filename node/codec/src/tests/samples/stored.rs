@@ -4,6 +4,7 @@ use types::conversation::{
     Cause, Conversation, ConversationKind, HistoryPolicy, Interval, Part, Participant, PolicyRef,
 };
 use types::identity::{Failing, Failures, Method, Reset, SecondFactor, Settings, Source};
+use types::key::{ClusterKey, DataKey, Holder, HolderKey, KeyScope, Month};
 use types::message::{Message, Sender};
 use types::presence::{Availability, NodeLease, Status};
 use types::record::{Action, Agent, Entity, Purpose, Record, Result as RecordResult};
@@ -25,7 +26,10 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
             events_dropped: EventNumber(900),
             records: 77,
         })],
-        Table::User => user_states().into_iter().map(|state| Row::User(user(state))).collect(),
+        Table::User => {
+            let named = User { sealed_name: b"name".to_vec(), ..user(UserState::Active) };
+            user_states().into_iter().map(user).chain([named]).map(Row::User).collect()
+        }
         Table::Login => vec![Row::Login(ANA)],
         Table::Word => vec![Row::Word(())],
         Table::Credential => vec![credential(None), credential(Some(Reset { by: BEN, at: AT })), with_second_factor()],
@@ -93,6 +97,19 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
         })],
         Table::FailuresCount => vec![Row::FailuresCount(3)],
         Table::Settings => vec![Row::Settings(Settings { version: 2, second_factor: vec![PermissionSet::Admin] })],
+
+        Table::DataKey => [KeyScope::Conversation(TALK), KeyScope::User(PATIENT)]
+            .map(|scope| {
+                let wrapped = b"wrapped".to_vec();
+                Row::DataKey(DataKey { scope, month: Month(682), version: 2, created: AT, wrapped })
+            })
+            .to_vec(),
+        Table::ScopeKey => vec![Row::ScopeKey(5)],
+        Table::ClusterKey => {
+            vec![Row::ClusterKey(ClusterKey { check: [0xC2; 32], created: AT, data_keys: 3, retired: Some(LATER) })]
+        }
+        Table::KeyEnvelope => vec![Row::KeyEnvelope(key_envelope(Holder::Recovery))],
+        Table::KeyHolder => vec![Row::KeyHolder(HolderKey { public: [0xD1; 32], since: AT })],
     }
 }
 
@@ -146,6 +163,14 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
         Table::Failures => vec![Key::Failures([0x10; 16])],
         Table::FailuresCount => vec![Key::FailuresCount()],
         Table::Settings => vec![Key::Settings()],
+
+        Table::DataKey => vec![Key::DataKey(5)],
+        Table::ScopeKey => [KeyScope::Conversation(TALK), KeyScope::User(PATIENT)]
+            .map(|scope| Key::ScopeKey(scope, Month(682)))
+            .to_vec(),
+        Table::ClusterKey => vec![Key::ClusterKey(2)],
+        Table::KeyEnvelope => vec![Key::KeyEnvelope(2, Holder::Recovery), Key::KeyEnvelope(2, Holder::Node(NodeId(5)))],
+        Table::KeyHolder => vec![Key::KeyHolder(Holder::Recovery), Key::KeyHolder(Holder::Node(NodeId(5)))],
     }
 }
 
@@ -178,6 +203,7 @@ fn user(state: UserState) -> User {
         created: AT,
         state,
         version: 4,
+        sealed_name: Vec::new(),
     }
 }
 

@@ -1,0 +1,201 @@
+//! Keys, wrapped and sealed: which there are, and which a payload may be sealed with. No key is ever seen here opened.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use types::command::{AddDataKey, ApproveHolder, RewrapDataKeys};
+use types::key::{ClusterKey, DataKey, Envelope, Holder, HolderKey, KeyScope, Month, NewClusterKey, key_id_of};
+use types::limits::{
+    CLUSTER_KEYS_LIVE_MAX, KEY_ENVELOPE_BYTES_MAX, KEY_HOLDERS_MAX, REWRAPPED_KEYS_MAX, WRAPPED_KEY_BYTES_MAX,
+};
+use types::reply::Field;
+use types::{Key, Reject, Reply, Row};
+
+use crate::keys;
+use crate::policy::{Action, Actor, may};
+use crate::tx::{Step, Tx};
+use crate::view::{Rows, View, newest_cluster_key};
+
+/// Refuses a payload whose key is not there, or not of this scope. Checked last of all, so that whoever may not do it
+/// for another reason is told that one.
+pub(crate) fn check_key<V: View>(tx: &Tx<'_, V>, scope: KeyScope, payload: &[u8]) -> Step<(), V> {
+    let Some(id) = key_id_of(payload) else { return Err(Reject::Invalid(Field::Payload).into()) };
+    match tx.data_key(id)? {
+        Some(key) if key.scope == scope => Ok(()),
+        Some(_) | None => Err(Reject::UnknownKey.into()),
+    }
+}
+
+/// Takes the first cluster key, with those who hold it.
+pub(crate) fn found<V: View>(tx: &mut Tx<'_, V>, new: &NewClusterKey) -> Step<(), V> {
+    let recovery = new.envelopes.iter().any(|envelope| envelope.holder == Holder::Recovery);
+    if new.version != 1 || !recovery {
+        return Err(Reject::Invalid(Field::Key).into());
+    }
+    check_envelopes(&new.envelopes)?;
+    for envelope in &new.envelopes {
+        admit(tx, envelope.holder, envelope.public);
+    }
+    take(tx, new);
+    Ok(())
+}
+
+/// Adds a data key. The first of a scope and month wins.
+pub(crate) fn add<V: View>(tx: &mut Tx<'_, V>, add: &AddDataKey) -> Step<Reply, V> {
+    let near = Month::of(tx.now).0.abs_diff(add.month.0) <= 1; // The node's clock may be a little behind or ahead.
+    if add.id == 0 || !near || !fits(&add.wrapped, WRAPPED_KEY_BYTES_MAX) {
+        return Err(Reject::Invalid(Field::Key).into());
+    }
+    if let Some(first) = tx.scope_key(add.scope, add.month)? {
+        return Ok(Reply::DataKey(first));
+    }
+    let Some((version, cluster_key)) = newest_cluster_key(tx)? else { return Err(Reject::WrongPhase.into()) };
+    if add.version != version {
+        return Err(Reject::UnknownKey.into()); // Rotated meanwhile: the node wraps it under the new one.
+    }
+    if tx.data_key(add.id)?.is_some() {
+        return Err(Reject::Taken(0).into());
+    }
+    let (scope, month, wrapped) = (add.scope, add.month, add.wrapped.clone());
+    tx.put(Key::DataKey(add.id), Row::DataKey(DataKey { scope, month, version, created: tx.now, wrapped }));
+    tx.put(Key::ScopeKey(scope, month), Row::ScopeKey(add.id));
+    count(tx, version, cluster_key, 1, 0);
+    Ok(Reply::DataKey(add.id))
+}
+
+/// Takes a slice of data keys wrapped anew. Those that are gone, or were wrapped anew before, are passed over.
+pub(crate) fn rewrap<V: View>(tx: &mut Tx<'_, V>, rewrap: &RewrapDataKeys) -> Step<Reply, V> {
+    let valid = rewrap.keys.iter().all(|key| fits(&key.wrapped, WRAPPED_KEY_BYTES_MAX));
+    if rewrap.keys.len() > REWRAPPED_KEYS_MAX || !valid || rewrap.from >= rewrap.to {
+        return Err(Reject::Invalid(Field::Key).into());
+    }
+    let newest = newest_cluster_key(tx)?.filter(|(version, _)| *version == rewrap.to);
+    let (Some((_, to)), Some(from)) = (newest, tx.cluster_key(rewrap.from)?) else {
+        return Err(Reject::UnknownKey.into());
+    };
+    let mut moved: u64 = 0;
+    for key in &rewrap.keys {
+        let Some(row) = tx.data_key(key.id)?.filter(|row| row.version == rewrap.from) else { continue };
+        let row = DataKey { version: rewrap.to, wrapped: key.wrapped.clone(), ..row };
+        tx.put(Key::DataKey(key.id), Row::DataKey(row));
+        moved = moved.saturating_add(1);
+    }
+    count(tx, rewrap.from, from, 0, moved);
+    count(tx, rewrap.to, to, moved, 0);
+    Ok(Reply::Done)
+}
+
+/// Removes the envelopes of a cluster key that nothing is wrapped under any more.
+pub(crate) fn retire<V: View>(tx: &mut Tx<'_, V>, version: u32) -> Step<Reply, V> {
+    let Some(key) = tx.cluster_key(version)? else { return Err(Reject::NotFound.into()) };
+    if key.retired.is_some() {
+        tx.repeat();
+        return Ok(Reply::Done);
+    }
+    let newest = newest_cluster_key(tx)?.is_none_or(|(newest, _)| newest == version);
+    if newest || key.data_keys > 0 {
+        return Err(Reject::WrongPhase.into());
+    }
+    let (from, to) = keys::key_envelopes(version);
+    for (envelope, _) in tx.scan(&from, &to, false, KEY_HOLDERS_MAX)? {
+        tx.remove(envelope);
+    }
+    tx.put(Key::ClusterKey(version), Row::ClusterKey(ClusterKey { retired: Some(tx.now), ..key }));
+    Ok(Reply::Done)
+}
+
+/// Makes a new cluster key the one in use. Holders without an envelope cease to be holders; the recovery kit stays one.
+pub(crate) fn rotate<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, new: &NewClusterKey) -> Step<Reply, V> {
+    may(tx, &actor.user, Action::ManageKeys)?.check()?;
+    let Some((newest, _)) = newest_cluster_key(tx)? else { return Err(Reject::WrongPhase.into()) };
+    if Some(new.version) != newest.checked_add(1) {
+        return Err(Reject::VersionMismatch(u64::from(newest)).into());
+    }
+    if live(tx)?.len() >= CLUSTER_KEYS_LIVE_MAX {
+        return Err(Reject::WrongPhase.into());
+    }
+    check_envelopes(&new.envelopes)?;
+    let mut given: BTreeMap<Holder, [u8; 32]> =
+        new.envelopes.iter().map(|envelope| (envelope.holder, envelope.public)).collect();
+    let (from, to) = keys::key_holders();
+    for (key, row) in tx.scan(&from, &to, false, KEY_HOLDERS_MAX)? {
+        let (Key::KeyHolder(holder), Row::KeyHolder(known)) = (&key, row) else { continue };
+        match given.remove(holder) {
+            Some(public) if public == known.public => {}
+            None if *holder != Holder::Recovery => tx.remove(key),
+            Some(_) | None => return Err(Reject::Invalid(Field::Envelopes).into()),
+        }
+    }
+    if !given.is_empty() {
+        return Err(Reject::Invalid(Field::Envelopes).into()); // Nobody becomes a holder without approval.
+    }
+    take(tx, new);
+    Ok(Reply::Version(u64::from(new.version)))
+}
+
+/// Lets a node hold the cluster key.
+pub(crate) fn approve<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, approve: &ApproveHolder) -> Step<Reply, V> {
+    may(tx, &actor.user, Action::ManageKeys)?.check()?;
+    let (from, to) = keys::key_holders();
+    let holders = tx.scan(&from, &to, false, KEY_HOLDERS_MAX)?.len();
+    let anew = tx.key_holder(approve.holder)?.is_none();
+    if anew && holders >= KEY_HOLDERS_MAX {
+        return Err(Reject::Limit(Field::Envelopes).into());
+    }
+    let live = live(tx)?;
+    let to_them = |(_, envelope): &(u32, Envelope)| {
+        envelope.holder == approve.holder
+            && envelope.public == approve.public
+            && fits(&envelope.sealed, KEY_ENVELOPE_BYTES_MAX)
+    };
+    let complete = approve.envelopes.iter().map(|(version, _)| version).eq(live.iter());
+    if approve.holder == Holder::Recovery || !complete || !approve.envelopes.iter().all(to_them) {
+        return Err(Reject::Invalid(Field::Envelopes).into());
+    }
+    admit(tx, approve.holder, approve.public);
+    for (version, envelope) in &approve.envelopes {
+        tx.put(Key::KeyEnvelope(*version, envelope.holder), Row::KeyEnvelope(envelope.clone()));
+    }
+    Ok(Reply::Done)
+}
+
+/// The versions that are not retired, ascending.
+fn live<V: View>(tx: &Tx<'_, V>) -> Step<Vec<u32>, V> {
+    let (from, to) = keys::cluster_keys();
+    // Those not retired are the newest.
+    let rows = tx.scan(&from, &to, true, CLUSTER_KEYS_LIVE_MAX.saturating_add(1))?;
+    let versions = rows.into_iter().rev().filter_map(|(key, row)| match (key, row) {
+        (Key::ClusterKey(version), Row::ClusterKey(key)) if key.retired.is_none() => Some(version),
+        _ => None,
+    });
+    Ok(versions.collect())
+}
+
+fn take<V: View>(tx: &mut Tx<'_, V>, new: &NewClusterKey) {
+    let row = ClusterKey { check: new.check, created: tx.now, data_keys: 0, retired: None };
+    tx.put(Key::ClusterKey(new.version), Row::ClusterKey(row));
+    for envelope in &new.envelopes {
+        tx.put(Key::KeyEnvelope(new.version, envelope.holder), Row::KeyEnvelope(envelope.clone()));
+    }
+}
+
+fn admit<V: View>(tx: &mut Tx<'_, V>, holder: Holder, public: [u8; 32]) {
+    let since = tx.now;
+    tx.put(Key::KeyHolder(holder), Row::KeyHolder(HolderKey { public, since }));
+}
+
+fn count<V: View>(tx: &mut Tx<'_, V>, version: u32, key: ClusterKey, more: u64, less: u64) {
+    let data_keys = key.data_keys.saturating_add(more).saturating_sub(less);
+    tx.put(Key::ClusterKey(version), Row::ClusterKey(ClusterKey { data_keys, ..key }));
+}
+
+fn check_envelopes(envelopes: &[Envelope]) -> Result<(), Reject> {
+    let ascending = envelopes.iter().zip(envelopes.iter().skip(1)).all(|(one, next)| one.holder < next.holder);
+    let sound = envelopes.iter().all(|envelope| fits(&envelope.sealed, KEY_ENVELOPE_BYTES_MAX));
+    let valid = ascending && sound && !envelopes.is_empty() && envelopes.len() <= KEY_HOLDERS_MAX;
+    if valid { Ok(()) } else { Err(Reject::Invalid(Field::Envelopes)) }
+}
+
+const fn fits(bytes: &[u8], max: usize) -> bool {
+    !bytes.is_empty() && bytes.len() <= max
+}

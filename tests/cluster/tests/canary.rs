@@ -1,0 +1,144 @@
+//! What people write lies sealed: unique texts are searched for in every byte of every file of every node.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cluster::{Client, Cluster, Options, Person, Result, SLOTS, create_group, enrol_all, reason};
+use proto::v1::key_service_client::KeyServiceClient;
+use proto::v1::message_service_client::MessageServiceClient;
+use proto::v1::presence_service_client::PresenceServiceClient;
+use proto::v1::{
+    Key, KeyKind, KeyState, ListKeysRequest, ListMessagesRequest, OutgoingMessage, PresenceState,
+    RotateClusterKeyRequest, SendMessageRequest, SetPresenceRequest, UserKind,
+};
+use tokio::time::sleep;
+
+/// Texts that are sealed; random letters and digits, so that no compression hides them.
+const MESSAGE: &str = "canary-message-q7Zr1KfW9xLd3";
+const TITLE: &str = "canary-title-Vb5Jt8NcYs2Gm";
+const STATUS: &str = "canary-status-Hx4Pw6RzTk0Qe";
+const PATIENT: &str = "canary-patient-Uj3Ld9MvBa7Sf";
+/// A name of staff, which is not: by it the search shows that it would find the others.
+const STAFF: &str = "canary-staff-Ng2Xc5WoEi8Ry";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_replaced() -> Result<()> {
+    let mut cluster = Cluster::found(Options::default()).await?;
+    let people = [Person::new("nurse", STAFF), Person { kind: UserKind::Patient, ..Person::new("p-4711", PATIENT) }];
+    let clients = enrol_all(cluster.links(), cluster.admin(), &people, || {}).await?;
+    let (nurse, patient) = (&clients[0], &clients[1]);
+    let ward = create_group(nurse, TITLE, &[patient.user().to_owned()]).await?;
+    for round in 0..20 {
+        nurse.move_to(round % 3);
+        send(nurse, &ward, &format!("{MESSAGE} {round}")).await?;
+    }
+    set_status(nurse, STATUS).await?;
+
+    rotate(cluster.admin()).await?;
+    for (node, slot) in SLOTS.iter().enumerate() {
+        let request = ListMessagesRequest { parent: ward.clone(), page_size: 500, ..ListMessagesRequest::default() };
+        let page = MessageServiceClient::new(nurse.wire_to(node)?).list_messages(request).await;
+        let page = page.map_err(|status| format!("list at {slot}: {} {}", reason(&status), status.message()))?;
+        let texts: Vec<String> = page.into_inner().messages.into_iter().map(|message| message.text).collect();
+        let expected: Vec<String> = (0..20).map(|round| format!("{MESSAGE} {round}")).collect();
+        assert_eq!(texts, expected, "at {slot}");
+    }
+    send(nurse, &ward, MESSAGE).await?;
+
+    cluster.check_logs(&[])?;
+    for node in 0..3 {
+        // Stopping makes the state durable: what was only in memory and in the log is in the state's files too.
+        assert!(cluster.node(node).stop(PATIENCE)?.success());
+    }
+    for slot in SLOTS {
+        let files = files_of(cluster.dir(), slot)?;
+        assert!(files.iter().any(|(_, bytes)| contains(bytes, STAFF)), "the search finds nothing at all at {slot}");
+        for canary in [MESSAGE, TITLE, STATUS, PATIENT] {
+            let found: Vec<&str> =
+                files.iter().filter(|(_, bytes)| contains(bytes, canary)).map(|(name, _)| name.as_str()).collect();
+            assert!(found.is_empty(), "{canary} lies in {found:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Replaces the cluster key and waits until the one before is removed.
+async fn rotate(admin: &Client) -> Result<()> {
+    let before = cluster_keys(admin).await?;
+    assert_eq!(before.len(), 1);
+    let call = admin.write(|wire, id| {
+        let request = RotateClusterKeyRequest { request_id: Some(id) };
+        async move { KeyServiceClient::new(wire).rotate_cluster_key(request).await }
+    });
+    call.await.map_err(|status| format!("rotate: {} {}", reason(&status), status.message()))?;
+    let began = Instant::now();
+    loop {
+        let keys = cluster_keys(admin).await?;
+        if let [new, old] = keys.as_slice()
+            && old.state() == KeyState::Retired
+        {
+            assert_eq!((new.id.as_str(), new.state(), old.data_keys), ("2", KeyState::Active, 0));
+            assert_eq!(new.data_keys, before[0].data_keys, "all of them, and none twice");
+            return Ok(());
+        }
+        assert!(began.elapsed() < PATIENCE, "not retired: {keys:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn cluster_keys(admin: &Client) -> Result<Vec<Key>> {
+    let answer = admin
+        .read(|wire| async move { KeyServiceClient::new(wire).list_keys(ListKeysRequest::default()).await })
+        .await
+        .map_err(|status| format!("list the keys: {} {}", reason(&status), status.message()))?;
+    Ok(answer.keys.into_iter().filter(|key| key.kind() == KeyKind::Cluster).collect())
+}
+
+async fn send(client: &Client, conversation: &str, text: &str) -> Result<()> {
+    let message =
+        OutgoingMessage { conversation: conversation.into(), text: text.into(), ..OutgoingMessage::default() };
+    let call = client.write(|wire, id| {
+        let request = SendMessageRequest { message: Some(message.clone()), request_id: Some(id) };
+        async move { MessageServiceClient::new(wire).send_message(request).await }
+    });
+    call.await.map_err(|status| format!("send: {} {}", reason(&status), status.message()))?;
+    Ok(())
+}
+
+async fn set_status(client: &Client, text: &str) -> Result<()> {
+    let call = client.write(|wire, id| {
+        let request = SetPresenceRequest {
+            state: PresenceState::Busy.into(),
+            text: text.into(),
+            request_id: Some(id),
+            ..SetPresenceRequest::default()
+        };
+        async move { PresenceServiceClient::new(wire).set_presence(request).await }
+    });
+    call.await.map_err(|status| format!("set a status: {} {}", reason(&status), status.message()))?;
+    Ok(())
+}
+
+/// Every file of a node, and what it said, with all their bytes.
+fn files_of(dir: &Path, slot: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    let mut dirs = vec![dir.join(slot)];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.is_file() {
+                files.push((path.display().to_string(), std::fs::read(&path)?));
+            }
+        }
+    }
+    let log = dir.join(format!("{slot}.log"));
+    files.push((log.display().to_string(), std::fs::read(log)?));
+    Ok(files)
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
