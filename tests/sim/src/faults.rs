@@ -275,7 +275,12 @@ impl Nemesis {
         self.later(now + 50 + sim.below(500), Later::Start(slot));
     }
 
+    /// One clock at a time: two that agree are right, by design, whatever they say.
     fn clock(&mut self, sim: &Sim, slot: Slot, off_ms: i64, until: u64) {
+        let off = |slot: Slot| sim.place(slot).clock_off_ms.load(std::sync::atomic::Ordering::Relaxed) != 0;
+        if Slot::ALL.into_iter().any(|other| other != slot && off(other)) {
+            return;
+        }
         sim.place(slot).clock_off_ms.store(off_ms, std::sync::atomic::Ordering::Relaxed);
         self.later(until, Later::RightClock(slot));
     }
