@@ -31,6 +31,4 @@ pub use payload::Payload;
 pub use protected::{Protected, Secret};
 pub use request::request_hash;
 pub use reveal::{reveal, revealed};
-#[cfg(feature = "clear")]
-pub use sealed::clear_message;
 pub use sealed::{Place, key_id, message, open, open_text, text, unkeyed_message, unkeyed_text};

@@ -12,9 +12,6 @@ use crate::{DataKey, Error, Payload};
 
 /// The version this release writes.
 const VERSION: u8 = 1;
-/// The version that is not sealed: written by one test, read by nothing.
-#[cfg(feature = "clear")]
-const VERSION_CLEAR: u8 = 0;
 /// Bytes before the nonce.
 const HEADER_BYTES: usize = 9;
 /// What the commitment of a message begins with, so that it is never taken for another kind of hash.
@@ -121,17 +118,6 @@ pub fn unkeyed_message() -> Sealed {
 #[must_use]
 pub fn unkeyed_text() -> Vec<u8> {
     header(0).to_vec()
-}
-
-/// A message that is not sealed. Nothing opens it: it is there to be found by whoever searches the bytes of a disk.
-#[cfg(feature = "clear")]
-pub fn clear_message(key_id: u64, text: &str) -> Result<Sealed, Error> {
-    let payload = Payload::with_text(text)?;
-    let body = payload.encode();
-    let mut bytes = vec![VERSION_CLEAR];
-    bytes.extend_from_slice(&key_id.to_be_bytes());
-    bytes.extend_from_slice(&body);
-    Ok(Sealed { key_id, commitment: commit(&payload.salt, &body), bytes })
 }
 
 fn header(key_id: u64) -> [u8; HEADER_BYTES] {

@@ -90,10 +90,12 @@ fn no_title_takes_no_bytes() -> Result<(), Error> {
     Ok(())
 }
 
-#[cfg(feature = "clear")]
 #[test]
 fn what_is_not_sealed_does_not_open() -> Result<(), Error> {
-    let key = key();
-    assert_eq!(open(&key, &HERE, &clear_message(key.id(), "x")?).err(), Some(Error::Version(0)));
+    let (key, payload) = (key(), Payload::with_text("x")?);
+    let body = payload.encode();
+    let bytes = [&[0][..], &key.id().to_be_bytes(), &body].concat();
+    let clear = Sealed { key_id: key.id(), commitment: commit(&payload.salt, &body), bytes };
+    assert_eq!(open(&key, &HERE, &clear).err(), Some(Error::Version(0)));
     Ok(())
 }
