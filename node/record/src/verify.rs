@@ -1,6 +1,8 @@
 //! Verification from the founding keys alone: of a whole log, and of one record. It says exactly what is wrong.
 
-use types::record::{Action, Entity, Record};
+use std::collections::BTreeSet;
+
+use types::record::{Action, Entity, Record, Result as End};
 use types::{NodeId, Timestamp};
 
 use crate::checkpoint::{Checkpoint, key_name};
@@ -121,9 +123,12 @@ impl Trusted {
         if checkpoint.origin != origin {
             return Err(Problem::OtherLog { found: checkpoint.origin, expected: origin.to_owned() });
         }
-        let by = self.0.iter().filter(|(_, key)| note.signed_by(key));
-        let signers: Vec<String> = by.map(|(node, _)| name(*node)).collect();
-        if signers.len() < SEALED_BY {
+        let by: Vec<_> = self.0.iter().filter(|(_, key)| note.signed_by(key)).collect();
+        let signers: Vec<String> = by.iter().map(|(node, _)| name(*node)).collect();
+        // One place, or one key, is one signer, under however many names.
+        let slots: BTreeSet<_> = by.iter().map(|(node, _)| node.slot()).collect();
+        let keys: BTreeSet<_> = by.iter().map(|(_, key)| *key.key()).collect();
+        if slots.len().min(keys.len()) < SEALED_BY {
             return Err(Problem::TooFewSignatures { size: checkpoint.size, signers });
         }
         Ok(Sealed { checkpoint, signers })
@@ -171,6 +176,9 @@ impl Log {
         // What this release cannot read is verified all the same; it cannot name signers.
         if let Ok(record) = read::record(stored) {
             self.last = self.last.max(record.at);
+            if record.result != End::Done {
+                return leaf; // What was refused names no signer.
+            }
             let signers = record.entities.iter().filter_map(|entity| match entity {
                 Entity::Signer(node, key) => Some((*node, *key)),
                 _ => None,

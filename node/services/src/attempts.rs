@@ -77,6 +77,8 @@ impl<H: Handle> Services<H> {
         visitor: Visitor,
     ) -> Result<Option<SecondProof>, Error> {
         let Some(second) = credential.second.as_ref().filter(|second| second.confirmed) else { return Ok(None) };
+        // Guesses that were made at once, before the first had failed, must not tell which one was right.
+        self.may_try(attempt)?;
         if typed.is_empty() {
             return Err(Reject::SecondFactorNeeded.into());
         }

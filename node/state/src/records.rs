@@ -194,7 +194,8 @@ fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -
         },
 
         Command::MarkHead | Command::SignHead(_) | Command::Observe(_) => Vec::new(),
-        Command::SetSigner(key) => vec![Entity::Signer(origin, *key), Entity::Node(origin)],
+        Command::SetSigner(key) if result.is_ok() => vec![Entity::Signer(origin, *key), Entity::Node(origin)],
+        Command::SetSigner(_) => vec![Entity::Node(origin)], // A key that was refused is named nowhere.
         Command::ResolveDivergence(decision) => vec![Entity::Head(decision.size)],
     }
 }

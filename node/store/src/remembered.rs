@@ -61,7 +61,7 @@ impl Remembered {
 
 fn write(remembered: &Remembered) -> String {
     let mut text = format!("format = {FORMAT}\nbarred = {}\n", remembered.barred);
-    for (node, seen) in remembered.nodes.iter().rev().take(REMEMBERED_NODES_MAX) {
+    for (node, seen) in newest(remembered) {
         let vote = seen.vote.map_or("- -".to_owned(), |vote| format!("{} {}", vote.term, vote.node.0));
         let log = seen.log.map_or("- - -".to_owned(), |log| format!("{} {} {}", log.term, log.node.0, log.index));
         let _ = writeln!(text, "{} = {} {} {vote} {log}", node.0, seen.boot_seq, seen.nonce); // Cannot fail.
@@ -69,6 +69,16 @@ fn write(remembered: &Remembered) -> String {
     let sum = checksum(&text);
     let _ = writeln!(text, "{SUM}{sum}");
     text
+}
+
+/// The newest of each slot, as many as are kept: an old node of one slot must not give way to new ones of another.
+fn newest(remembered: &Remembered) -> impl Iterator<Item = (&NodeId, &Promises)> {
+    let mut of_slot = BTreeMap::new();
+    remembered.nodes.iter().rev().filter(move |(node, _)| {
+        let count: &mut usize = of_slot.entry(node.slot()).or_default();
+        *count += 1;
+        *count <= REMEMBERED_NODES_MAX / 4
+    })
 }
 
 fn read(bytes: &[u8]) -> Option<Remembered> {
@@ -112,6 +122,7 @@ fn checksum(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use types::{Incarnation, Slot};
 
     fn some() -> Remembered {
         let vote = Vote { term: 7, node: NodeId(2), committed: false };
@@ -128,6 +139,16 @@ mod tests {
         assert_eq!(Remembered::load(&path).expect("no file"), Remembered::default());
         some().save(&path).expect("a file");
         assert_eq!(Remembered::load(&path).expect("whole"), some());
+    }
+
+    #[test]
+    fn an_old_node_of_one_slot_does_not_give_way_to_new_ones_of_another() {
+        let node = |slot, incarnation| NodeId::new(slot, Incarnation(incarnation));
+        let others = (1..50).flat_map(|at| [node(Slot::B, at), node(Slot::C, at)]);
+        let nodes = others.chain([node(Slot::A, 1)]).map(|node| (node, Promises::default())).collect();
+        let kept = read(write(&Remembered { nodes, barred: false }).as_bytes()).expect("whole").nodes;
+        assert!(kept.contains_key(&node(Slot::A, 1)) && kept.contains_key(&node(Slot::C, 49)), "{kept:?}");
+        assert!(kept.len() <= REMEMBERED_NODES_MAX);
     }
 
     #[test]

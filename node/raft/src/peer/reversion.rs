@@ -26,6 +26,7 @@ pub(crate) fn of<E: Engine>(shared: &Arc<Shared<E>>) -> Reversion {
         let shared = shared.clone();
         Box::pin(async move {
             let Some(shared) = shared.upgrade() else { return };
+            crate::memory::look(&shared); // What it had is known until openraft is told to expect the loss.
             let metrics = shared.raft.metrics().borrow_watched().clone();
             let replication = metrics.replication.unwrap_or_default();
             let had = replication.get(&node.0).and_then(Option::as_ref).is_some_and(|had| had.index() >= index);

@@ -23,6 +23,10 @@ fn founding() -> FoundingKeys {
 
 /// A record as `codec` writes it, of an action and signers.
 fn stored(at: u64, action: Action, signers: &[NodeId]) -> Vec<u8> {
+    stored_with(at, action, signers, true)
+}
+
+fn stored_with(at: u64, action: Action, signers: &[NodeId], done: bool) -> Vec<u8> {
     let varint = |mut number: u64| {
         let mut bytes = Vec::new();
         while number >= 0x80 {
@@ -43,7 +47,7 @@ fn stored(at: u64, action: Action, signers: &[NodeId]) -> Vec<u8> {
         headed(3, &headed(3, &[])),
         number(4, action as u64),
         entities.collect::<Vec<_>>().concat(),
-        headed(6, &headed(1, &[])),
+        headed(6, &if done { headed(1, &[]) } else { number(2, 3) }),
     ]
     .concat();
     [&[1], varint(body.len() as u64).as_slice(), &body].concat()
@@ -125,6 +129,34 @@ fn a_signer_is_believed_when_two_from_before_vouch_for_it() {
     assert_eq!(unvouched, Err(Problem::Signer(10)), "b2 cannot vouch for itself");
     let early = [note(&records, 9, &[a, c]), vouching[1].clone()];
     assert_eq!(log(&records).verify(&founding(), &last, &early, None), Err(Problem::Signer(10)), "a head from before");
+}
+
+#[test]
+fn a_signer_that_was_refused_is_not_believed() {
+    let [a, b, c] = founders();
+    let mut records = records(10);
+    records.push(stored_with(2_000, Action::AddSigner, &[node(Slot::B, 2)], false));
+    records.extend((0..5).map(|at| stored(3_000 + at, Action::Post, &[])));
+    let size = records.len() as u64;
+    let vouching = [note(&records, 13, &[a, c])];
+    log(&records).verify(&founding(), &note(&records, size, &[b, c]), &vouching, None).expect("b signs as before");
+    let usurped = note(&records, size, &[node(Slot::B, 2), c]);
+    assert!(log(&records).verify(&founding(), &usurped, &vouching, None).is_err(), "and nobody in its place");
+}
+
+#[test]
+fn one_place_is_one_signer_whatever_keys_it_had() {
+    let [a, b, _] = founders();
+    let b2 = node(Slot::B, 2);
+    let mut records = records(10);
+    records.push(stored(2_000, Action::AddSigner, &[b2]));
+    records.extend((0..5).map(|at| stored(3_000 + at, Action::Post, &[])));
+    let size = records.len() as u64;
+    let vouching = [note(&records, 13, &[a, b])];
+    let head = note(&records, size, &[a, b2]);
+    log(&records).verify(&founding(), &head, &vouching, Some(&note(&records, 12, &[a, b]))).expect("verified");
+    let since = note(&records, 12, &[b, b2]);
+    assert!(log(&records).verify(&founding(), &head, &vouching, Some(&since)).is_err(), "b twice is not two");
 }
 
 #[test]

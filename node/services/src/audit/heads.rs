@@ -1,7 +1,7 @@
 //! Heads leave the building: sealed ones are written, each as a new file, to a directory that is somewhere else (write-once
 //! storage, another machine's disk, a stick).
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,13 +44,19 @@ pub(crate) async fn run<H: Handle>(services: Services<H>) {
 /// Writes a head under its size, synced; one that is there stays as it is.
 fn push(dir: &Path, size: u64, note: &str) -> Result<(), std::io::Error> {
     let path: PathBuf = dir.join(format!("{size:020}"));
-    let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    if path.exists() {
+        return Ok(());
+    }
+    // Under another name until it is whole: one that is there is never mended.
+    let partial = dir.join(format!("{size:020}.partial"));
+    let mut file = File::create(&partial)?;
     file.write_all(note.as_bytes())?;
     file.sync_all()?;
+    match std::fs::hard_link(&partial, &path) {
+        Ok(()) => std::fs::remove_file(&partial)?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => std::fs::remove_file(&partial)?,
+        Err(_) => std::fs::rename(&partial, &path)?, // A stick's file system may know no links.
+    }
     File::open(dir)?.sync_all()
 }
 
@@ -63,6 +69,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         push(dir.path(), 7, "first").expect("written");
         push(dir.path(), 7, "second").expect("there already");
+        std::fs::write(dir.path().join("00000000000000000008.partial"), "cut o").expect("a stick pulled out");
+        push(dir.path(), 8, "whole").expect("written");
+        assert_eq!(std::fs::read(dir.path().join("00000000000000000008")).expect("there"), b"whole");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("there").count(), 2, "nothing else is left");
         assert_eq!(std::fs::read(dir.path().join("00000000000000000007")).expect("there"), b"first");
         assert!(push(&dir.path().join("none"), 8, "x").is_err(), "a stick that is not there is an error");
     }

@@ -38,12 +38,14 @@ pub(crate) struct Spool {
     path: PathBuf,
     bytes: usize,
     kept: Vec<Observation>,
+    /// The disk has refused once: it takes nothing any more.
+    broken: bool,
 }
 
 impl Spool {
     /// A spool that a restart forgets.
     pub(crate) fn in_memory() -> Self {
-        Self { file: None, path: PathBuf::new(), bytes: 0, kept: Vec::new() }
+        Self { file: None, path: PathBuf::new(), bytes: 0, kept: Vec::new(), broken: false }
     }
 
     /// Opens the spool, an empty one if there is none. A torn end, of something that was never shown, is cut off.
@@ -58,7 +60,7 @@ impl Spool {
         if let Some(dir) = path.parent() {
             File::open(dir)?.sync_all()?;
         }
-        Ok(Self { file: Some(file), path: path.to_owned(), bytes: whole, kept })
+        Ok(Self { file: Some(file), path: path.to_owned(), bytes: whole, kept, broken: false })
     }
 
     /// Keeps observations. They are on the disk when this returns well.
@@ -68,14 +70,14 @@ impl Spool {
         let command = Command::Observe(observations.to_vec());
         let body = codec::encode_envelope(&Envelope { origin: NodeId(0), author: Author::Node, command });
         let entry = [&(body.len() as u32).to_be_bytes()[..], &crc32c::crc32c(&body).to_be_bytes(), &body].concat();
-        if self.bytes + entry.len() > AUDIT_SPOOL_BYTES_MAX {
+        if self.broken || self.bytes + entry.len() > AUDIT_SPOOL_BYTES_MAX {
             return Err(Error::SpoolFull);
         }
         if let Some(file) = &mut self.file
             && let Err(error) = file.write_all(&entry).and_then(|()| file.sync_data())
         {
             tracing::error!(%error, path = %self.path.display(), "the audit spool cannot be written: no content leaves");
-            self.bytes = AUDIT_SPOOL_BYTES_MAX; // An fsync is never tried again.
+            self.broken = true; // An fsync is never tried again.
             return Err(Error::SpoolFull);
         }
         self.bytes += entry.len();
@@ -92,7 +94,7 @@ impl Spool {
             let emptied = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.sync_data());
             if let Err(error) = emptied {
                 tracing::error!(%error, path = %self.path.display(), "the audit spool cannot be emptied");
-                self.bytes = AUDIT_SPOOL_BYTES_MAX;
+                self.broken = true;
                 return;
             }
         }

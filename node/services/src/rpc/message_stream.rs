@@ -74,6 +74,11 @@ async fn run<H: Handle>(
             }
             ready = rested(&mut held), if held.is_some() => {
                 held = match ready {
+                    _ if has_expired(&services, &call) => {
+                        in_flight.push_back(std::future::ready(Err(Error::TokenExpired.status())).boxed());
+                        open = false;
+                        None
+                    }
                     Ready::Admit(request) => admit(&services, call, request, &mut in_flight),
                     Ready::Send(request, key) => {
                         begin(&services, call, request, Some(key), &mut in_flight);
@@ -83,6 +88,10 @@ async fn run<H: Handle>(
             }
             request = requests.next(), if open && held.is_none() && in_flight.len() < SENDS_IN_FLIGHT_MAX => {
                 match request {
+                    Some(Ok(_)) if has_expired(&services, &call) => {
+                        in_flight.push_back(std::future::ready(Err(Error::TokenExpired.status())).boxed());
+                        open = false;
+                    }
                     Some(Ok(request)) => held = admit(&services, call, request, &mut in_flight),
                     Some(Err(status)) => {
                         in_flight.push_back(std::future::ready(Err(status)).boxed());
@@ -98,6 +107,11 @@ async fn run<H: Handle>(
             }
         }
     }
+}
+
+/// Whether the token with which the stream was opened is no longer good: it ends then, as every stream does.
+fn has_expired<H: Handle>(services: &Services<H>, call: &Call) -> bool {
+    services.inner.handle.heads().borrow().clock >= call.token_until
 }
 
 /// A request that waits; nothing more is read until it may go on, so that the order is kept.

@@ -78,8 +78,8 @@ async fn sign_in<H: Handle>(
     inner.handle.read_barrier(soon(visitor.deadline)).await?;
     let known = known(&services.inner.handle.view(), &body.login)?;
     let user = known.as_ref().map(|(user, _)| *user);
-    let device = own_device(services, user, &body.device)?;
-    let attempt = services.attempt(&body.login, device, visitor.address)?;
+    let (device, proven) = own_device(services, user, &body.device, key)?;
+    let attempt = services.attempt(&body.login, proven, visitor.address)?;
     services.may_try(attempt)?;
     let hash = known.as_ref().and_then(|(_, credential)| credential.password.clone());
     let verdict = inner.passwords.verify(body.password, hash).await?;
@@ -110,8 +110,8 @@ async fn enrol<H: Handle>(
     let code = codes::parse_enrolment(&body.code);
     let known = known(&services.inner.handle.view(), &body.login)?;
     let user = known.as_ref().map(|(user, _)| *user);
-    let device = own_device(services, user, &body.device)?;
-    let attempt = services.attempt(&body.login, device, visitor.address)?;
+    let (device, proven) = own_device(services, user, &body.device, key)?;
+    let attempt = services.attempt(&body.login, proven, visitor.address)?;
     services.may_try(attempt)?;
     let fits = match (&known, &code) {
         (Some((_, credential)), Some(code)) => {
@@ -150,15 +150,19 @@ fn known<V: View<Fault = raft::Fault>>(view: &V, login: &str) -> Result<Option<(
     Ok(credential.map(|credential| (id, credential)))
 }
 
-/// The device named, if it is this user's.
+/// The device named, if it is this user's and the client has its key: to go on with, and to count failures under. Others
+/// see a device's id, but not its key: without one that fits, a new device is made and the address counts.
 fn own_device<H: Handle>(
     services: &Services<H>,
     user: Option<UserId>,
     device: &str,
-) -> Result<Option<DeviceId>, Error> {
-    let Some(id) = names::device(device) else { return Ok(None) };
+    key: Option<DeviceKey>,
+) -> Result<(Option<DeviceId>, Option<DeviceId>), Error> {
+    let Some(id) = names::device(device) else { return Ok((None, None)) };
     let row = services.inner.handle.view().device(id)?;
-    Ok(row.filter(|device| Some(device.user) == user).map(|device| device.id))
+    let own = row.filter(|device| Some(device.user) == user && (device.key.is_none() || device.key == key));
+    let proven = own.as_ref().filter(|device| device.key.is_some()).map(|device| device.id);
+    Ok((own.map(|device| device.id), proven))
 }
 
 /// The public key of a device, if it has one.
@@ -216,22 +220,24 @@ async fn refresh<H: Handle>(
 ) -> Result<RefreshSessionResponse, Error> {
     let (user, session) = names::session("session", &body.session)?;
     let inner = &services.inner;
-    inner.sign_ins.admit("", visitor.address, Instant::now())?;
-    inner.handle.read_barrier(soon(visitor.deadline)).await?;
     let cluster = services.cluster()?.id;
-    let view = inner.handle.view();
-    let row = view.session(session)?.filter(|row| row.user == user);
-    let device = match &row {
-        Some(row) => view.device(row.device)?,
-        None => None,
-    };
-    let proven = device.and_then(|device| {
+    let prove = |view: &H::View| -> Result<Option<DeviceKey>, Error> {
+        let Some(row) = view.session(session)?.filter(|row| row.user == user) else { return Ok(None) };
+        let Some(device) = view.device(row.device)? else { return Ok(None) };
         let statement = refresh_statement(cluster, session, device.id, body.number);
-        device.key.filter(|key| {
-            let key = UnparsedPublicKey::new(&ED25519, key);
-            key.verify(&statement, &body.signature).is_ok()
-        })
-    });
+        let fits = |key: &DeviceKey| UnparsedPublicKey::new(&ED25519, key).verify(&statement, &body.signature).is_ok();
+        Ok(device.key.filter(fits))
+    };
+    // Only what this node cannot verify is limited by address, and asked of the majority: nobody keeps others behind the
+    // same address from going on.
+    let proven = match prove(&inner.handle.view())? {
+        Some(key) => Some(key),
+        None => {
+            inner.sign_ins.admit("", visitor.address, Instant::now())?;
+            inner.handle.read_barrier(soon(visitor.deadline)).await?;
+            prove(&inner.handle.view())?
+        }
+    };
     let Some(key) = proven else {
         inner.sign_ins.failed(visitor.address, Instant::now());
         return Err(Reject::BadProof.into());

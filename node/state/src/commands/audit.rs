@@ -55,11 +55,12 @@ pub(crate) fn admit<V: View>(tx: &Tx<'_, V>, command: &Command) -> Step<(), V> {
     if goes_on || tx.divergence()?.is_none() { Ok(()) } else { Err(Reject::StateDiverged.into()) }
 }
 
-/// Names the size at which all sign next. Without news, or too soon, nothing happens.
+/// Names the size at which all sign next. Without news, or too soon, nothing happens; nor while nodes differ, so that the
+/// head they differ about stays the newest.
 pub(crate) fn mark<V: View>(tx: &mut Tx<'_, V>) -> Step<Reply, V> {
     let size = tx.records();
     let (from, to) = keys::signers();
-    if size == 0 || tx.scan(&from, &to, false, 1)?.is_empty() {
+    if size == 0 || tx.divergence()?.is_some() || tx.scan(&from, &to, false, 1)?.is_empty() {
         return Ok(Reply::Done);
     }
     let newest = newest_head(tx, size)?;
@@ -199,14 +200,15 @@ pub(crate) fn set_signer<V: View>(tx: &mut Tx<'_, V>, key: AuditKey) -> Step<Rep
 /// An operator says which root is right: nodes with another stop, and writing goes on.
 pub(crate) fn resolve<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, decision: &ResolveDivergence) -> Step<Reply, V> {
     policy::may(tx, &actor.user, policy::Action::ResolveDivergence)?.check()?;
+    // By the root, and at the size at which this node knows of it: a node with other records has another size, and must
+    // learn of the decision too.
     let divergence = present::<_, V>(tx.divergence()?)?;
-    let mut head = present::<_, V>(tx.head(decision.size)?)?;
-    let signed = head.signatures.iter().any(|one| one.root == decision.root);
-    if divergence.size != decision.size || !signed {
+    let mut head = present::<_, V>(tx.head(divergence.size)?)?;
+    if !head.signatures.iter().any(|one| one.root == decision.root) {
         return Err(Reject::Invalid(Field::Head).into());
     }
     head.decided = Some(decision.root);
-    tx.put(Key::Head(decision.size), Row::Head(head));
+    tx.put(Key::Head(divergence.size), Row::Head(head));
     tx.remove(Key::Divergence());
     Ok(Reply::Done)
 }

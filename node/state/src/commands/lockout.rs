@@ -14,7 +14,13 @@ use crate::view::{Rows, View};
 pub(crate) fn refuse<V: View>(tx: &mut Tx<'_, V>, refuse: &RefuseSignIn) -> Step<Reply, V> {
     let Attempt { login, source } = refuse.attempt;
     let mut failures = match tx.failures(login)? {
-        Some(failures) => failures,
+        Some(failures) => {
+            // Many at once: whoever had to wait already is told that, as a right guess would be.
+            if let Some(wait) = wait_ms(&failures, source, tx.now) {
+                return Err(Reject::LockedOut(wait).into());
+            }
+            failures
+        }
         None => {
             let count = tx.failures_count()?.unwrap_or(0);
             // A flood of names that nobody has must not fill the state; those of users are always counted.

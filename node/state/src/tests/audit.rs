@@ -153,6 +153,22 @@ fn an_operator_decides_where_the_third_is_silent() {
 }
 
 #[test]
+fn a_decision_reaches_the_node_whose_records_have_another_size() {
+    let mut world = World::new(0);
+    let size = world.mark();
+    let number = world.head(size).expect("there").number;
+    world.sign(C, size, 9).expect("its own");
+    world.sign_number(A, number, size + 2, 1).expect("the other's");
+    world.now += AUDIT_HEAD_MS;
+    world.from(A, Command::MarkHead).expect("nothing to do");
+    let heads = world.model.rows.keys().filter(|key| matches!(key, Key::Head(_))).count();
+    assert_eq!(heads, 1, "the head they differ about stays the newest");
+    world.by(0, Command::ResolveDivergence(ResolveDivergence { size: size + 2, root: [1; 32] })).expect("decides");
+    assert_eq!(world.head(size).expect("there").root(), Some([1; 32]), "by which this node sees that it is wrong");
+    world.news();
+}
+
+#[test]
 fn of_older_heads_the_first_sealed_of_each_hour_is_kept() {
     let mut world = World::new(0);
     world.now = 10 * AUDIT_HEAD_KEPT_MS;
