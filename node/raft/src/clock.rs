@@ -60,6 +60,13 @@ impl ClusterClock {
         Self { time, core: Mutex::new(Core::default()) }
     }
 
+    /// Goes on from what the state last knew of cluster time, until two clocks agree: a machine that starts with a wrong
+    /// clock, and alone for the moment, must not stamp what its own clock shows.
+    pub(crate) fn resume(&self, known: Timestamp) {
+        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.resume(ms(self.time.monotonic()), known);
+    }
+
     /// This node's own clock, for the samples of others.
     pub(crate) fn wall_ms(&self) -> u64 {
         self.time.wall_ms()
@@ -113,6 +120,12 @@ impl Core {
         let middle = asked + round_trip / 2;
         let Ok(wall) = i64::try_from(peer_wall_ms) else { return };
         self.samples[usize::from(peer.number() - 1)] = Some(Sample { offset: wall - middle, taken: now });
+    }
+
+    fn resume(&mut self, now: i64, known: Timestamp) {
+        // Before the founding there is nothing to go on from.
+        let known = i64::try_from(known.0).ok().filter(|known| *known > 0);
+        self.offset = self.offset.or(known.map(|known| known.saturating_sub(now)));
     }
 
     fn read(&mut self, now: i64, own_wall_ms: u64) -> Reading {
@@ -190,6 +203,21 @@ mod tests {
         let later = limit(CLOCK_SAMPLE_MS_MAX) + 1;
         let stepped = core.read(later, NOON + 86_400_000);
         assert_eq!(stepped, Reading { now: Timestamp(NOON + CLOCK_SAMPLE_MS_MAX + 1), alone: true });
+    }
+
+    #[test]
+    fn a_node_that_starts_with_a_wrong_clock_goes_on_from_what_the_cluster_knew() {
+        let mut core = Core::default();
+        core.resume(5, Timestamp(NOON));
+        assert_eq!(core.read(105, NOON + 3_600_000), Reading { now: Timestamp(NOON + 100), alone: true });
+        core.sample(Slot::B, 200, 200, NOON + 90_000);
+        assert!(core.read(200, NOON + 3_600_000).alone, "one other that differs is no agreement");
+        core.sample(Slot::C, 200, 200, NOON + 90_000);
+        assert_eq!(core.read(200, NOON + 3_600_000), Reading { now: Timestamp(NOON + 90_000), alone: false });
+
+        let mut founding = Core::default();
+        founding.resume(0, Timestamp(0));
+        assert_eq!(founding.read(0, NOON).now, Timestamp(NOON), "nothing is known yet");
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl<E: Engine> Node<E> {
         let closed = start_writer(writer, config.pace, config.on_fatal.clone())?;
 
         let clock = Arc::new(ClusterClock::new(config.time));
+        clock.resume(state.heads().clock);
         let ends = log.clone();
         let memory = Arc::new(Memory::load(Start {
             own: identity.node,

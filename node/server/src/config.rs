@@ -59,6 +59,7 @@ struct File {
     password: PasswordSection,
     #[serde(default)]
     audit: AuditSection,
+    #[serde(default)]
     keys: KeysSection,
 }
 

@@ -1,7 +1,7 @@
 //! Reads what clients saw of a cluster, real or simulated, and finds what must not be.
 //!
 //! Clients record every call they make (when it began and ended, what came of it) and every event they received in a
-//! [`Recorder`]; after the dust has settled they add what each node holds. [`check`] then looks for acknowledged messages that
+//! [`Recorder`]; after the dust has settled they add what each node holds. [`check()`] then looks for acknowledged messages that
 //! are gone, repeats, gaps, two orders, stale linearizable reads, requests that took effect twice, own writes unseen, wrong
 //! presence and nodes that differ.
 //!
