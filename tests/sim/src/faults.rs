@@ -275,8 +275,10 @@ impl Nemesis {
         self.later(now + 50 + sim.below(500), Later::Start(slot));
     }
 
-    /// One clock at a time: two that agree are right, by design, whatever they say.
+    /// One clock at a time, and each wrong in its own way: two that agree are right, by design, whatever they say, and what a
+    /// clock said counts for ten seconds.
     fn clock(&mut self, sim: &Sim, slot: Slot, off_ms: i64, until: u64) {
+        let off_ms = off_ms + i64::from(slot.number()) * 86_400_000;
         let off = |slot: Slot| sim.place(slot).clock_off_ms.load(std::sync::atomic::Ordering::Relaxed) != 0;
         if Slot::ALL.into_iter().any(|other| other != slot && off(other)) {
             return;
