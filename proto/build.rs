@@ -13,6 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut files = client.clone();
     files.push("tricord/local/v1/local.proto".into());
     files.push("tricord/peer/v1/peer.proto".into());
+    files.push("tricord/peer/v1/place.proto".into());
+    files.push("tricord/local/v1/place.proto".into());
     let descriptors = protox::compile(&files, ["proto"])?;
     std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
     // Clients' requests are decoded strictly, and need the names of their types for it.

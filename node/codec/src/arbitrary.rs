@@ -12,6 +12,7 @@ mod keys;
 mod primitive;
 mod record;
 mod row;
+mod seat;
 mod user;
 
 pub use answer::{answer, reject, reply};

@@ -63,6 +63,8 @@ keys! {
     Failures(login), FailuresCount(), Settings(),
 
     DataKey(id), ScopeKey(scope, month), ClusterKey(version), KeyEnvelope(version, holder), KeyHolder(holder),
+
+    Seat(node), Refounding(),
 }
 
 /// The key that has these bytes.

@@ -31,6 +31,8 @@ tables! {
     Failures, FailuresCount, Settings,
 
     DataKey, ScopeKey, ClusterKey, KeyEnvelope, KeyHolder,
+
+    Seat, Refounding,
 }
 
 /// The canonical bytes of an audit record. They are the bytes of its row: what is stored is what is hashed.

@@ -8,4 +8,5 @@ mod key;
 mod primitive;
 mod record;
 mod row;
+mod seat;
 mod user;

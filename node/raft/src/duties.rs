@@ -123,7 +123,7 @@ async fn founded<E: Engine>(shared: &Arc<Shared<E>>) -> Result<bool, Fault> {
 }
 
 /// None: it got no answer; the next round does it.
-async fn put<E: Engine>(shared: &Shared<E>, command: Command) -> Option<Result<(), Reject>> {
+pub(crate) async fn put<E: Engine>(shared: &Shared<E>, command: Command) -> Option<Result<(), Reject>> {
     let origin = shared.directory.identity.node;
     let envelope = Envelope { origin, author: Author::Node, command };
     let deadline = Instant::now() + Duration::from_millis(NODE_LEASE_RENEW_MS);

@@ -119,13 +119,38 @@ async fn ask<E: Engine>(shared: &Shared<E>, info: &NodeInfo) -> Option<()> {
     let (slot, mut client) = (info.slot()?, shared.directory.client(info, Lane::Control)?);
     let request = peer::GossipRequest { report: Some(shared.own_report()) };
     let asked = shared.clock.monotonic();
-    let response = timeout(Duration::from_millis(GOSSIP_MS), client.gossip(request)).await.ok()?.ok()?.into_inner();
+    let response = match timeout(Duration::from_millis(GOSSIP_MS), client.gossip(request)).await.ok()? {
+        Ok(response) => response.into_inner(),
+        Err(status) => {
+            is_out(shared, info.node, &status);
+            return None;
+        }
+    };
     shared.clock.sample(slot, asked, response.clock_ms);
     shared.told(info.node, response.remembered.as_ref());
     if let Some(report) = response.report {
         shared.reports.heard(info.node, report, shared.clock.read().now);
     }
     Some(())
+}
+
+/// A node that was replaced, or left out when the cluster was founded anew, must not go on as if it counted.
+fn is_out<E: Engine>(shared: &Shared<E>, by: NodeId, status: &tonic::Status) {
+    if status.code() != tonic::Code::FailedPrecondition {
+        return;
+    }
+    let own = shared.directory.identity.node;
+    match status.message() {
+        "NODE_REPLACED" => (shared.on_fatal)(&format!(
+            "{by} says that this node, {own}, was replaced: another one has its place, and its disk is refused for ever. \
+             Nothing that was acknowledged is only here. To use this machine again, empty its data directory and replace a node with it"
+        )),
+        "LINEAGE_ENDED" => (shared.on_fatal)(&format!(
+            "{by} says that the cluster was founded anew without this node, {own}: its disk is refused for ever. Keep the disk: \
+             it may hold messages that the cluster lacks. To use this machine again, give it an empty disk and replace a node with it"
+        )),
+        _ => {}
+    }
 }
 
 /// Tells the peers who is typing, all that waits in one call. What a peer does not take at once is dropped.

@@ -158,6 +158,8 @@ pub struct NodeStatus {
     pub key_protection: String,
     /// When the first of its certificates ceases to be good, as last heard.
     pub certificates_expire: Option<types::Timestamp>,
+    /// Bytes of a snapshot that have arrived there, and in all, as last heard; none: none arrives.
+    pub snapshot: Option<(u64, u64)>,
 }
 
 /// What a node tells of the key pair that cluster keys are sealed to for it.

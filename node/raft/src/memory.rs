@@ -16,7 +16,7 @@ use store::{Engine, Fault, LogId, Promises, Remembered, Vote};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use types::limits::{REMEMBER_MS, VOTE_HELD_MS};
-use types::{NodeId, Slot};
+use types::{Lineage, NodeId, Slot};
 
 use crate::clock::ClusterClock;
 use crate::handle::Role;
@@ -81,6 +81,7 @@ pub(crate) struct VoteLost;
 /// What a node's memory is made of.
 pub(crate) struct Start {
     pub(crate) own: NodeId,
+    pub(crate) lineage: Lineage,
     pub(crate) boot_seq: u64,
     pub(crate) nonce: u64,
     pub(crate) path: Option<PathBuf>,
@@ -93,7 +94,7 @@ impl Memory {
     ///
     /// Errors: the file cannot be read.
     pub(crate) fn load(start: Start) -> Result<Self, Fault> {
-        let Start { own, boot_seq, nonce, path, ends, clock } = start;
+        let Start { own, lineage, boot_seq, nonce, path, ends, clock } = start;
         let remembered = match path.as_deref().map_or_else(|| Ok(Remembered::default()), Remembered::load) {
             Err(fault @ Fault::Damaged { .. }) => {
                 tracing::error!(%fault, "going on with what the log says and the peers remember");
@@ -101,6 +102,7 @@ impl Memory {
             }
             other => other?,
         };
+        let remembered = of_lineage(remembered, lineage);
         let floor = remembered.nodes.get(&own).and_then(|seen| seen.log);
         let mut inner = Inner { remembered, floor, ..Inner::default() };
         let seen = inner.of(own);
@@ -117,6 +119,7 @@ impl Memory {
 
     /// Puts this start, and what this node remembers of `to`, into an introduction.
     pub(crate) fn introduce(&self, caller: &mut peer::Caller, to: NodeId) {
+        caller.end = (self.ends)().0.map(wire_id);
         (caller.boot_seq, caller.boot_nonce) = (self.boot_seq, self.nonce);
         caller.remembered = Some(self.of(to));
     }
@@ -128,7 +131,7 @@ impl Memory {
             boot_seq: seen.boot_seq,
             boot_nonce: seen.nonce,
             ballot: seen.vote.map(|vote| peer::Ballot { term: vote.term, node: vote.node.0, committed: false }),
-            last: seen.log.map(|log| peer::LogId { term: log.term, node: log.node.0, index: log.index }),
+            last: seen.log.map(wire_id),
         }
     }
 
@@ -174,7 +177,10 @@ impl Memory {
     pub(crate) fn told(&self, by: NodeId, told: &peer::Remembered) -> Result<(), VoteLost> {
         let Some(slot) = by.slot() else { return Ok(()) };
         let mut inner = self.lock();
-        inner.heard.insert(slot);
+        // Not before the peer has seen this start: a leader that has not yet counts what the log may have lost.
+        if told.boot_seq >= self.boot_seq {
+            inner.heard.insert(slot);
+        }
         let later = told.boot_seq > self.boot_seq;
         let twin = told.boot_seq == self.boot_seq && told.boot_seq > 0 && told.boot_nonce != self.nonce;
         if (later || twin) && self.boot_seq > 0 && !inner.remembered.barred {
@@ -261,6 +267,21 @@ impl Inner {
     }
 }
 
+/// What was remembered, if it is of this history.
+fn of_lineage(remembered: Remembered, lineage: Lineage) -> Remembered {
+    match remembered.lineage {
+        Some(other) if other != lineage => {
+            tracing::info!(%other, "what nodes promised in another history does not count in this one");
+            Remembered { lineage: Some(lineage), ..Remembered::default() }
+        }
+        Some(_) | None => Remembered { lineage: Some(lineage), ..remembered },
+    }
+}
+
+fn wire_id(log: LogId) -> peer::LogId {
+    peer::LogId { term: log.term, node: log.node.0, index: log.index }
+}
+
 /// Votes in their order, without whether a majority granted them.
 fn rank(vote: Option<Vote>) -> Option<(u64, NodeId)> {
     vote.map(|vote| (vote.term, vote.node))
@@ -311,7 +332,8 @@ impl Memory {
     /// One that keeps nothing and has not heard anything.
     pub(crate) fn detached(own: NodeId) -> Arc<Self> {
         let clock = Arc::new(ClusterClock::new(Arc::new(crate::clock::SystemClock::default())));
-        let start = Start { own, boot_seq: 0, nonce: 0, path: None, ends: Box::new(|| (None, None)), clock };
+        let lineage = Lineage([8; 16]);
+        let start = Start { own, lineage, boot_seq: 0, nonce: 0, path: None, ends: Box::new(|| (None, None)), clock };
         Arc::new(Self::load(start).expect("nothing to read"))
     }
 }
@@ -343,6 +365,7 @@ mod tests {
         let ends = end.clone();
         let start = Start {
             own: A,
+            lineage: Lineage([8; 16]),
             boot_seq,
             nonce: 5,
             path,
@@ -359,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_node_that_has_just_started_hears_both_peers_first_or_one_of_them_after_a_second() {
-        let nothing = remembers(0, 0, None);
+        let nothing = remembers(2, 5, None);
         let Fixture { memory, hand, .. } = started(2, (Some(log(9)), None), None);
         assert_eq!(memory.may_vote(), Err(Held::NotHeard));
         hand.0.store(60_000, Ordering::Relaxed);
@@ -374,6 +397,27 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_has_not_seen_this_start_yet_does_not_count_as_heard() {
+        let Fixture { memory, hand, .. } = started(2, (Some(log(9)), None), None);
+        hand.0.store(60_000, Ordering::Relaxed);
+        memory.told(B, &remembers(1, 7, Some(9))).expect("no vote is lost");
+        assert_eq!(memory.may_vote(), Err(Held::NotHeard), "it may still count what this log has lost");
+        memory.told(B, &remembers(2, 5, Some(9))).expect("no vote is lost");
+        assert_eq!(memory.may_vote(), Ok(()));
+    }
+
+    #[test]
+    fn what_was_promised_in_another_history_does_not_count() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("remembered");
+        let mut old = Remembered { lineage: Some(Lineage([7; 16])), ..Remembered::default() };
+        old.nodes.entry(A).or_default().log = Some(log(99));
+        old.save(&path).expect("written");
+        let Fixture { memory, .. } = started(1, (Some(log(1)), None), Some(path));
+        assert_eq!(memory.may_vote(), Ok(()));
+    }
+
+    #[test]
     fn a_disk_at_its_first_start_has_promised_nothing() {
         assert_eq!(started(1, (None, None), None).memory.may_vote(), Ok(()));
     }
@@ -381,8 +425,8 @@ mod tests {
     #[test]
     fn a_log_that_ends_below_what_a_peer_remembers_does_not_vote_until_it_has_caught_up() {
         let Fixture { memory, end, .. } = started(2, (Some(log(8)), None), None);
-        memory.told(B, &remembers(1, 7, Some(9))).expect("no vote is lost");
-        memory.told(C, &remembers(1, 7, Some(4))).expect("no vote is lost");
+        memory.told(B, &remembers(2, 5, Some(9))).expect("no vote is lost");
+        memory.told(C, &remembers(2, 5, Some(4))).expect("no vote is lost");
         assert_eq!(memory.may_vote(), Err(Held::Behind));
         end.lock().expect("not poisoned").0 = Some(log(9));
         assert_eq!(memory.may_vote(), Ok(()));
@@ -399,7 +443,7 @@ mod tests {
         let old = Vote { term: 3, node: A, committed: true };
         let Fixture { memory, .. } = started(2, (Some(log(8)), Some(old)), Some(path));
         for peer in [B, C] {
-            memory.told(peer, &remembers(1, 5, None)).expect("no vote is lost");
+            memory.told(peer, &remembers(2, 5, None)).expect("no vote is lost");
         }
         assert_eq!(memory.may_vote(), Err(Held::Behind));
         assert_eq!(memory.lost_vote(), Some(Vote { term: 4, node: B, committed: false }));

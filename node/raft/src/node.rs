@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::marker::PhantomData;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,8 @@ use openraft::async_runtime::watch::WatchReceiver;
 use prometheus::Registry;
 use proto::peer::HelloRequest;
 use proto::peer::peer_service_server::PeerServiceServer;
+use proto::peer::place_service_server::PlaceServiceServer;
+use state::Rows;
 use store::{Engine, Fault, LogStore, LogWriter, Space, StateStore, StateView};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -43,6 +45,7 @@ use crate::peer::accept;
 use crate::peer::connect::WINDOW_BYTES;
 use crate::peer::directory::{Directory, Identity, Lane};
 use crate::peer::network::Network;
+use crate::peer::places;
 use crate::peer::reversion;
 use crate::peer::service::Service;
 use crate::peer::tls::Certified;
@@ -54,7 +57,7 @@ use crate::settings::openraft_config;
 use crate::shared::Shared;
 use crate::snapshots::{self, SnapshotLimits};
 use crate::worker::Worker;
-use crate::{duties, founding, memory};
+use crate::{duties, founding, memory, seats};
 
 /// What happens when this node must not go on. The server ends the process; a test looks on.
 pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
@@ -129,6 +132,12 @@ pub enum StartError {
     /// openraft refused its settings.
     #[error("check the settings of consensus")]
     Settings(#[from] openraft::ConfigError),
+    /// The peers have seen the disk in a later state.
+    #[error(
+        "this disk is an old copy: the other nodes have seen it in a later state, so what is on it no longer counts. Was \
+         the wrong disk mounted? Then mount the right one and start again. Otherwise replace this node"
+    )]
+    Restored,
     /// What nodes promised cannot be read.
     #[error("read what this node and its peers have promised")]
     Promises(#[from] Fault),
@@ -181,14 +190,21 @@ impl<E: Engine> Node<E> {
         let ends = log.clone();
         let memory = Arc::new(Memory::load(Start {
             own: identity.node,
+            lineage: identity.lineage,
             boot_seq: config.boot_seq,
             nonce: config.boot_nonce,
             path: config.remembered,
             ends: Box::new(move || (ends.bounds().1, ends.vote())),
             clock: clock.clone(),
         })?);
+        if memory.is_barred() {
+            return Err(StartError::Restored);
+        }
         take_up_vote(&log, &memory).await?;
         let directory = Arc::new(Directory::new(identity, config.dial, memory.clone(), &config.peers));
+        if let Some(refounding) = state.view().refounding()? {
+            directory.set_ended(refounding.before);
+        }
         let applied_bytes = Arc::new(AtomicU64::new(0));
         let (heads_sender, heads) = watch::channel(state.heads());
         let (applied_sender, applied) = watch::channel(None);
@@ -227,6 +243,7 @@ impl<E: Engine> Node<E> {
             metrics: metrics.clone(),
             on_fatal: config.on_fatal,
             stop: stop.clone(),
+            barred: AtomicBool::new(false),
             calls: TaskTracker::new(),
             last_log: AtomicU64::new(0),
             streams: AtomicU32::new(0),
@@ -251,6 +268,7 @@ impl<E: Engine> Node<E> {
         spawn(&tasks, &stop, gossip::tell_typing(shared.clone(), typing_out));
         spawn(&tasks, &stop, snapshots::run(shared.clone(), log, config.snapshots));
         spawn(&tasks, &stop, duties::renew(shared.clone(), config.boot_seq));
+        spawn(&tasks, &stop, seats::run(shared.clone()));
         spawn(&tasks, &stop, duties::lead(shared.clone(), config.founding.clone()));
         if let Some(founding) = config.founding {
             spawn(&tasks, &stop, founding::run(shared.clone(), founding));
@@ -294,6 +312,25 @@ impl<E: Engine> Node<E> {
     /// writes are refused with [`ProposeError::DiskFull`].
     pub fn set_disk(&self, space: Space) {
         *self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner) = Some(space);
+    }
+
+    /// Nodes that were let in after founding, ascending.
+    pub fn seats(&self) -> Result<Vec<(NodeId, types::seat::Seat)>, Fault> {
+        seats::read(&self.shared)
+    }
+
+    /// The ids of all nodes that consensus knows, voters or not.
+    #[must_use]
+    pub fn members(&self) -> Vec<NodeId> {
+        let metrics = self.shared.raft.metrics().borrow_watched().clone();
+        metrics.membership_config.membership().nodes().map(|(id, _)| NodeId(*id)).collect()
+    }
+
+    /// How many vote.
+    #[must_use]
+    pub fn voters(&self) -> usize {
+        let metrics = self.shared.raft.metrics().borrow_watched().clone();
+        metrics.membership_config.membership().voter_ids().collect::<BTreeSet<u64>>().len()
     }
 
     /// The state itself, for tests and tools.
@@ -445,6 +482,7 @@ async fn serve<E: Engine>(shared: Arc<Shared<E>>, listen: Box<dyn Listen>) {
         .http2_keepalive_interval(Some(Duration::from_secs(1)))
         .http2_keepalive_timeout(Some(Duration::from_secs(2)))
         .add_service(service)
+        .add_service(PlaceServiceServer::new(places::Service(shared.clone())))
         .serve_with_incoming(ReceiverStream::new(connections));
     tokio::select! {
         () = accept::accept(listen, shared.stop.clone(), accepted) => {}

@@ -1,6 +1,6 @@
 //! What the parts of a node have in common, and what it says of itself and the others.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,8 @@ pub(crate) struct Shared<E: Engine> {
     pub(crate) metrics: Metrics,
     pub(crate) on_fatal: OnFatal,
     pub(crate) stop: CancellationToken,
+    /// It was said that this disk is an old copy.
+    pub(crate) barred: AtomicBool,
     /// Calls of peers that have not ended.
     pub(crate) calls: TaskTracker,
     pub(crate) last_log: AtomicU64,
@@ -128,12 +130,22 @@ impl<E: Engine> Shared<E> {
             }
             (self.on_fatal)("the log has lost a vote that a peer remembers; starting again takes it up");
         }
+        if self.memory.is_barred() && !self.barred.swap(true, Ordering::Relaxed) {
+            let saved = self.memory.save();
+            if let Err(fault) = saved {
+                tracing::error!(%fault, "keep that this disk is an old copy");
+            }
+            (self.on_fatal)(&crate::node::StartError::Restored.to_string());
+        }
     }
 
     /// This node as it tells of itself.
     pub(crate) fn own_report(&self) -> peer::NodeReport {
         let disk = *self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let (snapshot_bytes, snapshot_bytes_all) = self.arrivals.progress();
         peer::NodeReport {
+            snapshot_bytes,
+            snapshot_bytes_all,
             role: gossip::role_number(self.leadership.borrow().own),
             applied: self.applied_index(),
             last_log: self.last_log.load(Ordering::Relaxed),
@@ -243,6 +255,7 @@ fn status_of(
         disk_low: told.disk_low,
         public_key: told.public_key.as_ref().try_into().ok(),
         key_protection: told.key_protection,
+        snapshot: (told.snapshot_bytes_all > 0).then_some((told.snapshot_bytes, told.snapshot_bytes_all)),
         certificates_expire: (told.certificates_expire_ms > 0).then_some(Timestamp(told.certificates_expire_ms)),
     }
 }

@@ -44,6 +44,10 @@ pub const fn code(action: Action) -> &'static str {
         Action::RotateClusterKey => "rotate-cluster-key",
         Action::RetireClusterKey => "retire-cluster-key",
         Action::ApproveHolder => "approve-key-holder",
+
+        Action::AdmitNode => "admit-node",
+        Action::SeatNode => "seat-node",
+        Action::Refound => "refound",
     }
 }
 
@@ -89,6 +93,10 @@ pub const fn sentence(action: Action) -> &'static str {
         Action::RotateClusterKey => "replaced the cluster key",
         Action::RetireClusterKey => "removed an old cluster key",
         Action::ApproveHolder => "let a node hold the cluster key",
+
+        Action::AdmitNode => "let a new node into a slot",
+        Action::SeatNode => "counted a new node as one of three",
+        Action::Refound => "began a new history from one node",
     }
 }
 

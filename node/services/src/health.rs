@@ -130,6 +130,7 @@ mod tests {
             public_key: None,
             key_protection: String::new(),
             certificates_expire: None,
+            snapshot: None,
         }
     }
 

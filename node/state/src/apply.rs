@@ -9,7 +9,7 @@ use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timesta
 
 use crate::commands::{
     audit, conversations, directory, founding, keys as key_commands, leases, lockout, log_off, messages, participants,
-    presence, receipts, second_factor, sessions, settings, tick,
+    presence, receipts, seats, second_factor, sessions, settings, tick,
 };
 use crate::keys;
 use crate::outcome::Outcome;
@@ -81,6 +81,10 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         Command::RewrapDataKeys(rewrap) => key_commands::rewrap(tx, rewrap),
         Command::RetireClusterKey(version) => key_commands::retire(tx, *version),
 
+        Command::AdmitNode(admit) => seats::admit(tx, admit),
+        Command::SeatNode(node) => seats::seat(tx, *node),
+        Command::Refound(refound) => seats::refound(tx, refound),
+
         Command::ResolveDivergence(_)
         | Command::LogOff(_)
         | Command::AddSecondFactor(_)
@@ -147,7 +151,10 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         | Command::Observe(_)
         | Command::AddDataKey(_)
         | Command::RewrapDataKeys(_)
-        | Command::RetireClusterKey(_) => Err(Reject::NotPermitted.into()), // Only a node may.
+        | Command::RetireClusterKey(_)
+        | Command::AdmitNode(_)
+        | Command::SeatNode(_)
+        | Command::Refound(_) => Err(Reject::NotPermitted.into()), // Only a node may.
     }
 }
 

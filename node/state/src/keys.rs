@@ -113,3 +113,9 @@ pub const fn key_holders() -> Range {
 pub const fn data_keys(from: u64) -> Range {
     (Key::DataKey(from), Key::DataKey(u64::MAX))
 }
+
+/// Every node that was let in after founding.
+#[must_use]
+pub const fn seats() -> Range {
+    (Key::Seat(NodeId(0)), Key::Seat(NodeId(u64::MAX)))
+}

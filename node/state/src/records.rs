@@ -48,6 +48,10 @@ pub const fn action_of(command: &Command) -> Option<Action> {
         Command::RetireClusterKey(_) => Some(Action::RetireClusterKey),
         Command::RotateClusterKey(_) => Some(Action::RotateClusterKey),
         Command::ApproveHolder(_) => Some(Action::ApproveHolder),
+
+        Command::AdmitNode(_) => Some(Action::AdmitNode),
+        Command::SeatNode(_) => Some(Action::SeatNode),
+        Command::Refound(_) => Some(Action::Refound),
     }
 }
 
@@ -132,7 +136,7 @@ fn agent_of(command: &Command, agent: Agent, result: &Result<Reply, Reject>) -> 
             Agent::User { user: *user, acting_role: None, device: *device, session: *session }
         }
         (Command::Found(_) | Command::RaiseFeatureLevel(_) | Command::SetSigner(_), _) => Agent::Cluster,
-        (Command::RetireClusterKey(_), _) => Agent::Cluster,
+        (Command::RetireClusterKey(_) | Command::SeatNode(_), _) => Agent::Cluster,
         _ => agent,
     }
 }
@@ -197,6 +201,10 @@ fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -
         Command::SetSigner(key) if result.is_ok() => vec![Entity::Signer(origin, *key), Entity::Node(origin)],
         Command::SetSigner(_) => vec![Entity::Node(origin)], // A key that was refused is named nowhere.
         Command::ResolveDivergence(decision) => vec![Entity::Head(decision.size)],
+
+        Command::AdmitNode(admit) => vec![Entity::Node(admit.node)],
+        Command::SeatNode(node) => vec![Entity::Node(*node)],
+        Command::Refound(refound) => vec![Entity::Node(refound.node)],
     }
 }
 

@@ -11,6 +11,7 @@ use types::message::Message;
 use types::presence::{NodeLease, Status};
 use types::record::Record;
 use types::row::{Cluster, Divergence, Head, Heads, KeptAnswer, Signer};
+use types::seat::{Refounding, Seat};
 use types::session::{Device, Receipt, Session};
 use types::user::{Credential, User};
 use types::{Key, Principal, Row};
@@ -119,6 +120,11 @@ rows! {
     key_envelope(version: u32, holder: Holder) -> KeyEnvelope(Envelope) at Key::KeyEnvelope(version, holder);
     /// Who may hold cluster keys.
     key_holder(holder: Holder) -> KeyHolder(HolderKey) at Key::KeyHolder(holder);
+
+    /// A node that was let in after founding.
+    seat(node: NodeId) -> Seat(Seat) at Key::Seat(node);
+    /// The last refounding.
+    refounding() -> Refounding(Refounding) at Key::Refounding();
 }
 
 /// The cluster key in use: its newest version.

@@ -2,15 +2,15 @@
 //! of a disk, are recognised (ADR 2026-11-22-vote-guard).
 //!
 //! Shape: text. A line `node = boot_seq nonce vote_term vote_node log_term log_node log_index` for each node, `-` for what
-//! was never seen; `barred = true` or `false`; closed by the SHA-256 of the lines before. Replaced as a whole.
+//! was never seen; `barred = true` or `false`; `lineage =`; closed by the SHA-256 of the lines before. Replaced as a whole.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use types::NodeId;
 use types::limits::REMEMBERED_NODES_MAX;
+use types::{Lineage, NodeId};
 
 use crate::files::replace_file;
 use crate::{Fault, LogId, Vote};
@@ -37,6 +37,8 @@ pub struct Promises {
 pub struct Remembered {
     /// By node, its own among them.
     pub nodes: BTreeMap<NodeId, Promises>,
+    /// The history it is of: log ids and votes of another one say nothing here. None: it was written before that was kept.
+    pub lineage: Option<Lineage>,
     /// A peer has seen later starts of this disk than this one: it is an old copy, and stays out for good.
     pub barred: bool,
 }
@@ -61,6 +63,9 @@ impl Remembered {
 
 fn write(remembered: &Remembered) -> String {
     let mut text = format!("format = {FORMAT}\nbarred = {}\n", remembered.barred);
+    if let Some(lineage) = remembered.lineage {
+        let _ = writeln!(text, "lineage = {lineage}"); // Cannot fail.
+    }
     for (node, seen) in newest(remembered) {
         let vote = seen.vote.map_or("- -".to_owned(), |vote| format!("{} {}", vote.term, vote.node.0));
         let log = seen.log.map_or("- - -".to_owned(), |log| format!("{} {} {}", log.term, log.node.0, log.index));
@@ -93,6 +98,7 @@ fn read(bytes: &[u8]) -> Option<Remembered> {
         match name {
             "format" => (value == FORMAT).then_some(())?,
             "barred" => remembered.barred = value.parse().ok()?,
+            "lineage" => remembered.lineage = Some(value.parse().ok()?),
             node => _ = remembered.nodes.insert(NodeId(node.parse().ok()?), promises(value)?),
         }
     }
@@ -129,7 +135,7 @@ mod tests {
         let log = LogId { term: 6, node: NodeId(1), index: 99 };
         let full = Promises { boot_seq: 3, nonce: u64::MAX, vote: Some(vote), log: Some(log) };
         let nodes = [(NodeId(1), full), (NodeId(2), Promises::default())].into();
-        Remembered { nodes, barred: true }
+        Remembered { nodes, barred: true, ..Remembered::default() }
     }
 
     #[test]
@@ -146,7 +152,8 @@ mod tests {
         let node = |slot, incarnation| NodeId::new(slot, Incarnation(incarnation));
         let others = (1..50).flat_map(|at| [node(Slot::B, at), node(Slot::C, at)]);
         let nodes = others.chain([node(Slot::A, 1)]).map(|node| (node, Promises::default())).collect();
-        let kept = read(write(&Remembered { nodes, barred: false }).as_bytes()).expect("whole").nodes;
+        let kept =
+            read(write(&Remembered { nodes, barred: false, ..Remembered::default() }).as_bytes()).expect("whole").nodes;
         assert!(kept.contains_key(&node(Slot::A, 1)) && kept.contains_key(&node(Slot::C, 49)), "{kept:?}");
         assert!(kept.len() <= REMEMBERED_NODES_MAX);
     }

@@ -13,6 +13,7 @@ use crate::message::{Header, Sealed};
 use crate::presence::{Availability, Connection};
 use crate::principal::Principal;
 use crate::record::{Action, AuditKey, Entity, Purpose};
+use crate::seat::{AdmitNode, Refound};
 use crate::user::{CodeHash, ExternalId, PermissionSet, Realm, UserKind};
 
 /// One entry of the log: what waited together travels together, under one time.
@@ -145,6 +146,13 @@ pub enum Command {
     RotateClusterKey(NewClusterKey),
     /// Lets a node that has joined hold the cluster key.
     ApproveHolder(ApproveHolder),
+
+    /// Lets a new node into a slot. By a healthy node, for whoever is root there.
+    AdmitNode(AdmitNode),
+    /// A node that was let in counts as one of three now; whoever had its slot before is refused. By the leader.
+    SeatNode(NodeId),
+    /// Begins a new history with what one node had. By that node, before any other.
+    Refound(Refound),
 }
 
 /// The first command of the log.

@@ -16,6 +16,7 @@ pub mod principal;
 pub mod record;
 pub mod reply;
 pub mod row;
+pub mod seat;
 pub mod session;
 pub mod text;
 pub mod user;

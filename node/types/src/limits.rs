@@ -304,3 +304,24 @@ pub const OPEN_KEYS_MAX: usize = 4_096;
 pub const OPEN_KEY_MS_MAX: u64 = 10 * 60 * 1000;
 /// How often one write is sealed anew because its key was refused.
 pub const RESEALS_MAX: u32 = 3;
+
+/// Most nodes that were ever let into the slots after founding, as far as they are looked through.
+pub const SEATS_MAX: usize = 256;
+/// Longest address of a node.
+pub const NODE_ADDRESS_BYTES_MAX: usize = 256;
+/// How often the leader looks after a node that is on its way to its slot.
+pub const SEAT_LOOK_MS: u64 = 250;
+/// A learner that lacks no more entries than this counts as caught up.
+pub const SEAT_LAG_MAX: u64 = 256;
+/// How long one change of the membership may take.
+pub const SEAT_CHANGE_MS_MAX: u64 = 10 * 1000;
+/// A code for joining is good for this long.
+pub const JOIN_CODE_MS_MAX: u64 = 15 * 60 * 1000;
+/// Wrong codes that are put up with; then a new one is needed.
+pub const JOIN_TRIES_MAX: u32 = 3;
+/// How long the other side may take for each step of joining.
+pub const JOIN_STEP_MS_MAX: u64 = 30 * 1000;
+/// How long the other side may take to prove that it knows the code.
+pub const JOIN_PROOF_MS_MAX: u64 = 10 * 1000;
+/// Longest message of joining.
+pub const JOIN_MESSAGE_BYTES_MAX: usize = 256 * 1024;

@@ -126,6 +126,13 @@ pub enum Action {
     ChangeSettings = 69,
     /// A user, a device or everybody was signed out.
     LogOff = 70,
+
+    /// A new node was let into a slot.
+    AdmitNode = 160,
+    /// A node that was let in counts as one of three.
+    SeatNode = 161,
+    /// A new history was begun with what one node had.
+    Refound = 162,
 }
 
 impl Action {
@@ -167,6 +174,9 @@ impl Action {
         Self::RemoveSecondFactor,
         Self::ChangeSettings,
         Self::LogOff,
+        Self::AdmitNode,
+        Self::SeatNode,
+        Self::Refound,
     ];
 }
 

@@ -184,6 +184,9 @@ pub enum Field {
     SecondFactor = 48,
     Settings = 49,
     Reason = 50,
+
+    Node = 104,
+    Address = 105,
 }
 
 impl core::fmt::Display for Field {
@@ -223,6 +226,9 @@ impl core::fmt::Display for Field {
             Self::Head => "head of the audit log",
             Self::Key => "key",
             Self::Envelopes => "envelopes of the cluster key",
+
+            Self::Node => "node",
+            Self::Address => "address",
         })
     }
 }

@@ -13,6 +13,7 @@ use crate::presence::{NodeLease, Status};
 use crate::principal::Principal;
 use crate::record::{AuditKey, Record};
 use crate::reply::Answer;
+use crate::seat::{Refounding, Seat};
 use crate::session::{Attachment, Device, Receipt, Session};
 use crate::user::{Credential, User};
 
@@ -136,6 +137,11 @@ tables! {
     41 FailuresCount() => u32;
     /// What administrators set for the whole cluster.
     42 Settings() => Settings;
+
+    /// Nodes that were let in after founding.
+    76 Seat(NodeId) => Seat;
+    /// The last refounding; there is one row, or none.
+    77 Refounding() => Refounding;
 }
 
 /// The cluster as such.

@@ -75,4 +75,6 @@ one_of!(field: Field {
     Part, Batch, SecondFactor, Settings, Reason, AuditKeys, Observations, Head,
 
     Key, Envelopes,
+
+    Node, Address,
 });

@@ -13,6 +13,7 @@ use super::identity::{add_second_factor, attempt, log_off, method, refresh, refu
 use super::keys::{add_data_key, approve, new_cluster_key, rewrap};
 use super::primitive::*;
 use super::record::{action, entity, purpose};
+use super::seat::{admit, refound};
 use super::user::{availability, external_id, kind as user_kind, permission, realm};
 
 structs!(
@@ -107,6 +108,9 @@ fn of_nodes() -> BoxedStrategy<Command> {
         connections().prop_map(Command::Connections),
         list(confirmation()).prop_map(Command::Confirm),
         number32().prop_map(Command::RaiseFeatureLevel),
+        admit().prop_map(Command::AdmitNode),
+        node_id().prop_map(Command::SeatNode),
+        refound().prop_map(Command::Refound),
     ]
     .boxed()
 }

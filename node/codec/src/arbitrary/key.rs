@@ -46,6 +46,9 @@ pub fn key(table: Table) -> BoxedStrategy<Key> {
         Table::KeyEnvelope => (number32(), holder()).prop_map(|(version, to)| Key::KeyEnvelope(version, to)).boxed(),
         Table::KeyHolder => holder().prop_map(Key::KeyHolder).boxed(),
 
+        Table::Seat => node_id().prop_map(Key::Seat).boxed(),
+        Table::Refounding => Just(Key::Refounding()).boxed(),
+
         Table::Conversation
         | Table::Direct
         | Table::Participant

@@ -51,5 +51,7 @@ one_of!(action: Action {
     ResetPassword, RefreshSession, AddSecondFactor, ConfirmSecondFactor, RemoveSecondFactor, ChangeSettings, LogOff,
 
     RotateClusterKey, RetireClusterKey, ApproveHolder,
+
+    AdmitNode, SeatNode, Refound,
 });
 one_of!(purpose: Purpose { Treatment, Emergency, Operations, Compliance });

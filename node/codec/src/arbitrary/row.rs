@@ -12,6 +12,7 @@ use super::key::key;
 use super::keys::{cluster_key, data_key, holder_key, key_envelope};
 use super::primitive::*;
 use super::record::record;
+use super::seat::{refounding, seat};
 use super::user::{credential, device, node_lease, session, status, user};
 
 structs!(cluster: Cluster {
@@ -78,5 +79,8 @@ pub fn row(table: Table) -> BoxedStrategy<Row> {
         Table::ClusterKey => cluster_key().prop_map(Row::ClusterKey).boxed(),
         Table::KeyEnvelope => key_envelope().prop_map(Row::KeyEnvelope).boxed(),
         Table::KeyHolder => holder_key().prop_map(Row::KeyHolder).boxed(),
+
+        Table::Seat => seat().prop_map(Row::Seat).boxed(),
+        Table::Refounding => refounding().prop_map(Row::Refounding).boxed(),
     }
 }

@@ -63,5 +63,7 @@ numbers! {
         40: Key, 41: Envelopes,
 
         48: SecondFactor, 49: Settings, 50: Reason,
+
+        104: Node, 105: Address,
     }
 }

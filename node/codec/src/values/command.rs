@@ -90,5 +90,9 @@ choices! {
         52: RemoveSecondFactor(user),
         53: ChangeSettings(settings),
         54: LogOff(log_off),
+
+        104: AdmitNode(admit),
+        105: SeatNode(node),
+        106: Refound(refound),
     }
 }

@@ -37,6 +37,8 @@ numbers! {
         38: ExportAudit, 39: FindDivergence, 40: ResolveDivergence, 41: Look,
         48: RotateClusterKey, 49: RetireClusterKey, 50: ApproveHolder,
         64: ResetPassword, 65: RefreshSession, 66: AddSecondFactor, 67: ConfirmSecondFactor, 68: RemoveSecondFactor, 69: ChangeSettings, 70: LogOff,
+
+        160: AdmitNode, 161: SeatNode, 162: Refound,
     }
     Purpose { 1: Treatment, 2: Emergency, 3: Operations, 4: Compliance }
 }

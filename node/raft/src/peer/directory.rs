@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prost::Message;
 use proto::peer;
+use store::LogId;
 use tonic::{Request, Status};
 use types::{ClusterId, Lineage, NodeId, Slot};
 
@@ -41,6 +42,17 @@ pub(crate) enum Lane {
     Bulk,
 }
 
+/// A caller that may call.
+pub(crate) struct Introduced {
+    pub(crate) caller: NodeInfo,
+    /// What it remembers of this node.
+    pub(crate) remembered: Option<peer::Remembered>,
+    /// Where its log ends.
+    pub(crate) end: Option<LogId>,
+    /// It has started since it last called.
+    pub(crate) started: bool,
+}
+
 /// The peers as this node knows them.
 pub(crate) struct Directory {
     pub(crate) identity: Identity,
@@ -49,6 +61,8 @@ pub(crate) struct Directory {
     members: Mutex<Members>,
     clients: Mutex<HashMap<(NodeId, Lane), (NodeInfo, Client)>>,
     warned: Mutex<Option<Instant>>,
+    /// The history before this one, if there was one.
+    ended: Mutex<Option<Lineage>>,
 }
 
 #[derive(Default)]
@@ -68,6 +82,7 @@ impl Directory {
             members: Mutex::new(Members { nodes, logged: false }),
             clients: Mutex::new(HashMap::new()),
             warned: Mutex::default(),
+            ended: Mutex::default(),
         }
     }
 
@@ -79,6 +94,17 @@ impl Directory {
         }
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         *members = Members { nodes, logged: true };
+    }
+
+    /// Says which history ended when this one began: whoever still is of it is told so.
+    pub(crate) fn set_ended(&self, lineage: Lineage) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(lineage);
+    }
+
+    /// Whether the log's membership has this node; true while there is none.
+    pub(crate) fn is_member(&self, node: NodeId) -> bool {
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        !members.logged || members.nodes.contains_key(&node)
     }
 
     /// All other nodes.
@@ -133,10 +159,7 @@ impl Directory {
     /// Who makes this call, if it may, what it remembers of this node, and whether it has started since it last called.
     ///
     /// Errors: `FAILED_PRECONDITION` with a stable reason when certificate, claim, membership and this node do not fit.
-    pub(crate) fn authorize<T>(
-        &self,
-        request: &Request<T>,
-    ) -> Result<(NodeInfo, Option<peer::Remembered>, bool), Status> {
+    pub(crate) fn authorize<T>(&self, request: &Request<T>) -> Result<Introduced, Status> {
         let certified =
             request.extensions().get::<Certified>().copied().ok_or_else(|| refuse("CERTIFICATE_MISMATCH"))?;
         let header = request.metadata().get_bin(CALLER).and_then(|value| value.to_bytes().ok());
@@ -147,7 +170,10 @@ impl Directory {
             start.map(|new| (info, new)).map_err(Held::reason)
         });
         match checked {
-            Ok((info, new)) => Ok((info, caller.remembered, new)),
+            Ok((info, started)) => {
+                let end = caller.end.map(|log| LogId { term: log.term, node: NodeId(log.node), index: log.index });
+                Ok(Introduced { caller: info, remembered: caller.remembered, end, started })
+            }
             Err(reason) => {
                 if self.is_time_to_warn() {
                     let node = NodeId(caller.node);
@@ -178,7 +204,11 @@ impl Directory {
             return Err("CERTIFICATE_MISMATCH");
         }
         if caller.lineage != own.lineage.0.as_slice() {
-            return Err("LINEAGE_MISMATCH");
+            let ended = *self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            return Err(match ended {
+                Some(ended) if caller.lineage == ended.0.as_slice() => "LINEAGE_ENDED",
+                Some(_) | None => "LINEAGE_MISMATCH",
+            });
         }
         if caller.target != own.node.0 {
             return Err("TARGET_MISMATCH");

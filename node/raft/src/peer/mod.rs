@@ -5,6 +5,7 @@ pub(crate) mod append;
 pub(crate) mod connect;
 pub(crate) mod directory;
 pub(crate) mod network;
+pub(crate) mod places;
 pub(crate) mod reversion;
 pub(crate) mod service;
 #[cfg(test)]

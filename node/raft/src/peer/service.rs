@@ -26,27 +26,37 @@ use crate::shared::Shared;
 use crate::stored::to_vote;
 use crate::wire;
 
+use super::directory::Introduced;
+
 /// The peer service of this node.
 pub(crate) struct Service<E: Engine>(pub(crate) Arc<Shared<E>>);
 
 type Reply<T> = Result<Response<T>, Status>;
 
 impl<E: Engine> Service<E> {
-    /// Who calls, and what holds up the end of consensus until the call has ended.
-    fn authorize<T>(&self, request: &Request<T>) -> Result<(NodeInfo, TaskTrackerToken), Status> {
+    /// Who calls, and what holds up the end of consensus until the call has ended. The request itself is looked at before the
+    /// first wait: a stream cannot be looked at from elsewhere.
+    fn authorize<T>(
+        &self,
+        request: &Request<T>,
+    ) -> impl Future<Output = Result<(NodeInfo, TaskTrackerToken), Status>> + Send + use<E, T> {
         let call = self.0.calls.token(); // Before asking: who stops asks in the other order.
-        if self.0.stop.is_cancelled() {
-            return Err(Status::unavailable("the node stops"));
+        let stopping = self.0.stop.is_cancelled();
+        let authorized = (!stopping).then(|| self.0.directory.authorize(request));
+        let shared = self.0.clone();
+        async move {
+            let Introduced { caller, remembered, end, started } =
+                authorized.ok_or_else(|| Status::unavailable("the node stops"))??;
+            if started {
+                crate::memory::look(&shared); // It is about to hear what we remember of it: of this moment.
+                crate::forgotten::take_back(&shared, caller.node, end).await;
+            }
+            shared.told(caller.node, remembered.as_ref());
+            if shared.memory.is_barred() {
+                return Err(held(Held::Restored)); // What is left of this disk is nobody's to count on.
+            }
+            Ok((caller, call))
         }
-        let (caller, remembered, started) = self.0.directory.authorize(request)?;
-        if started {
-            crate::memory::look(&self.0); // It is about to hear what we remember of it: of this moment.
-        }
-        self.0.told(caller.node, remembered.as_ref());
-        if self.0.memory.is_barred() {
-            return Err(held(Held::Restored)); // What is left of this disk is nobody's to count on.
-        }
-        Ok((caller, call))
     }
 }
 
@@ -66,7 +76,7 @@ fn core_ended(error: impl std::fmt::Display) -> Status {
 #[tonic::async_trait]
 impl<E: Engine> PeerService for Service<E> {
     async fn hello(&self, request: Request<peer::HelloRequest>) -> Reply<peer::HelloResponse> {
-        let (caller, _call) = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request).await?;
         let founded = self.0.raft.is_initialized().await.map_err(core_ended)?;
         Ok(Response::new(peer::HelloResponse { node: Some(self.0.directory.caller(&caller)), founded }))
     }
@@ -74,7 +84,7 @@ impl<E: Engine> PeerService for Service<E> {
     type AppendStream = BoxStream<'static, Result<peer::AppendResponse, Status>>;
 
     async fn append(&self, request: Request<Streaming<peer::AppendRequest>>) -> Reply<Self::AppendStream> {
-        let (caller, call) = self.authorize(&request)?;
+        let (caller, call) = self.authorize(&request).await?;
         // A request that is not the caller's to make ends the stream.
         let stopped = self.0.stop.clone().cancelled_owned();
         let reading = call.clone();
@@ -96,7 +106,7 @@ impl<E: Engine> PeerService for Service<E> {
     }
 
     async fn vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteResponse> {
-        let (caller, _call) = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request).await?;
         let (vote, pre_vote) = wire::vote_request_of(request.into_inner())?;
         own_vote(&caller, &vote.vote)?;
         if !pre_vote {
@@ -111,7 +121,7 @@ impl<E: Engine> PeerService for Service<E> {
         &self,
         request: Request<peer::TransferLeaderRequest>,
     ) -> Reply<peer::TransferLeaderResponse> {
-        let (caller, _call) = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request).await?;
         let transfer = wire::transfer_of(request.into_inner())?;
         own_vote(&caller, transfer.from_leader())?;
         self.0.memory.may_vote().map_err(held)?;
@@ -120,7 +130,7 @@ impl<E: Engine> PeerService for Service<E> {
     }
 
     async fn offer_snapshot(&self, request: Request<peer::OfferSnapshotRequest>) -> Reply<peer::OfferSnapshotResponse> {
-        let (caller, _call) = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request).await?;
         let request = request.into_inner();
         own_vote(&caller, &wire::vote_of(request.ballot)?)?;
         self.0.arrivals.offer(&self.0.state, request).await.map(Response::new)
@@ -130,7 +140,7 @@ impl<E: Engine> PeerService for Service<E> {
         &self,
         request: Request<Streaming<peer::SendSnapshotRequest>>,
     ) -> Reply<peer::SendSnapshotResponse> {
-        let (caller, _call) = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request).await?;
         let mut chunks = request.into_inner();
         let first = chunks.message().await?.ok_or(wire::Malformed("a snapshot's first message"))?;
         let vote = wire::vote_of(first.ballot)?;
@@ -147,7 +157,10 @@ impl<E: Engine> PeerService for Service<E> {
     type ForwardStream = BoxStream<'static, Result<peer::ForwardResponse, Status>>;
 
     async fn forward(&self, request: Request<Streaming<peer::ForwardRequest>>) -> Reply<Self::ForwardStream> {
-        let (caller, call) = self.authorize(&request)?;
+        let (caller, call) = self.authorize(&request).await?;
+        if !self.0.directory.is_member(caller.node) {
+            return Err(Status::failed_precondition("NOT_A_MEMBER")); // It may know more than we do, but nobody let it in yet.
+        }
         let shared = self.0.clone();
         let requests = request.into_inner().scan((), |(), message| ready(message.ok()));
         let answers = requests
@@ -161,7 +174,7 @@ impl<E: Engine> PeerService for Service<E> {
     }
 
     async fn read_index(&self, request: Request<peer::ReadIndexRequest>) -> Reply<peer::ReadIndexResponse> {
-        let (_, _call) = self.authorize(&request)?;
+        let (_, _call) = self.authorize(&request).await?;
         let linearizer = self.0.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
         // Whoever asked tries again, perhaps elsewhere.
         let read = linearizer.ok().map(|linearizer| wire::wire_id(linearizer.read_log_id().log_id()));
@@ -169,7 +182,7 @@ impl<E: Engine> PeerService for Service<E> {
     }
 
     async fn gossip(&self, request: Request<peer::GossipRequest>) -> Reply<peer::GossipResponse> {
-        let (caller, _call) = self.authorize(&request)?;
+        let (caller, _call) = self.authorize(&request).await?;
         if let Some(report) = request.into_inner().report {
             self.0.reports.heard(caller.node, report, self.0.clock.read().now);
         }
@@ -179,7 +192,7 @@ impl<E: Engine> PeerService for Service<E> {
     }
 
     async fn tell_typing(&self, request: Request<peer::TellTypingRequest>) -> Reply<peer::TellTypingResponse> {
-        let (_, _call) = self.authorize(&request)?;
+        let (_, _call) = self.authorize(&request).await?;
         for notice in request.into_inner().notices.iter().take(TYPING_WAITING_MAX) {
             let sixteen = |bytes: &Bytes| wire::sixteen(bytes).ok_or(wire::Malformed("a typing notice"));
             let conversation = ConversationId(sixteen(&notice.conversation)?);

@@ -78,6 +78,9 @@ pub(crate) struct Arrivals {
     writing: Arc<Mutex<()>>,
     offered: Mutex<Option<Offered>>,
     transfers: AtomicU64,
+    /// Bytes that have arrived of the snapshot that does now, and its bytes in all; 0: none.
+    arrived: AtomicU64,
+    all: AtomicU64,
 }
 
 struct Offered {
@@ -88,6 +91,11 @@ struct Offered {
 }
 
 impl Arrivals {
+    /// Bytes that have arrived, and bytes in all; 0: none arrives.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.arrived.load(Ordering::Relaxed), self.all.load(Ordering::Relaxed))
+    }
+
     /// Takes an offer and says from where to send.
     pub(crate) async fn offer<E: Engine>(
         &self,
@@ -101,10 +109,14 @@ impl Arrivals {
         }
         let mut offered = self.offered.lock().await;
         *offered = None; // An offer that was not followed up gives way.
+        let all: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+        let sizes: Vec<u64> = manifest.files.iter().map(|file| file.bytes).collect();
         let writing = self.writing.clone().try_lock_owned().map_err(|_| Status::aborted("another snapshot arrives"))?;
         let dir = state.incoming_dir();
         let receiver = blocking(move || Receiver::begin(&dir, manifest)).await?;
         let from = receiver.resume_point();
+        self.arrived.store(sizes.iter().take(from.file).sum::<u64>() + from.offset, Ordering::Relaxed);
+        self.all.store(all, Ordering::Relaxed);
         let transfer = self.transfers.fetch_add(1, Ordering::Relaxed) + 1;
         *offered = Some(Offered { transfer, meta, receiver, _writing: writing });
         let file = u32::try_from(from.file).map_err(|_| wire::Malformed("a snapshot's manifest"))?;
@@ -128,10 +140,13 @@ impl Arrivals {
         let stalled = |_| Status::deadline_exceeded("the snapshot does not go on");
         while let Some(chunk) = timeout(patience, chunks.message()).await.map_err(stalled)?? {
             let at = Position { file: chunk.file as usize, offset: chunk.offset };
+            self.arrived.fetch_add(chunk.data.len() as u64, Ordering::Relaxed);
             receiver = blocking(move || receiver.write(at, &chunk.data).map(|()| receiver)).await?;
         }
         let incoming = blocking(move || receiver.finish()).await?;
-        install(offered.meta, incoming).await
+        let installed = install(offered.meta, incoming).await;
+        self.all.store(0, Ordering::Relaxed);
+        installed
     }
 }
 

@@ -1,6 +1,7 @@
 //! Three nodes over real sockets, certificates and disks.
 
 mod promises;
+mod replaced;
 mod support;
 
 use std::sync::atomic::Ordering;

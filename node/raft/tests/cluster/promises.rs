@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -149,4 +150,46 @@ async fn all_three_start_again_at_once_and_so_do_two_without_the_third() {
         cluster.create_user(Slot::B).await;
         until("they have what was there", || cluster.all(|node| has_user(node, user))).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_follower_acknowledged_and_lost_does_not_count_once_it_has_started_again() {
+    let mut cluster = Cluster::new().await;
+    cluster.paced = true;
+    cluster.found().await;
+    let (leader, torn, away) = roles(&cluster).await;
+    let place = |slot: Slot| usize::from(slot.number() - 1);
+    cluster.create_user(leader).await;
+    cluster.kill(away).await;
+    cluster.create_user(leader).await;
+    tokio::time::sleep(Duration::from_millis(2_200)).await; // What nodes promised is kept once a second.
+    let before = Before::of(&cluster.dir(torn));
+    // The follower alone has it on its disk, so it is not committed.
+    cluster.stalled[place(leader)].store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(50)).await; // What is being written ends.
+    let (slow, patience) = (cluster.node(leader).clone(), Duration::from_secs(20));
+    let (command, user) = cluster.next_user(leader);
+    let write = tokio::spawn(async move { raft::Handle::propose(&slow, command, Instant::now() + patience).await });
+    until("the follower has it", || newest_wal(&cluster.dir(torn)).1 > before.wal.1 + 20).await;
+    tokio::time::sleep(Duration::from_millis(200)).await; // For the acknowledgement.
+    assert!(!write.is_finished(), "the leader's disk stalls, so nothing is committed");
+    cluster.mute[place(leader)].store(true, Ordering::Relaxed);
+    cluster.kill(torn).await;
+    before.tear(&cluster.dir(torn));
+    cluster.start(torn).await;
+    // It has been told what is remembered of it, and would vote now.
+    until("the follower was heard", || {
+        let status = raft::Handle::status(cluster.node(torn));
+        status.nodes[place(leader)].reachable
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    cluster.stalled[place(leader)].store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(!write.is_finished(), "acknowledged with one copy on one disk: {:?}", write.await);
+    cluster.mute[place(leader)].store(false, Ordering::Relaxed);
+    write.await.expect("it goes on").expect("acknowledged");
+    cluster.kill(leader).await;
+    cluster.start(away).await;
+    until("they have what was acknowledged", || cluster.all(|node| has_user(node, user))).await;
 }

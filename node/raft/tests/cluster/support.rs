@@ -1,8 +1,8 @@
 //! Three nodes in one process, over loopback, with real certificates and a real RocksDB each.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use prometheus::Registry;
@@ -69,6 +69,29 @@ pub struct Running {
     pub replaced: Arc<AtomicU64>,
 }
 
+/// A way to the peers that can be closed.
+struct Gate {
+    tls: PeerTls,
+    mute: Arc<AtomicBool>,
+}
+
+impl raft::Dial for Gate {
+    fn own(&self) -> raft::Certified {
+        raft::Dial::own(&self.tls)
+    }
+
+    fn dial(
+        &self,
+        address: String,
+        expected: raft::Certified,
+    ) -> futures::future::BoxFuture<'static, std::io::Result<raft::Io>> {
+        if self.mute.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)) });
+        }
+        raft::Dial::dial(&self.tls, address, expected)
+    }
+}
+
 /// Three places for nodes.
 pub struct Cluster {
     pub pki: Pki,
@@ -78,6 +101,14 @@ pub struct Cluster {
     listeners: [Option<TcpListener>; 3],
     pub nodes: [Option<Running>; 3],
     pub boots: [u64; 3],
+    /// While true, nothing that the node of this slot writes to its log reaches the disk. Only where `paced`.
+    pub stalled: [Arc<AtomicBool>; 3],
+    /// The logs are written by tasks that can be stalled.
+    pub paced: bool,
+    /// While true, the node of this slot reaches nobody; others reach it.
+    pub mute: [Arc<AtomicBool>; 3],
+    /// What nodes said when they must not go on.
+    pub fatal: Arc<Mutex<Vec<(NodeId, String)>>>,
     number: AtomicU64,
     disk: Arc<RocksDisk>,
 }
@@ -106,6 +137,11 @@ fn place(slot: Slot) -> usize {
 }
 
 impl Cluster {
+    /// The address of a place, under which a node of another identity can be reached as well.
+    pub fn info(&self, slot: Slot) -> NodeInfo {
+        self.peers[place(slot)].clone()
+    }
+
     /// Three addresses and directories; nothing runs.
     pub async fn new() -> Self {
         let listeners = [listen(0).await, listen(0).await, listen(0).await];
@@ -123,6 +159,10 @@ impl Cluster {
             listeners: listeners.map(Some),
             nodes: [None, None, None],
             boots: [0; 3],
+            stalled: Default::default(),
+            paced: false,
+            mute: Default::default(),
+            fatal: Arc::default(),
             number: AtomicU64::new(1),
             disk: Arc::new(RocksDisk::default()),
         }
@@ -200,22 +240,37 @@ impl Cluster {
             audit_keys: vec![[1; 32], [2; 32], [3; 32]],
             cluster_key: None,
         };
+        let mut peers = self.peers.clone();
+        peers[place(slot)].node = identity.node;
+        let stalled = self.stalled[place(slot)].clone();
+        let pace = move || {
+            tokio::task::block_in_place(|| {
+                while stalled.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            });
+            Duration::from_millis(1)
+        };
+        let fatal = self.fatal.clone();
         let node = Node::start(Config {
             identity,
             boot_seq: self.boots[place(slot)],
             boot_nonce: rand(),
             remembered: Some(dir.join("remembered")),
-            peers: self.peers.to_vec(),
+            peers: peers.to_vec(),
             listen: Box::new(raft::TlsListener::new(listener, &tls)),
-            dial: Arc::new(tls),
+            dial: Arc::new(Gate { tls, mute: self.mute[place(slot)].clone() }),
             founding: Some(Founding { found, nodes: self.peers.clone(), complete: None }),
             log,
-            pace: None,
+            pace: self.paced.then(|| Box::new(pace) as raft::Pace),
             state,
             hub,
             typing: typing_out,
             time: Arc::new(SystemClock::default()),
-            on_fatal: Arc::new(move |why| eprintln!("FATAL {slot}: {why}")),
+            on_fatal: Arc::new(move |why| {
+                eprintln!("FATAL {slot}: {why}");
+                fatal.lock().expect("not poisoned").push((identity.node, why.to_owned()));
+            }),
             registry: Registry::new(),
             version: String::from("1.2.3"),
             client_address: format!("{slot}.example:443"),
@@ -272,7 +327,7 @@ impl Cluster {
         command: Command,
         patience: Duration,
     ) -> Result<Answer, ProposeError> {
-        let envelope = Envelope { origin: id(via), author, command };
+        let envelope = Envelope { origin: self.node(via).node(), author, command };
         self.node(via).propose(envelope, Instant::now() + patience).await
     }
 
@@ -282,15 +337,22 @@ impl Cluster {
     }
 
     pub async fn try_create_user(&self, via: Slot, patience: Duration) -> Result<UserId, ProposeError> {
+        let (envelope, user) = self.next_user(via);
+        let answer = self.node(via).propose(envelope, Instant::now() + patience).await?;
+        assert_eq!(answer.result, Ok(Reply::Users(vec![user])));
+        Ok(user)
+    }
+
+    /// The command that creates the next user.
+    pub fn next_user(&self, via: Slot) -> (Envelope, UserId) {
         let number = self.number.fetch_add(1, Ordering::SeqCst);
         let mut bytes = [0xee; 16];
         bytes[..8].copy_from_slice(&number.to_be_bytes());
         let new = user(UserId(bytes), &format!("user{number}"), Vec::new(), None);
         let request = Request { session: SESSION, number, settled: 1.max(number.saturating_sub(100)), content: bytes };
         let command = Command::CreateUsers(vec![new]);
-        let answer = self.propose(via, Author::Session(request), command, patience).await?;
-        assert_eq!(answer.result, Ok(Reply::Users(vec![UserId(bytes)])));
-        Ok(UserId(bytes))
+        let envelope = Envelope { origin: self.node(via).node(), author: Author::Session(request), command };
+        (envelope, UserId(bytes))
     }
 
     pub fn has_user(&self, slot: Slot, user: UserId) -> bool {

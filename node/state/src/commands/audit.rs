@@ -51,6 +51,9 @@ pub(crate) fn admit<V: View>(tx: &Tx<'_, V>, command: &Command) -> Step<(), V> {
             | Command::SetSigner(_)
             | Command::Observe(_)
             | Command::ResolveDivergence(_)
+            | Command::AdmitNode(_) // A third node is what decides it.
+            | Command::SeatNode(_)
+            | Command::Refound(_)
     );
     if goes_on || tx.divergence()?.is_none() { Ok(()) } else { Err(Reject::StateDiverged.into()) }
 }
@@ -181,6 +184,9 @@ pub(crate) fn set_signer<V: View>(tx: &mut Tx<'_, V>, key: AuditKey) -> Step<Rep
             Err(Reject::NotPermitted.into())
         };
     }
+    if !is_let_in(tx, node)? {
+        return Err(Reject::NotPermitted.into());
+    }
     let since = tx.records();
     let (from, to) = keys::signers();
     for (other, row) in tx.scan(&from, &to, false, SIGNERS_MAX)? {
@@ -195,6 +201,12 @@ pub(crate) fn set_signer<V: View>(tx: &mut Tx<'_, V>, key: AuditKey) -> Step<Rep
     }
     tx.put(Key::Signer(node), Row::Signer(Signer { key, since, until: None }));
     Ok(Reply::Done)
+}
+
+/// Whether it is of the founding, or was let in since and not replaced.
+fn is_let_in<V: View>(tx: &Tx<'_, V>, node: NodeId) -> Step<bool, V> {
+    let first = node.slot().is_some_and(|slot| node == NodeId::new(slot, types::Incarnation(1)));
+    Ok(first || tx.seat(node)?.is_some_and(|seat| seat.replaced.is_none()))
 }
 
 /// An operator says which root is right: nodes with another stop, and writing goes on.

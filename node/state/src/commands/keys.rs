@@ -9,7 +9,7 @@ use types::limits::{
     CLUSTER_KEYS_LIVE_MAX, KEY_ENVELOPE_BYTES_MAX, KEY_HOLDERS_MAX, REWRAPPED_KEYS_MAX, WRAPPED_KEY_BYTES_MAX,
 };
 use types::reply::Field;
-use types::{Key, Reject, Reply, Row};
+use types::{Key, NodeId, Reject, Reply, Row};
 
 use crate::keys;
 use crate::policy::{Action, Actor, may};
@@ -136,27 +136,62 @@ pub(crate) fn rotate<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, new: &NewCluste
 /// Lets a node hold the cluster key.
 pub(crate) fn approve<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, approve: &ApproveHolder) -> Step<Reply, V> {
     may(tx, &actor.user, Action::ManageKeys)?.check()?;
+    if approve.holder == Holder::Recovery {
+        return Err(Reject::Invalid(Field::Envelopes).into());
+    }
+    seal_to(tx, approve.holder, approve.public, &approve.envelopes)?;
+    Ok(Reply::Done)
+}
+
+/// Makes someone a holder: every version that is not retired must be sealed to them.
+pub(super) fn seal_to<V: View>(
+    tx: &mut Tx<'_, V>,
+    holder: Holder,
+    public: [u8; 32],
+    envelopes: &[(u32, Envelope)],
+) -> Step<(), V> {
     let (from, to) = keys::key_holders();
     let holders = tx.scan(&from, &to, false, KEY_HOLDERS_MAX)?.len();
-    let anew = tx.key_holder(approve.holder)?.is_none();
+    let anew = tx.key_holder(holder)?.is_none();
     if anew && holders >= KEY_HOLDERS_MAX {
         return Err(Reject::Limit(Field::Envelopes).into());
     }
     let live = live(tx)?;
     let to_them = |(_, envelope): &(u32, Envelope)| {
-        envelope.holder == approve.holder
-            && envelope.public == approve.public
-            && fits(&envelope.sealed, KEY_ENVELOPE_BYTES_MAX)
+        envelope.holder == holder && envelope.public == public && fits(&envelope.sealed, KEY_ENVELOPE_BYTES_MAX)
     };
-    let complete = approve.envelopes.iter().map(|(version, _)| version).eq(live.iter());
-    if approve.holder == Holder::Recovery || !complete || !approve.envelopes.iter().all(to_them) {
+    let complete = envelopes.iter().map(|(version, _)| version).eq(live.iter());
+    if !complete || !envelopes.iter().all(to_them) {
         return Err(Reject::Invalid(Field::Envelopes).into());
     }
-    admit(tx, approve.holder, approve.public);
-    for (version, envelope) in &approve.envelopes {
+    admit(tx, holder, public);
+    for (version, envelope) in envelopes {
         tx.put(Key::KeyEnvelope(*version, envelope.holder), Row::KeyEnvelope(envelope.clone()));
     }
-    Ok(Reply::Done)
+    Ok(())
+}
+
+/// A node holds no key any more. What it opened, or has on its disk, is not taken back by that: a rotation follows.
+pub(super) fn dismiss<V: View>(tx: &mut Tx<'_, V>, holder: Holder) -> Step<(), V> {
+    for version in live(tx)? {
+        tx.remove(Key::KeyEnvelope(version, holder));
+    }
+    tx.remove(Key::KeyHolder(holder));
+    Ok(())
+}
+
+/// The same for all that had a node's slot before it.
+pub(super) fn dismiss_before<V: View>(tx: &mut Tx<'_, V>, node: NodeId) -> Step<(), V> {
+    let (from, to) = keys::key_holders();
+    for (key, _) in tx.scan(&from, &to, false, KEY_HOLDERS_MAX)? {
+        if let Key::KeyHolder(Holder::Node(other)) = key
+            && other.slot() == node.slot()
+            && other < node
+        {
+            dismiss(tx, Holder::Node(other))?;
+        }
+    }
+    Ok(())
 }
 
 /// The versions that are not retired, ascending.

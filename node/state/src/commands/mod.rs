@@ -12,6 +12,7 @@ pub(crate) mod messages;
 pub(crate) mod participants;
 pub(crate) mod presence;
 pub(crate) mod receipts;
+pub(crate) mod seats;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;
 pub(crate) mod settings;

@@ -189,10 +189,24 @@ fn of_older_heads_the_first_sealed_of_each_hour_is_kept() {
     assert_eq!(kept, [sizes[0], sizes[5], sizes[10], sizes[14]]);
 }
 
+fn admission(node: NodeId) -> types::seat::AdmitNode {
+    let envelope = KeyEnvelope { holder: Holder::Node(node), public: [2; 32], sealed: vec![1] };
+    types::seat::AdmitNode {
+        node,
+        disk: [2; 16],
+        public: [2; 32],
+        peer_address: "b:2".to_string(),
+        client_address: "b:1".to_string(),
+        envelopes: vec![(1, envelope)],
+    }
+}
+
 #[test]
 fn a_node_that_takes_a_slot_signs_in_place_of_the_one_before() {
     let mut world = World::new(0);
     let next = NodeId::new(Slot::B, Incarnation(2));
+    assert_eq!(world.from(next, Command::SetSigner([0xB2; 32])), Err(Reject::NotPermitted), "nobody let it in");
+    world.from(A, Command::AdmitNode(admission(next))).expect("let in");
     world.from(next, Command::SetSigner([0xB2; 32])).expect("signs from here on");
     assert_eq!(world.last_record().entities[0], Entity::Signer(next, [0xB2; 32]));
     let records = heads(&world.model).expect("heads").records;

@@ -8,6 +8,7 @@ mod invariants;
 mod keys;
 mod presence;
 mod properties;
+mod seats;
 mod sessions;
 mod tx;
 

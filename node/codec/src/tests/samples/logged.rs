@@ -9,6 +9,7 @@ use types::key::{Holder, KeyScope, Month, NewClusterKey};
 use types::presence::{Availability, Connection};
 use types::record::{Action, Entity, Purpose};
 use types::reply::{Answer, Field, Reject, Reply};
+use types::seat::{AdmitNode, Refound};
 use types::user::{PermissionSet, Realm, UserKind};
 use types::{Author, Command, Entry, Envelope, EventNumber, NodeId, Principal, Request, Seq, Timestamp};
 use types::{ClusterId, Lineage};
@@ -74,6 +75,16 @@ fn of_nodes() -> Vec<Command> {
         }),
         Command::RetireClusterKey(1),
         Command::Found(Found { cluster_key: Some(new_cluster_key()), ..found() }),
+        Command::AdmitNode(AdmitNode {
+            node: NodeId(10),
+            disk: [0xD2; 16],
+            public: [0xD1; 32],
+            peer_address: "b.example:7402".to_owned(),
+            client_address: "b.example:7401".to_owned(),
+            envelopes: vec![(2, key_envelope(Holder::Node(NodeId(10))))],
+        }),
+        Command::SeatNode(NodeId(10)),
+        Command::Refound(Refound { lineage: Lineage([0x6C; 16]), node: NodeId(7), at: LATER, single_copy: true }),
     ]
 }
 

@@ -9,6 +9,7 @@ use types::message::{Message, Sender};
 use types::presence::{Availability, NodeLease, Status};
 use types::record::{Action, Agent, Entity, Purpose, Record, Result as RecordResult};
 use types::row::{Cluster, Divergence, Head, HeadSignature, Heads, KeptAnswer, Signer, StoredEvent, Timer};
+use types::seat::{Refounding, Seat};
 use types::session::{Attachment, Device, Receipt, Session, SessionEnd, SessionState};
 use types::user::{Credential, PermissionSet, Realm, User, UserKind, UserState};
 use types::{ClusterId, EventBody, EventNumber, Key, Lineage, NodeId, Principal, Row, Scope, Seq, Table};
@@ -110,6 +111,24 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
         }
         Table::KeyEnvelope => vec![Row::KeyEnvelope(key_envelope(Holder::Recovery))],
         Table::KeyHolder => vec![Row::KeyHolder(HolderKey { public: [0xD1; 32], since: AT })],
+
+        Table::Seat => vec![Row::Seat(Seat {
+            disk: [0xD2; 16],
+            public: [0xD1; 32],
+            peer_address: "b.example:7402".to_owned(),
+            client_address: "b.example:7401".to_owned(),
+            admitted: AT,
+            seated: Some(LATER),
+            replaced: None,
+        })],
+        Table::Refounding => vec![Row::Refounding(Refounding {
+            before: Lineage([0x6B; 16]),
+            last: AT,
+            at: LATER,
+            node: NodeId(7),
+            single_copy: true,
+            records: 77,
+        })],
     }
 }
 
@@ -171,6 +190,9 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
         Table::ClusterKey => vec![Key::ClusterKey(2)],
         Table::KeyEnvelope => vec![Key::KeyEnvelope(2, Holder::Recovery), Key::KeyEnvelope(2, Holder::Node(NodeId(5)))],
         Table::KeyHolder => vec![Key::KeyHolder(Holder::Recovery), Key::KeyHolder(Holder::Node(NodeId(5)))],
+
+        Table::Seat => vec![Key::Seat(NodeId(10))],
+        Table::Refounding => vec![Key::Refounding()],
     }
 }
 

@@ -1,0 +1,97 @@
+//! A new node takes the place of one whose disk is lost.
+
+use std::time::Duration;
+
+use raft::{Handle, Identity};
+use types::seat::AdmitNode;
+use types::{Author, Command, Incarnation, NodeId, Reply, Slot};
+
+use crate::support::{CLUSTER, Cluster, LINEAGE, PATIENCE, has_user, until};
+
+fn next(slot: Slot, incarnation: u32) -> NodeId {
+    NodeId::new(slot, Incarnation(incarnation))
+}
+
+fn identity(node: NodeId) -> Identity {
+    Identity { cluster: CLUSTER, lineage: LINEAGE, node, disk: [node.0 as u8 + 100; 16] }
+}
+
+async fn admit(cluster: &Cluster, via: Slot, node: NodeId) {
+    let slot = node.slot().expect("it has one");
+    let admit = AdmitNode {
+        node,
+        disk: identity(node).disk,
+        public: [7; 32],
+        peer_address: cluster.info(slot).peer_address,
+        client_address: cluster.info(slot).client_address,
+        envelopes: Vec::new(),
+    };
+    let answer = cluster.propose(via, Author::Node, Command::AdmitNode(admit), PATIENCE).await.expect("an answer");
+    assert_eq!(answer.result, Ok(Reply::Done));
+}
+
+fn is_seated(cluster: &Cluster, via: Slot, node: NodeId) -> bool {
+    let seats = cluster.node(via).seats().expect("readable");
+    let seated = seats.iter().any(|(other, seat)| *other == node && seat.seated.is_some());
+    seated && cluster.node(via).members().contains(&node)
+}
+
+fn others(slot: Slot) -> [Slot; 2] {
+    let mut others = Slot::ALL.into_iter().filter(|other| *other != slot);
+    [others.next().expect("three"), others.next().expect("three")]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_node_takes_a_lost_ones_place_and_the_old_one_stays_out() {
+    let mut cluster = Cluster::founded().await;
+    let leader = cluster.leader().await;
+    let [lost, other] = others(leader);
+    let before = cluster.create_user(leader).await;
+    cluster.kill(lost).await;
+    let node = next(lost, 2);
+    admit(&cluster, other, node).await;
+    // The leader ends before the new node is even there: whoever leads next goes on.
+    cluster.kill(leader).await;
+    let new = tempfile::tempdir().expect("a directory");
+    let tls = cluster.pki.tls(CLUSTER, lost);
+    cluster.start_as(lost, identity(node), tls, new.path().to_path_buf()).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!is_seated(&cluster, other, node), "without a majority of those that counted");
+    cluster.start(leader).await;
+    until("it is one of three", || is_seated(&cluster, other, node)).await;
+    until("it has what was there", || cluster.has_user(lost, before)).await;
+
+    // It counts: with it and one other alone the cluster goes on.
+    cluster.kill(leader).await;
+    let more = cluster.create_user(other).await;
+    until("it has that too", || cluster.has_user(lost, more)).await;
+
+    // The old disk is put back.
+    cluster.kill(lost).await;
+    cluster.start(leader).await;
+    cluster.start(lost).await;
+    until("it is told", || {
+        let said = cluster.fatal.lock().expect("not poisoned");
+        said.iter().any(|(who, why)| *who == next(lost, 1) && why.contains("was replaced"))
+    })
+    .await;
+    assert!(!has_user(cluster.node(lost), more), "it took part");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_node_whose_disk_is_lost_on_its_way_gives_way_to_the_next() {
+    let mut cluster = Cluster::founded().await;
+    let leader = cluster.leader().await;
+    let [lost, other] = others(leader);
+    cluster.kill(lost).await;
+    admit(&cluster, other, next(lost, 2)).await;
+    until("it is a learner", || cluster.node(other).members().contains(&next(lost, 2))).await;
+    admit(&cluster, other, next(lost, 3)).await;
+    until("it is forgotten", || !cluster.node(other).members().contains(&next(lost, 2))).await;
+    let new = tempfile::tempdir().expect("a directory");
+    let tls = cluster.pki.tls(CLUSTER, lost);
+    cluster.start_as(lost, identity(next(lost, 3)), tls, new.path().to_path_buf()).await;
+    until("it is one of three", || is_seated(&cluster, other, next(lost, 3))).await;
+    assert_eq!(cluster.node(other).members().len(), 3);
+    assert!(Handle::status(cluster.node(other)).nodes.iter().all(|one| one.node != next(lost, 1)));
+}
