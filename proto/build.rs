@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     client.sort();
     let mut files = client.clone();
     files.push("tricord/local/v1/local.proto".into());
+    files.push("tricord/local/v1/backup.proto".into());
     files.push("tricord/peer/v1/peer.proto".into());
     files.push("tricord/peer/v1/place.proto".into());
     files.push("tricord/local/v1/place.proto".into());

@@ -4,6 +4,7 @@
 //! Lists are short, and texts and numbers are not bound by `types::limits`: bytes must hold whatever a value can be.
 
 mod answer;
+mod backup;
 mod command;
 mod conversation;
 mod identity;

@@ -65,6 +65,7 @@ keys! {
     DataKey(id), ScopeKey(scope, month), ClusterKey(version), KeyEnvelope(version, holder), KeyHolder(holder),
 
     Seat(node), Refounding(),
+    Backup(node),
 }
 
 /// The key that has these bytes.

@@ -33,6 +33,7 @@ tables! {
     DataKey, ScopeKey, ClusterKey, KeyEnvelope, KeyHolder,
 
     Seat, Refounding,
+    Backup,
 }
 
 /// The canonical bytes of an audit record. They are the bytes of its row: what is stored is what is hashed.

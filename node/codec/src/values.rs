@@ -1,6 +1,7 @@
 //! The values that have bytes, declared.
 
 mod answer;
+mod backup;
 mod command;
 mod conversation;
 mod identity;

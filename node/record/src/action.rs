@@ -48,6 +48,11 @@ pub const fn code(action: Action) -> &'static str {
         Action::AdmitNode => "admit-node",
         Action::SeatNode => "seat-node",
         Action::Refound => "refound",
+        Action::CreateBackup => "create-backup",
+        Action::FailBackup => "fail-backup",
+        Action::VerifyBackup => "verify-backup",
+        Action::RefuteBackup => "refute-backup",
+        Action::RestoreBackup => "restore-backup",
     }
 }
 
@@ -97,6 +102,11 @@ pub const fn sentence(action: Action) -> &'static str {
         Action::AdmitNode => "let a new node into a slot",
         Action::SeatNode => "counted a new node as one of three",
         Action::Refound => "began a new history from one node",
+        Action::CreateBackup => "made a backup",
+        Action::FailBackup => "failed to make a backup",
+        Action::VerifyBackup => "verified a backup by restoring it",
+        Action::RefuteBackup => "found a backup to be bad",
+        Action::RestoreBackup => "went on from a backup",
     }
 }
 

@@ -6,11 +6,13 @@
 //! |---|---|---|
 //! | [`NodeKey`], [`RecoveryKey`](NodeKey) (X25519) | on its machine; at founding | [`Protected`] under the machine's secret; in the recovery kit |
 //! | [`ClusterKey`] (256 bit) | at founding, and at each rotation | replicated state, sealed to each holder's public key (HPKE, RFC 9180) |
+//! | [`BackupKey`] (256 bit) | when a node begins a series of backups | beside the backups, sealed to the recovery key; on that node |
 //! | [`DataKey`] (256 bit) | when the first text of a scope and month is sealed | replicated state, wrapped under the cluster key (XAES-256-GCM) |
 //!
 //! Payloads: `version ‖ key id ‖ nonce ‖ ciphertext ‖ tag`, XAES-256-GCM (C2SP) under a data key; see [`message`] and
 //! [`text`]. Nothing here prints or formats a key, and every key is wiped when it is dropped.
 
+mod backup;
 mod cluster_key;
 mod data_key;
 mod error;
@@ -23,6 +25,7 @@ mod reveal;
 mod sealed;
 mod xaes;
 
+pub use backup::{BackupKey, SealError, Sealing, Unsealing};
 pub use cluster_key::ClusterKey;
 pub use data_key::DataKey;
 pub use error::Error;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use types::{ClusterId, Slot};
@@ -61,6 +62,8 @@ struct File {
     audit: AuditSection,
     #[serde(default)]
     keys: KeysSection,
+    #[serde(default)]
+    backup: BackupSection,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,6 +137,21 @@ pub enum LogFormat {
 struct AuditSection {
     key: Option<PathBuf>,
     heads: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BackupSection {
+    dir: Option<PathBuf>,
+    every: String,
+    keep: usize,
+    rate_mib_s: u64,
+}
+
+impl Default for BackupSection {
+    fn default() -> Self {
+        Self { dir: None, every: "24h".to_owned(), keep: 14, rate_mib_s: 32 }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -237,6 +255,21 @@ pub struct Config {
     pub audit_heads: Option<PathBuf>,
     /// What protects this node's private key.
     pub keys: Protection,
+    /// Where and how often backups are made.
+    pub backup: BackupConfig,
+}
+
+/// Where and how often backups are made.
+#[derive(Clone, Debug)]
+pub struct BackupConfig {
+    /// The target: a directory somewhere else; none: nothing is made by itself.
+    pub dir: Option<PathBuf>,
+    /// How often.
+    pub every: Duration,
+    /// How many of this node's are kept; none: all.
+    pub keep: Option<usize>,
+    /// How fast files are read and written; 0: as fast as it goes.
+    pub bytes_per_second: u64,
 }
 
 /// PEM files.
@@ -292,7 +325,17 @@ impl Config {
             .parse::<tracing_subscriber::filter::Targets>()
             .map_err(|error| wrong("log.level", &log_level, format!("{error}")))?;
         let base = path.parent().unwrap_or(Path::new("."));
+        let every = span(&file.backup.every).filter(|every| *every >= BACKUP_EVERY_MIN).ok_or_else(|| {
+            wrong("backup.every", &file.backup.every, "a time such as 12h or 1d, 5 minutes or more (5m)".to_owned())
+        })?;
+        let backup = BackupConfig {
+            dir: file.backup.dir.map(|dir| base.join(dir)),
+            every,
+            keep: (file.backup.keep > 0).then_some(file.backup.keep),
+            bytes_per_second: file.backup.rate_mib_s.saturating_mul(1024 * 1024),
+        };
         Ok(Self {
+            backup,
             cluster,
             founding: file.founding.map(|founding| base.join(founding)),
             slot,
@@ -323,6 +366,22 @@ impl Config {
     pub fn addresses(&self, slot: Slot) -> &Addresses {
         &self.nodes[usize::from(slot.number()) - 1]
     }
+}
+
+/// The shortest time between two backups.
+const BACKUP_EVERY_MIN: Duration = Duration::from_secs(5 * 60);
+
+/// A time as people write it: `30m`, `12h`, `1d`.
+fn span(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return None,
+    };
+    text[..text.len() - 1].parse::<u64>().ok()?.checked_mul(factor).map(Duration::from_secs)
 }
 
 fn check_address(address: &str) -> Result<(), &'static str> {
@@ -384,6 +443,17 @@ mod tests {
     }
 
     #[test]
+    fn backups_are_made_daily_where_a_directory_is_named() {
+        let backup = |section: &str| parse(&format!("{GOOD}\n{section}")).expect("good").backup;
+        assert_eq!(backup("").dir, None);
+        let daily = backup("[backup]\ndir = \"/mnt/backup\"");
+        assert_eq!((daily.dir.as_deref(), daily.every.as_secs()), (Some(Path::new("/mnt/backup")), 86_400));
+        assert_eq!((daily.keep, daily.bytes_per_second), (Some(14), 32 << 20));
+        let own = backup("[backup]\nevery = \"6h\"\nkeep = 0\nrate_mib_s = 0");
+        assert_eq!((own.every.as_secs(), own.keep, own.bytes_per_second), (21_600, None, 0));
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_by_name() {
         let error = parse(&format!("{GOOD}\n[log]\nlevle = \"info\"")).expect_err("unknown key");
         let ConfigError::Parse { source, .. } = error else { panic!("{error}") };
@@ -396,6 +466,8 @@ mod tests {
             ("slot = \"b\"", "slot = \"d\"", "node.slot"),
             ("cluster = \"0001", "cluster = \"x001", "cluster"),
             ("tricord-c.example:7403", "tricord-c.example", "nodes.*.client"),
+            ("[tls]", "[backup]\nevery = \"daily\"\n[tls]", "backup.every"),
+            ("[tls]", "[backup]\nevery = \"1m\"\n[tls]", "backup.every"),
         ] {
             let error = parse(&GOOD.replace(from, to)).expect_err(key);
             assert!(error.to_string().contains(key), "{error}");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use proto::local::backup_service_server::BackupServiceServer;
 use proto::local::local_service_server::{LocalService, LocalServiceServer};
 use proto::local::{
     Certificate, GetNodeRequest, GetNodeResponse, ReloadCertificatesRequest, ReloadCertificatesResponse,
@@ -21,6 +22,7 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
 use crate::Failure;
+use crate::backups::Backups;
 use crate::certificates::Certificates;
 use crate::ops_port::Readiness;
 
@@ -58,7 +60,11 @@ pub fn bind(path: &Path) -> Result<UnixListener, Failure> {
 }
 
 /// Serves until the task is dropped.
-pub async fn serve<H: Handle>(listener: UnixListener, local: Local<H>) -> Result<(), tonic::transport::Error> {
+pub async fn serve<H: Handle>(
+    listener: UnixListener,
+    backups: BackupServiceServer<Backups>,
+    local: Local<H>,
+) -> Result<(), tonic::transport::Error> {
     let own = rustix::process::geteuid().as_raw();
     let allowed = UnixListenerStream::new(listener).filter(move |accepted| match accepted {
         Ok(stream) => may_ask(stream, own),
@@ -67,6 +73,7 @@ pub async fn serve<H: Handle>(listener: UnixListener, local: Local<H>) -> Result
     Server::builder()
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
         .add_service(LocalServiceServer::new(local))
+        .add_service(backups)
         .serve_with_incoming(allowed)
         .await
 }

@@ -2,6 +2,7 @@
 
 mod abort;
 mod accept;
+mod backups;
 mod certificates;
 mod client_port;
 mod config;
@@ -43,6 +44,9 @@ enum Command {
     Run(ConfigFile),
     /// Checks the configuration, certificates and data directory, and changes nothing.
     Check(ConfigFile),
+    /// Works on backups without a node. People say `tricord backup`, which calls this.
+    #[command(subcommand)]
+    Backup(backups::BackupCommand),
 }
 
 #[derive(clap::Args)]
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Found(file) => found(&file),
         Command::Run(file) => run(&file),
         Command::Check(file) => check(&file),
+        Command::Backup(command) => backups::run_command(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,6 +109,9 @@ fn run(file: &ConfigFile) -> Result<(), Failure> {
 fn check(file: &ConfigFile) -> Result<(), Failure> {
     let config = Config::load(&file.config)?;
     run::check_files(&config)?;
+    if let Some(dir) = &config.backup.dir {
+        backups::check(dir)?;
+    }
     match DataDir::identify(&config.data) {
         Ok(identity) => {
             run::check_identity(&config, &identity)?;
@@ -123,7 +131,7 @@ fn say(line: &str) {
 }
 
 /// An error and its causes in one line; a cause whose text stands in the one before is not said twice.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

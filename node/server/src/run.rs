@@ -21,6 +21,7 @@ use tonic_health::ServingStatus;
 use types::limits::DISK_LOOK_MS;
 use types::{Incarnation, NodeId, Slot};
 
+use crate::backups::{self, Backups};
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::founding::Founding;
@@ -41,7 +42,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LOCAL_SOCKET: &str = "local.sock";
 
 /// The consensus this daemon runs.
-type Consensus = Node<RocksEngine>;
+pub type Consensus = Node<RocksEngine>;
 
 /// Runs the node until it is told to stop.
 pub fn run(config: Config) -> Result<(), Failure> {
@@ -123,6 +124,7 @@ async fn serve(
     let audit_key = audit_key(&config, data.identity())?.map(Arc::new);
     let audit_heads = config.audit_heads.clone();
     let audit_spool = Some(config.data.join("audit.spool"));
+    let signer = audit_key.clone();
     let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key, audit_spool, audit_heads };
     let services = Services::start(node.clone(), options, pair, metrics, applied, typing)?;
 
@@ -142,8 +144,13 @@ async fn serve(
     let ops = tokio::spawn(ops_port::serve(ports.ops, certificates.ops(), ops_port));
     let looking = tokio::spawn(watch_disk(node.clone(), config.data.clone()));
     let watching = tokio::spawn(watch_readiness(node.clone(), services.clone(), health, stopped.clone()));
+    let metrics = backups::Metrics::register(&registry)?;
+    let backing = (config.backup.clone(), config.data.clone());
+    let backups = Backups::new(node.clone(), services.clone(), backing, signer, metrics);
+    let scheduling = tokio::spawn(backups::keep_schedule(backups.clone()));
     let local = tokio::spawn(local::serve(
         ports.local,
+        backups.service(),
         Local {
             services: services.clone(),
             handle: node.clone(),
@@ -171,6 +178,8 @@ async fn serve(
     if tokio::time::timeout(DRAIN_MAX, client_port).await.is_err() {
         tracing::warn!("some calls had not ended in time");
     }
+    scheduling.abort();
+    drop(backups);
     watching.abort();
     looking.abort();
     renewing.abort();

@@ -5,6 +5,7 @@ use std::time::Instant;
 use prost::Message;
 use proto::v1::RequestId;
 use raft::Handle;
+use types::backup::NoteBackup;
 use types::{Author, Command, Envelope, EventNumber, Reply, Request};
 
 use crate::Services;
@@ -76,6 +77,14 @@ impl<H: Handle> Services<H> {
     pub(crate) async fn put_own(&self, command: Command, deadline: Instant) -> Result<Done, Error> {
         let envelope = Envelope { origin: self.inner.handle.node(), author: Author::Node, command };
         self.propose(envelope, deadline).await
+    }
+
+    /// Tells the cluster what became of a backup that this node made or verified.
+    ///
+    /// Errors: in words, why the cluster was not told; trying again is safe.
+    pub async fn note_backup(&self, note: NoteBackup, deadline: Instant) -> Result<(), String> {
+        let told = self.put_own(Command::NoteBackup(note), deadline).await;
+        told.map(drop).map_err(|error| error.to_string())
     }
 
     pub(crate) async fn propose(&self, envelope: Envelope, deadline: Instant) -> Result<Done, Error> {

@@ -8,8 +8,8 @@ use types::session::Device;
 use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timestamp};
 
 use crate::commands::{
-    audit, conversations, directory, founding, keys as key_commands, leases, lockout, log_off, messages, participants,
-    presence, receipts, seats, second_factor, sessions, settings, tick,
+    audit, backups, conversations, directory, founding, keys as key_commands, leases, lockout, log_off, messages,
+    participants, presence, receipts, seats, second_factor, sessions, settings, tick,
 };
 use crate::keys;
 use crate::outcome::Outcome;
@@ -84,6 +84,7 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         Command::AdmitNode(admit) => seats::admit(tx, admit),
         Command::SeatNode(node) => seats::seat(tx, *node),
         Command::Refound(refound) => seats::refound(tx, refound),
+        Command::NoteBackup(note) => backups::note(tx, note),
 
         Command::ResolveDivergence(_)
         | Command::LogOff(_)
@@ -154,7 +155,8 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         | Command::RetireClusterKey(_)
         | Command::AdmitNode(_)
         | Command::SeatNode(_)
-        | Command::Refound(_) => Err(Reject::NotPermitted.into()), // Only a node may.
+        | Command::Refound(_)
+        | Command::NoteBackup(_) => Err(Reject::NotPermitted.into()), // Only a node may.
     }
 }
 

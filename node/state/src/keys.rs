@@ -81,6 +81,12 @@ pub const fn signers() -> Range {
     (Key::Signer(NodeId(0)), Key::Signer(NodeId(u64::MAX)))
 }
 
+/// What nodes, of today and of before, say of their backups.
+#[must_use]
+pub const fn backups() -> Range {
+    (Key::Backup(NodeId(0)), Key::Backup(NodeId(u64::MAX)))
+}
+
 /// Sorts after every word: none may begin with it.
 pub(crate) const WORD_END: char = '\u{10FFFF}';
 

@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use types::backup::BackupDeed;
 use types::command::Found;
 use types::identity::LogOffScope;
 use types::key::Holder;
@@ -52,6 +53,13 @@ pub const fn action_of(command: &Command) -> Option<Action> {
         Command::AdmitNode(_) => Some(Action::AdmitNode),
         Command::SeatNode(_) => Some(Action::SeatNode),
         Command::Refound(_) => Some(Action::Refound),
+        Command::NoteBackup(note) => Some(match note.deed {
+            BackupDeed::Create => Action::CreateBackup,
+            BackupDeed::Fail => Action::FailBackup,
+            BackupDeed::Verify => Action::VerifyBackup,
+            BackupDeed::Refute => Action::RefuteBackup,
+            BackupDeed::Restore => Action::RestoreBackup,
+        }),
     }
 }
 
@@ -122,6 +130,7 @@ pub(crate) fn of(
     let reason = match command {
         // Cut to what a record may hold: the words of a refused one were not checked.
         Command::LogOff(log_off) if result.is_ok() => Some(log_off.reason.clone()),
+        Command::NoteBackup(note) if result.is_ok() => note.reason.clone(),
         _ => None,
     };
     let agent = agent_of(command, agent, result);
@@ -137,6 +146,7 @@ fn agent_of(command: &Command, agent: Agent, result: &Result<Reply, Reject>) -> 
         }
         (Command::Found(_) | Command::RaiseFeatureLevel(_) | Command::SetSigner(_), _) => Agent::Cluster,
         (Command::RetireClusterKey(_) | Command::SeatNode(_), _) => Agent::Cluster,
+        (Command::NoteBackup(_), _) => Agent::Cluster, // The schedule, or somebody at the machine whom it does not know.
         _ => agent,
     }
 }
@@ -205,6 +215,8 @@ fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -
         Command::AdmitNode(admit) => vec![Entity::Node(admit.node)],
         Command::SeatNode(node) => vec![Entity::Node(*node)],
         Command::Refound(refound) => vec![Entity::Node(refound.node)],
+        Command::NoteBackup(note) if note.records > 0 => vec![Entity::Node(origin), Entity::Head(note.records)],
+        Command::NoteBackup(_) => vec![Entity::Node(origin)],
     }
 }
 

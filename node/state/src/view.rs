@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use types::backup::Backup;
 use types::conversation::{Conversation, HistoryPolicy, Participant, PolicyRef};
 use types::id::{ConversationId, DeviceId, NodeId, Seq, SessionId, UserId};
 use types::identity::{Failures, LoginKey, Settings};
@@ -125,6 +126,8 @@ rows! {
     seat(node: NodeId) -> Seat(Seat) at Key::Seat(node);
     /// The last refounding.
     refounding() -> Refounding(Refounding) at Key::Refounding();
+    /// What a node says of its backups.
+    backup(node: NodeId) -> Backup(Backup) at Key::Backup(node);
 }
 
 /// The cluster key in use: its newest version.

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::backup::NoteBackup;
 use crate::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
 use crate::id::{ClusterId, ConversationId, DeviceId, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
 use crate::identity::{
@@ -153,6 +154,8 @@ pub enum Command {
     SeatNode(NodeId),
     /// Begins a new history with what one node had. By that node, before any other.
     Refound(Refound),
+    /// Says what became of a backup. By the node that made or verified it.
+    NoteBackup(NoteBackup),
 }
 
 /// The first command of the log.

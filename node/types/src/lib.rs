@@ -3,6 +3,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod backup;
 pub mod command;
 pub mod conversation;
 pub mod event;

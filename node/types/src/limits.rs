@@ -325,3 +325,20 @@ pub const JOIN_STEP_MS_MAX: u64 = 30 * 1000;
 pub const JOIN_PROOF_MS_MAX: u64 = 10 * 1000;
 /// Longest message of joining.
 pub const JOIN_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// Longest reason why a backup failed, in bytes of UTF-8.
+pub const BACKUP_REASON_BYTES_MAX: usize = 256;
+/// Files of backups are sealed in chunks of so many bytes.
+pub const BACKUP_CHUNK_BYTES: usize = 1024 * 1024;
+/// Backups under one key: after this time the next one is a whole one, under a new key.
+pub const BACKUP_SERIES_MS_MAX: u64 = 30 * DAY_MS;
+/// Longest a backup waits for a sealed head of the audit log that covers it.
+pub const BACKUP_HEAD_MS_MAX: u64 = 20 * 1000;
+/// Largest manifest of a backup that is read: every file of the largest snapshot fits.
+pub const BACKUP_MANIFEST_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Most backups that are looked at in one target.
+pub const BACKUPS_LISTED_MAX: usize = 10_000;
+/// A schedule that failed tries again after this time.
+pub const BACKUP_RETRY_MS: u64 = 15 * 60 * 1000;
+/// How far apart the three nodes' schedules are, so that one makes the backup and the others see it.
+pub const BACKUP_STAGGER_MS: u64 = 10 * 60 * 1000;

@@ -133,6 +133,16 @@ pub enum Action {
     SeatNode = 161,
     /// A new history was begun with what one node had.
     Refound = 162,
+    /// A backup was made.
+    CreateBackup = 176,
+    /// A backup was to be made, and was not.
+    FailBackup = 177,
+    /// A backup was restored in isolation, and holds what it says.
+    VerifyBackup = 178,
+    /// A backup was to be verified, and does not hold what it says.
+    RefuteBackup = 179,
+    /// The cluster goes on from a backup.
+    RestoreBackup = 180,
 }
 
 impl Action {
@@ -177,6 +187,11 @@ impl Action {
         Self::AdmitNode,
         Self::SeatNode,
         Self::Refound,
+        Self::CreateBackup,
+        Self::FailBackup,
+        Self::VerifyBackup,
+        Self::RefuteBackup,
+        Self::RestoreBackup,
     ];
 }
 

@@ -187,6 +187,7 @@ pub enum Field {
 
     Node = 104,
     Address = 105,
+    Backup = 112,
 }
 
 impl core::fmt::Display for Field {
@@ -220,6 +221,7 @@ impl core::fmt::Display for Field {
             Self::SecondFactor => "second factor",
             Self::Settings => "settings",
             Self::Reason => "reason",
+            Self::Backup => "word on a backup",
 
             Self::AuditKeys => "audit keys",
             Self::Observations => "observations",

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::backup::Backup;
 use crate::conversation::{Conversation, HistoryPolicy, Participant};
 use crate::event::{EventBody, Scope};
 use crate::id::{ClusterId, ConversationId, DeviceId, EventNumber, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
@@ -142,6 +143,8 @@ tables! {
     76 Seat(NodeId) => Seat;
     /// The last refounding; there is one row, or none.
     77 Refounding() => Refounding;
+    /// What nodes say of their backups.
+    80 Backup(NodeId) => Backup;
 }
 
 /// The cluster as such.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Each crate and what it may use.
-const MAP: [(&str, &[&str]); 16] = [
+const MAP: [(&str, &[&str]); 17] = [
     ("proto", &[]),
     ("types", &[]),
     ("state", &["types"]),
@@ -12,9 +12,10 @@ const MAP: [(&str, &[&str]); 16] = [
     ("seal", &["types"]),
     ("codec", &["types", "proto"]),
     ("store", &["state", "record", "codec", "types"]),
+    ("backup", &["store", "state", "record", "seal", "codec", "types"]),
     ("raft", &["store", "state", "codec", "types", "proto"]),
     ("services", &["raft", "state", "seal", "record", "codec", "types", "proto"]),
-    ("server", &["services", "raft", "store", "codec", "seal", "record", "state", "types", "proto"]),
+    ("server", &["services", "raft", "backup", "store", "codec", "seal", "record", "state", "types", "proto"]),
     ("cli", &["proto", "types", "record", "seal"]),
     ("tests-checker", &[]),
     ("tests-cluster", &["proto", "types", "tests-checker"]),

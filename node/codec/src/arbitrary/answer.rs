@@ -72,7 +72,7 @@ pub fn reject() -> BoxedStrategy<Reject> {
 one_of!(field: Field {
     Login, DisplayName, Unit, ExternalIds, Permissions, Participants, Conversations, Title, History, Subject, Mentions,
     ReplyTo, Supersedes, ExpiresAt, Payload, Kind, Sessions, Devices, Users, StatusText, Location, Intervals, Password,
-    Part, Batch, SecondFactor, Settings, Reason, AuditKeys, Observations, Head,
+    Part, Batch, SecondFactor, Settings, Reason, AuditKeys, Observations, Head, Backup,
 
     Key, Envelopes,
 

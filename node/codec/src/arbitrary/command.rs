@@ -8,6 +8,7 @@ use types::command::{
 };
 use types::presence::Connection;
 
+use super::backup::note;
 use super::conversation::{header, history_policy, kind as conversation_kind, part, policy_ref, sealed};
 use super::identity::{add_second_factor, attempt, log_off, method, refresh, refuse_sign_in, second_proof, settings};
 use super::keys::{add_data_key, approve, new_cluster_key, rewrap};
@@ -85,7 +86,15 @@ fn connection() -> BoxedStrategy<Connection> {
 
 /// Any command.
 pub fn command() -> BoxedStrategy<Command> {
-    prop_oneof![of_nodes(), of_accounts(), of_conversations(), of_audit(), of_keys()].boxed()
+    prop_oneof![
+        of_nodes(),
+        of_accounts(),
+        of_conversations(),
+        of_audit(),
+        of_keys(),
+        note().prop_map(Command::NoteBackup)
+    ]
+    .boxed()
 }
 
 fn of_keys() -> BoxedStrategy<Command> {

@@ -48,6 +48,7 @@ pub fn key(table: Table) -> BoxedStrategy<Key> {
 
         Table::Seat => node_id().prop_map(Key::Seat).boxed(),
         Table::Refounding => Just(Key::Refounding()).boxed(),
+        Table::Backup => node_id().prop_map(Key::Backup).boxed(),
 
         Table::Conversation
         | Table::Direct

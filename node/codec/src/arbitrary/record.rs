@@ -53,5 +53,6 @@ one_of!(action: Action {
     RotateClusterKey, RetireClusterKey, ApproveHolder,
 
     AdmitNode, SeatNode, Refound,
+    CreateBackup, FailBackup, VerifyBackup, RefuteBackup, RestoreBackup,
 });
 one_of!(purpose: Purpose { Treatment, Emergency, Operations, Compliance });

@@ -6,6 +6,7 @@ use types::row::{Cluster, Divergence, Head, HeadSignature, Heads, KeptAnswer, Si
 use types::{Key, Row, Table};
 
 use super::answer::answer;
+use super::backup::backup;
 use super::conversation::{conversation, event_body, history_policy, message, participant, receipt, scope};
 use super::identity::{failures, settings};
 use super::key::key;
@@ -82,5 +83,6 @@ pub fn row(table: Table) -> BoxedStrategy<Row> {
 
         Table::Seat => seat().prop_map(Row::Seat).boxed(),
         Table::Refounding => refounding().prop_map(Row::Refounding).boxed(),
+        Table::Backup => backup().prop_map(Row::Backup).boxed(),
     }
 }

@@ -65,5 +65,6 @@ numbers! {
         48: SecondFactor, 49: Settings, 50: Reason,
 
         104: Node, 105: Address,
+        112: Backup,
     }
 }

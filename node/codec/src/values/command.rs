@@ -94,5 +94,6 @@ choices! {
         104: AdmitNode(admit),
         105: SeatNode(node),
         106: Refound(refound),
+        112: NoteBackup(note),
     }
 }

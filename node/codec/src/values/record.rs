@@ -39,6 +39,7 @@ numbers! {
         64: ResetPassword, 65: RefreshSession, 66: AddSecondFactor, 67: ConfirmSecondFactor, 68: RemoveSecondFactor, 69: ChangeSettings, 70: LogOff,
 
         160: AdmitNode, 161: SeatNode, 162: Refound,
+        176: CreateBackup, 177: FailBackup, 178: VerifyBackup, 179: RefuteBackup, 180: RestoreBackup,
     }
     Purpose { 1: Treatment, 2: Emergency, 3: Operations, 4: Compliance }
 }

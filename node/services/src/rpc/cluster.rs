@@ -5,8 +5,10 @@ use proto::v1::*;
 use raft::{Handle, NodeStatus as Seen, Role};
 use state::policy::Action;
 use state::view::heads;
+use state::{View, keys};
 use tonic::{Request, Response, Status};
-use types::{Slot, Timestamp};
+use types::limits::NODE_LEASES_WATCHED_MAX;
+use types::{Key, Row, Slot, Timestamp};
 
 use crate::call::Call;
 use crate::errors::Error;
@@ -61,7 +63,29 @@ fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClus
         stale_age: stale.map(convert::duration),
         cluster_time: Some(convert::time(clock)),
         feature_level: cluster.feature_level,
+        backup: Some(backups(view)?),
     })
+}
+
+/// What nodes have said of backups.
+fn backups<V: View<Fault = raft::Fault>>(view: &V) -> Result<BackupStatus, Error> {
+    let (from, to) = keys::backups();
+    let mut status = BackupStatus::default();
+    let (mut made, mut verified, mut failed) = (None, None, None);
+    for (key, row) in view.scan(&from, &to, false, NODE_LEASES_WATCHED_MAX)? {
+        let (Key::Backup(node), Row::Backup(backup)) = (key, row) else { continue };
+        if backup.made > made {
+            (made, status.node, status.bytes) = (backup.made, node.to_string(), backup.bytes);
+        }
+        verified = verified.max(backup.verified);
+        if backup.failed > failed {
+            (failed, status.failure) = (backup.failed, backup.reason.unwrap_or_default());
+        }
+    }
+    status.last_time = made.map(convert::time);
+    status.verify_time = verified.map(convert::time);
+    status.fail_time = failed.map(convert::time);
+    Ok(status)
 }
 
 fn seen(node: &Seen, head: u64) -> NodeStatus {

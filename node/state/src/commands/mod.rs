@@ -1,6 +1,7 @@
 //! One module for each family of commands. Each checks, then changes; a refusal takes its changes back.
 
 pub(crate) mod audit;
+pub(crate) mod backups;
 pub(crate) mod conversations;
 pub(crate) mod directory;
 pub(crate) mod founding;

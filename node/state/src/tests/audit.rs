@@ -12,7 +12,7 @@ const B: NodeId = NodeId::new(Slot::B, Incarnation(1));
 const C: NodeId = NodeId::new(Slot::C, Incarnation(1));
 
 impl World {
-    fn from(&mut self, origin: NodeId, command: Command) -> Result<Reply, Reject> {
+    pub(super) fn from(&mut self, origin: NodeId, command: Command) -> Result<Reply, Reject> {
         self.put(Envelope { origin, author: Author::Node, command }).answer.result
     }
 
@@ -44,7 +44,7 @@ impl World {
             .expect("something to record");
     }
 
-    fn last_record(&self) -> types::record::Record {
+    pub(super) fn last_record(&self) -> types::record::Record {
         let Ok(heads) = heads(&self.model);
         let Ok(record) = self.model.record(heads.records - 1);
         record.expect("there")

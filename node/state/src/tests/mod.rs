@@ -1,6 +1,7 @@
 //! A small hospital to try commands on.
 
 mod audit;
+mod backups;
 mod conversations;
 mod exactly_once;
 mod identity;

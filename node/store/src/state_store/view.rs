@@ -1,14 +1,17 @@
 //! The state as of one moment.
 
 use std::ops::{Bound, ControlFlow};
+use std::path::Path;
 use std::sync::Arc;
 
 use state::View;
 use types::row::Heads;
-use types::{Key, Row};
+use types::{Key, Row, Table};
 
+use super::marks::read_applied;
+use super::store::Applied;
 use crate::Fault;
-use crate::engine::{Family, Reader};
+use crate::engine::{Disk, Engine, Family, Kind, Reader, Visit};
 use crate::files::DirGuard;
 
 /// The state as one apply call left it; what is applied later does not change it. Cheap to clone, and good beside a
@@ -28,6 +31,24 @@ impl StateView {
     pub(super) fn new(reader: Arc<dyn Reader>, dir: Arc<DirGuard>) -> Result<Self, Fault> {
         let heads = state::heads(&Rows(reader.as_ref()))?;
         Ok(Self { inner: Arc::new(Inner { reader, heads, _dir: dir }) })
+    }
+
+    /// The state in a directory that a checkpoint made, or a copy of one. Not a byte there is changed.
+    pub fn of_checkpoint<E: Engine>(disk: &dyn Disk<E>, dir: &Path) -> Result<Self, Fault> {
+        let reader = disk.open_checkpoint(dir, Kind::State)?;
+        Self::new(Arc::from(reader), Arc::new(DirGuard::new(dir.to_path_buf())))
+    }
+
+    /// The last applied entry and the membership.
+    pub fn applied(&self) -> Result<Applied, Fault> {
+        read_applied(self.reader())
+    }
+
+    /// Shows every row of a table as it is stored: key and value, ascending, until `visit` breaks.
+    pub fn each(&self, table: Table, visit: Visit<'_>) -> Result<(), Fault> {
+        let (from, to) = ([table as u8], [table as u8 + 1]);
+        let keys = (Bound::Included(from.as_slice()), Bound::Excluded(to.as_slice()));
+        self.reader().range(Family::of(table), keys, false, visit)
     }
 
     /// Clock and newest event as of this view.

@@ -1,5 +1,6 @@
 //! What is in the log, and what comes of it.
 
+use types::backup::{BackupDeed, NoteBackup};
 use types::command::*;
 use types::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
 use types::identity::{
@@ -74,6 +75,14 @@ fn of_nodes() -> Vec<Command> {
             keys: vec![RewrappedKey { id: 5, wrapped: b"anew".to_vec() }],
         }),
         Command::RetireClusterKey(1),
+        Command::NoteBackup(NoteBackup {
+            deed: BackupDeed::Fail,
+            records: 77,
+            root: [0xC4; 32],
+            bytes: 1_234,
+            scheduled: true,
+            reason: Some("no room".to_owned()),
+        }),
         Command::Found(Found { cluster_key: Some(new_cluster_key()), ..found() }),
         Command::AdmitNode(AdmitNode {
             node: NodeId(10),

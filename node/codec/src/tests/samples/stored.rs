@@ -1,5 +1,6 @@
 //! Rows and keys.
 
+use types::backup::Backup;
 use types::conversation::{
     Cause, Conversation, ConversationKind, HistoryPolicy, Interval, Part, Participant, PolicyRef,
 };
@@ -129,6 +130,15 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
             single_copy: true,
             records: 77,
         })],
+
+        Table::Backup => vec![Row::Backup(Backup {
+            made: Some(AT),
+            records: 77,
+            bytes: 1_234,
+            verified: Some(LATER),
+            failed: Some(Timestamp(7)),
+            reason: Some("no room".to_owned()),
+        })],
     }
 }
 
@@ -193,6 +203,7 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
 
         Table::Seat => vec![Key::Seat(NodeId(10))],
         Table::Refounding => vec![Key::Refounding()],
+        Table::Backup => vec![Key::Backup(NodeId(5))],
     }
 }
 

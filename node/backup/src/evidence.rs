@@ -1,0 +1,107 @@
+//! That the audit log in a backup is the one that nodes have sealed: a sealed head at its size or above, and the proof that
+//! the log in the backup is the beginning of that one.
+
+use record::Checkpoint;
+use record::checkpoint::{key_name, origin};
+use record::note::{Note, Signature, Verifier};
+use record::tree::{self, Hash};
+use state::keys;
+use state::view::{Rows, View};
+use store::{Fault, TreeNodes};
+use types::limits::SIGNERS_MAX;
+use types::row::{Head, Signer};
+use types::{ClusterId, Key, NodeId, Row};
+
+/// Heads that can be between two that are sealed, and more.
+const UNSEALED_MAX: usize = 64;
+
+/// A sealed head, and the proof that a log of some smaller size is its beginning.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Evidence {
+    /// The head, as a signed note.
+    pub note: String,
+    /// See [`tree::prove_consistency`].
+    pub proof: Vec<Hash>,
+}
+
+impl Evidence {
+    /// The first sealed head of this size or above, if there is one yet.
+    pub fn of<V: View<Fault = Fault>>(view: &V, records: u64) -> Result<Option<Self>, Fault> {
+        let (Some(cluster), 1..) = (view.cluster()?, records) else { return Ok(None) };
+        let heads = view.scan(&Key::Head(records), &Key::Head(u64::MAX), false, UNSEALED_MAX)?;
+        let Some((size, head)) = heads.into_iter().find_map(sealed) else { return Ok(None) };
+        let Some(note) = note(view, cluster.id, size, &head)? else { return Ok(None) };
+        let proof = tree::prove_consistency(&TreeNodes(view), records, size)?;
+        Ok(proof.map(|proof| Self { note, proof }))
+    }
+
+    /// Who sealed it, if it covers a log of this size and root; what is wrong otherwise.
+    pub(crate) fn sealed_by(
+        &self,
+        cluster: ClusterId,
+        signers: &[(NodeId, Signer)],
+        (records, root): (u64, &Hash),
+    ) -> Result<Vec<NodeId>, &'static str> {
+        let note = Note::parse(&self.note).map_err(|_| "the sealed head is no signed note")?;
+        let head = Checkpoint::parse(&note.text).ok_or("the sealed head is no checkpoint")?;
+        if head.origin != origin(cluster) {
+            return Err("the sealed head is of another cluster");
+        }
+        let signed = |(node, signer): &&(NodeId, Signer)| {
+            Verifier::new(&key_name(cluster, *node), signer.key).is_ok_and(|key| note.signed_by(&key))
+        };
+        let by: Vec<NodeId> = signers.iter().filter(signed).map(|(node, _)| *node).collect();
+        let mut slots: Vec<_> = by.iter().map(|node| node.slot()).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        if slots.len() < 2 {
+            return Err("the sealed head is not signed by two nodes");
+        }
+        if tree::verify_consistency((records, root), (head.size, &head.root), &self.proof) {
+            Ok(by)
+        } else {
+            Err("the sealed head is of another log")
+        }
+    }
+}
+
+/// Everyone who signs, or did.
+pub(crate) fn signers<V: View<Fault = Fault>>(view: &V) -> Result<Vec<(NodeId, Signer)>, Fault> {
+    let (from, to) = keys::signers();
+    let rows = view.scan(&from, &to, false, SIGNERS_MAX)?.into_iter();
+    Ok(rows
+        .filter_map(|(key, row)| match (key, row) {
+            (Key::Signer(node), Row::Signer(signer)) => Some((node, signer)),
+            _ => None,
+        })
+        .collect())
+}
+
+/// Sealed heads up to this size, the newest first, as notes.
+pub(crate) fn heads<V: View<Fault = Fault>>(view: &V, cluster: ClusterId, size: u64) -> Result<Vec<String>, Fault> {
+    let (from, to) = keys::heads_to(size);
+    let mut notes = Vec::new();
+    for (size, head) in view.scan(&from, &to, true, SIGNERS_MAX)?.into_iter().filter_map(sealed) {
+        notes.extend(note(view, cluster, size, &head)?);
+    }
+    Ok(notes)
+}
+
+fn sealed((key, row): (Key, Row)) -> Option<(u64, Head)> {
+    match (key, row) {
+        (Key::Head(size), Row::Head(head)) if head.sealed.is_some() => Some((size, head)),
+        _ => None,
+    }
+}
+
+fn note<V: View<Fault = Fault>>(view: &V, cluster: ClusterId, size: u64, head: &Head) -> Result<Option<String>, Fault> {
+    let Some(root) = head.root() else { return Ok(None) };
+    let text = Checkpoint { origin: origin(cluster), size, root }.text();
+    let mut signatures = Vec::new();
+    for one in head.signatures.iter().filter(|one| one.root == root) {
+        let Some(signer) = view.signer(one.node)? else { continue };
+        let Ok(verifier) = Verifier::new(&key_name(cluster, one.node), signer.key) else { continue };
+        signatures.push(Signature::new(&verifier, &one.signature));
+    }
+    Ok((!signatures.is_empty()).then(|| Note { text, signatures }.to_string()))
+}

@@ -1,0 +1,165 @@
+//! `tricordd backup …`: what needs no running node, and no cluster at all. `tricord backup` calls it, and shows what it says.
+//!
+//! It tells its progress and its result as lines on standard output: `progress DONE TOTAL` and at the end one JSON document.
+//! The recovery key comes on standard input, never as an argument.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use backup::{Expected, Opener, Restored, Series, Target, Verified};
+use clap::{Args, Subcommand};
+use record::FoundingKeys;
+use seal::NodeKey;
+use serde_json::json;
+use types::{ClusterId, Lineage};
+use zeroize::Zeroizing;
+
+use crate::Failure;
+
+/// Progress is told at most so often: after so many bytes.
+const TOLD_EVERY_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What can be done with backups without a node.
+#[derive(Subcommand)]
+pub enum BackupCommand {
+    /// Lists the backups in a directory.
+    List {
+        /// The directory with the backups.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Verifies a backup; with a key by restoring it where nobody else is.
+    Verify(Verify),
+}
+
+/// `backup verify`
+#[derive(Args)]
+pub struct Verify {
+    /// The directory with the backups.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The backup's name.
+    #[arg(long)]
+    name: String,
+    /// It must be of this cluster.
+    #[arg(long)]
+    cluster: Option<ClusterId>,
+    /// And of this lineage.
+    #[arg(long)]
+    lineage: Option<Lineage>,
+    /// Who signed the audit log from its first record on: audit.pub of the founding bundle.
+    #[arg(long)]
+    founding: Option<PathBuf>,
+    /// Open it with the series' own key, from a node's data directory: backup.series.
+    #[arg(long, conflicts_with = "kit")]
+    series: Option<PathBuf>,
+    /// Open it with the recovery key, 64 hexadecimal digits on standard input.
+    #[arg(long)]
+    kit: bool,
+    /// Where to restore it for the time being; it needs as much room as the backup.
+    #[arg(long)]
+    room: Option<PathBuf>,
+}
+
+/// Does it.
+pub fn run(command: &BackupCommand) -> Result<(), Failure> {
+    match command {
+        BackupCommand::List { dir } => list(dir),
+        BackupCommand::Verify(verify) => self::verify(verify),
+    }
+}
+
+fn list(dir: &Path) -> Result<(), Failure> {
+    let target = Target::open(dir)?;
+    let mut backups = Vec::new();
+    for name in target.names()? {
+        backups.push(match target.manifest(&name) {
+            Ok(manifest) => json!({
+                "name": name, "cluster": manifest.cluster.to_string(), "lineage": manifest.lineage.to_string(),
+                "node": manifest.node.to_string(), "created_ms": manifest.created.0, "records": manifest.records,
+                "bytes": manifest.bytes(), "files": manifest.files.len(), "recovery": manifest.recovery.to_string(),
+                "signed": manifest.signer().map(|key| key.name().to_owned()),
+            }),
+            Err(error) => json!({ "name": name, "problem": crate::chain(&error) }),
+        });
+    }
+    tell(&json!({ "backups": backups }).to_string())
+}
+
+fn verify(asked: &Verify) -> Result<(), Failure> {
+    let founding = match &asked.founding {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+            Some(FoundingKeys::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?)
+        }
+        None => None,
+    };
+    let expected = Expected { cluster: asked.cluster, lineage: asked.lineage, founding };
+    let opener = opener(asked)?;
+    let target = Target::open(&asked.dir)?;
+    let room = asked.room.clone().unwrap_or_else(std::env::temp_dir);
+    let mut told = 0;
+    let mut progress = |done: u64, total: u64| {
+        if done >= told + TOLD_EVERY_BYTES || done == total {
+            told = done;
+            let _ = tell(&format!("progress {done} {total}"));
+        }
+    };
+    let verified = backup::verify(&target, &asked.name, &expected, opener.as_ref(), &room, &mut progress)?;
+    tell(&document(&verified).to_string())
+}
+
+fn opener(asked: &Verify) -> Result<Option<Opener>, Failure> {
+    if asked.kit {
+        return Ok(Some(Opener::Kit(recovery_key()?)));
+    }
+    let Some(path) = &asked.series else { return Ok(None) };
+    let series = Series::load(path)?.ok_or_else(|| format!("{}: this node has made no backup yet", path.display()))?;
+    Ok(Some(Opener::Series(series)))
+}
+
+/// The recovery key from standard input.
+fn recovery_key() -> Result<NodeKey, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    std::io::stdin().take(128).read_to_string(&mut text)?;
+    let digits = text.trim();
+    let wrong = || Failure::from("standard input: 64 hexadecimal digits of the recovery key are needed");
+    if digits.len() != 64 || !digits.is_ascii() {
+        return Err(wrong());
+    }
+    let mut private = Zeroizing::new([0; 32]);
+    for (at, byte) in private.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
+    }
+    Ok(NodeKey::from_private(&private))
+}
+
+fn document(verified: &Verified) -> serde_json::Value {
+    let manifest = &verified.manifest;
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    json!({
+        "name": manifest.name, "cluster": manifest.cluster.to_string(), "lineage": manifest.lineage.to_string(),
+        "node": manifest.node.to_string(), "created_ms": manifest.created.0, "records": manifest.records,
+        "root": hex(&manifest.root), "bytes": manifest.bytes(), "sealed_files": manifest.items().count(),
+        "recovery": manifest.recovery.to_string(), "signed": manifest.signer().map(|key| key.name().to_owned()),
+        "restored": verified.restored.as_ref().map(restored),
+    })
+}
+
+fn restored(restored: &Restored) -> serde_json::Value {
+    let sealed_by: Vec<String> = restored.sealed_by.iter().map(ToString::to_string).collect();
+    json!({
+        "files": restored.files, "bytes": restored.bytes, "rows": restored.rows, "messages": restored.messages,
+        "sealed_by": sealed_by, "founded": restored.founded,
+        "kit": restored.kit.map(|kit| json!({
+            "cluster_keys": kit.cluster_keys, "data_keys": kit.data_keys, "messages": kit.messages,
+        })),
+    })
+}
+
+/// A line for whoever called.
+fn tell(line: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
