@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 mod audit;
+mod backup;
 mod keys;
 mod operating;
 mod people;
@@ -10,6 +11,7 @@ mod security;
 mod talking;
 
 pub use audit::*;
+pub use backup::*;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use keys::*;
 pub use operating::*;
@@ -126,6 +128,9 @@ pub enum Command {
     /// The audit log: look, prove, export, verify.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Backups: make, list, verify.
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// The cluster's keys.
     #[command(subcommand)]
     Key(KeyCommand),

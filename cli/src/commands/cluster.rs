@@ -73,7 +73,7 @@ pub(super) fn show(answer: &v1::GetClusterStatusResponse) -> Result<()> {
     print(&crate::text::line(&answer.summary))?;
     print("")?;
     print(&nodes(&answer.nodes))?;
-    for line in expiries(answer) {
+    for line in expiries(answer).into_iter().chain(backups(answer)) {
         print(&line)?;
     }
     let stale = answer
@@ -107,6 +107,33 @@ fn expiries(answer: &v1::GetClusterStatusResponse) -> Vec<String> {
         }
     });
     expiring.collect()
+}
+
+/// A backup older than this is named as old.
+const BACKUP_OLD_S: i64 = 3 * 24 * 60 * 60;
+
+/// How the cluster's backups are, in a line or two.
+fn backups(answer: &v1::GetClusterStatusResponse) -> Vec<String> {
+    let Some(backup) = &answer.backup else { return Vec::new() };
+    let now = answer.cluster_time.as_ref().map_or(0, |at| at.seconds);
+    let ago = |at: &prost_types::Timestamp| now.saturating_sub(at.seconds);
+    let mut lines = vec![match &backup.last_time {
+        None => "Backups: NONE was ever made. Runbook backup.".to_owned(),
+        Some(last) => {
+            let old = if ago(last) > BACKUP_OLD_S { " THAT IS OLD: runbook backup." } else { "" };
+            let verified = match &backup.verify_time {
+                Some(at) => format!("one was verified {} ago", crate::when::roughly(ago(at))),
+                None => "none was verified yet".to_owned(),
+            };
+            let node = crate::text::line(&backup.node);
+            format!("Backups: the newest is {} old (by {node}); {verified}.{old}", crate::when::roughly(ago(last)))
+        }
+    }];
+    if let Some(at) = &backup.fail_time {
+        let line = format!("Backups: FAILED {} ago: {}", crate::when::roughly(ago(at)), backup.failure);
+        lines.extend(crate::text::wrap(&crate::text::line(&line), 80));
+    }
+    lines
 }
 
 /// What to say when not a single node answers.
@@ -191,6 +218,11 @@ pub(super) fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Val
         "answered_by": answer.answered_by, "term": answer.term, "feature_level": answer.feature_level,
         "cluster_time": rfc3339(answer.cluster_time.as_ref()), "stale_since": rfc3339(answer.stale_since_time.as_ref()),
         "stale_age_s": answer.stale_age.map(|age| age.seconds), "nodes": nodes,
+        "backup": answer.backup.as_ref().map(|backup| serde_json::json!({
+            "last_time": rfc3339(backup.last_time.as_ref()), "node": backup.node, "bytes": backup.bytes,
+            "verify_time": rfc3339(backup.verify_time.as_ref()), "fail_time": rfc3339(backup.fail_time.as_ref()),
+            "failure": backup.failure,
+        })),
     })
 }
 
@@ -215,6 +247,30 @@ mod tests {
         assert!(lines[0].starts_with("b: ") && lines[0].contains("12 days"), "{lines:?}");
         assert!(lines[1].starts_with("c: ") && lines[1].contains("HAS EXPIRED"), "{lines:?}");
         assert!(lines.iter().all(|line| crate::text::width(line) <= 80), "{lines:?}");
+    }
+
+    #[test]
+    fn old_failed_and_missing_backups_are_said_in_lines_that_fit() {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let day = 24 * 60 * 60;
+        let of = |backup| {
+            let answer = v1::GetClusterStatusResponse {
+                cluster_time: at(100 * day),
+                backup: Some(backup),
+                ..Default::default()
+            };
+            let lines = backups(&answer);
+            assert!(lines.iter().all(|line| crate::text::width(line) <= 80), "{lines:?}");
+            lines.join(" ")
+        };
+        assert!(of(v1::BackupStatus::default()).contains("NONE"));
+        let made = v1::BackupStatus { last_time: at(99 * day + 3_600), node: "a1".into(), ..Default::default() };
+        assert_eq!(of(made.clone()), "Backups: the newest is 23 h old (by a1); none was verified yet.");
+        let old = v1::BackupStatus { last_time: at(90 * day), verify_time: at(91 * day), ..made.clone() };
+        assert!(of(old).contains("OLD"));
+        let failure = "/mnt/backup is no target for backups: it holds no backups; is the right disk mounted?".into();
+        let failed = v1::BackupStatus { fail_time: at(100 * day - 60), failure, ..made };
+        assert!(of(failed).contains("FAILED 60 s ago: /mnt/backup"));
     }
 
     #[test]

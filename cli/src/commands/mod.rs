@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod cluster;
 mod conversation;
 mod keys;
@@ -44,6 +45,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Cluster(command) => return cluster::run(global, command).await,
         Command::Node(command) => return node::run(global, command).await,
         Command::Audit(command) => audit::run(global, command).await?,
+        Command::Backup(command) => backup::run(global, command).await?,
         Command::Key(command) => keys::run(&Session::open(global)?, global, command).await?,
         Command::Pki(command) => pki::run(global, command)?,
         Command::Completions { shell } => completions(shell)?,

@@ -34,7 +34,7 @@ struct CertificateRow<'a> {
 
 async fn status(global: &Global, at: &LocalSocket) -> Result<u8> {
     let doing = "ask the node on this machine";
-    let mut client = LocalServiceClient::new(connect(&at.socket, doing, global).await?);
+    let mut client = LocalServiceClient::new(connect(&at.socket, doing, Some(global.deadline)).await?);
     let node = client.get_node(local::GetNodeRequest {}).await.map_err(|status| refused(doing, &status))?.into_inner();
     let exit = match &node.status {
         _ if !node.not_ready.is_empty() => NOT_READY,
@@ -73,7 +73,7 @@ async fn status(global: &Global, at: &LocalSocket) -> Result<u8> {
 
 async fn reload_certificates(global: &Global, at: &LocalSocket) -> Result<u8> {
     let doing = "make the node read its certificates again";
-    let mut client = LocalServiceClient::new(connect(&at.socket, doing, global).await?);
+    let mut client = LocalServiceClient::new(connect(&at.socket, doing, Some(global.deadline)).await?);
     let request = local::ReloadCertificatesRequest {};
     let answer = client.reload_certificates(request).await.map_err(|status| refused(doing, &status))?.into_inner();
     if global.output == Format::Json {
@@ -104,7 +104,8 @@ fn certificates(certificates: &[local::Certificate]) -> String {
     table(&["certificate", "good until", "file"], cells)
 }
 
-async fn connect(socket: &Path, doing: &str, global: &Global) -> Result<Channel> {
+/// A connection to the node on this machine; calls end after so many seconds, or when they are done.
+pub(super) async fn connect(socket: &Path, doing: &str, answer_s: Option<u64>) -> Result<Channel> {
     let unreachable = |why: String| Error::Content {
         doing: doing.into(),
         why: format!(
@@ -115,12 +116,15 @@ async fn connect(socket: &Path, doing: &str, global: &Global) -> Result<Channel>
     };
     // Said plainly, where the transport would only say that it could not connect.
     std::os::unix::net::UnixStream::connect(socket).map_err(|error| unreachable(error.to_string()))?;
-    let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display()))
-        .map_err(|error| unreachable(error.to_string()))?
-        .timeout(Duration::from_secs(global.deadline));
+    let endpoint =
+        Endpoint::from_shared(format!("unix:{}", socket.display())).map_err(|error| unreachable(error.to_string()))?;
+    let endpoint = match answer_s {
+        Some(seconds) => endpoint.timeout(Duration::from_secs(seconds)),
+        None => endpoint,
+    };
     endpoint.connect().await.map_err(|error| unreachable(error.to_string()))
 }
 
-fn refused(doing: &str, status: &tonic::Status) -> Error {
+pub(super) fn refused(doing: &str, status: &tonic::Status) -> Error {
     Error::Content { doing: doing.into(), why: crate::text::line(status.message()) }
 }

@@ -1,0 +1,208 @@
+//! `backup verify`
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use proto::local::{GetBackupsResponse, NoteVerificationRequest};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::daemon::Daemon;
+use super::{ask_node, bar, client, directory, listing, size};
+use crate::args::{BackupVerify, Format, Global};
+use crate::error::{Error, Result};
+use crate::output::{print, say};
+use crate::prompt;
+use crate::recovery::{self, Share};
+use crate::text::{thousands, unhex};
+
+/// What `tricordd backup verify` says.
+#[derive(Serialize, Deserialize)]
+struct Report {
+    name: String,
+    cluster: String,
+    lineage: String,
+    node: String,
+    created_ms: u64,
+    records: u64,
+    root: String,
+    bytes: u64,
+    sealed_files: u64,
+    recovery: String,
+    signed: Option<String>,
+    restored: Option<Restored>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Restored {
+    files: u64,
+    bytes: u64,
+    rows: u64,
+    messages: u64,
+    sealed_by: Vec<String>,
+    founded: Option<u64>,
+    kit: Option<Kit>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kit {
+    cluster_keys: u64,
+    data_keys: u64,
+    messages: u64,
+}
+
+pub(super) async fn run(global: &Global, asked: &BackupVerify) -> Result<()> {
+    let place = &asked.place;
+    let node = ask_node(place).await;
+    let dir = directory(place, node.as_ref())?;
+    let name = match &asked.name {
+        Some(name) => name.clone(),
+        None => newest(asked, node.as_ref())?,
+    };
+    let doing = format!("verify the backup {name} in {}", dir.display());
+    let mut arguments: Vec<OsString> = ["verify", "--name"].map(Into::into).into();
+    arguments.push(name.clone().into());
+    let mut option = |option: &str, value: OsString| arguments.extend([option.into(), value]);
+    option("--dir", dir.clone().into());
+    if let Some(founding) = &asked.founding {
+        option("--founding", founding.into());
+    }
+    if let Some(room) = &asked.room {
+        option("--room", room.into());
+    }
+    let own = node.as_ref().map(|node| node.cluster.clone()).filter(|cluster| !cluster.is_empty());
+    if let Some(cluster) = asked.cluster.clone().or(own.clone()) {
+        option("--cluster", cluster.into());
+    }
+    let series = asked.series.clone().or_else(|| series_of(node.as_ref()));
+    let secret = if asked.kit { Some(ask_kit()?) } else { None };
+    if asked.kit {
+        arguments.push("--kit".into());
+    } else if let Some(series) = &series {
+        arguments.extend(["--series".into(), series.into()]);
+    }
+    let bar = bar();
+    let answer = Daemon::find(place)?.ask(&doing, &arguments, secret.as_ref(), &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let report: Report = match answer {
+        Ok(answer) => serde_json::from_str(&answer).map_err(|error| Error::Content {
+            doing: doing.clone(),
+            why: format!("tricordd said something else: {error}"),
+        })?,
+        Err(Error::Content { why, .. }) => {
+            note(asked, 0, &[0; 32], 0, &why).await;
+            return Err(Error::NotVerified(format!("{name} is not good. {why}")));
+        }
+        Err(error) => return Err(error),
+    };
+    if report.restored.is_some() && own.as_ref() == Some(&report.cluster) {
+        note(asked, report.records, &unhex(&report.root).unwrap_or_default(), report.bytes, "").await;
+    }
+    if global.output == Format::Json {
+        return crate::output::json(&report);
+    }
+    show(&report, asked)
+}
+
+fn newest(asked: &BackupVerify, node: Option<&GetBackupsResponse>) -> Result<String> {
+    let listed = listing(&asked.place, node)?;
+    let newest = listed.into_iter().rev().max_by_key(|one| one.created_ms);
+    newest.map(|one| one.name).ok_or_else(|| Error::Usage("there is no backup there yet: tricord backup create".into()))
+}
+
+/// The series' key of the node on this machine, if whoever runs this may read it.
+fn series_of(node: Option<&GetBackupsResponse>) -> Option<PathBuf> {
+    let path = Path::new(&node?.data_directory).join("backup.series");
+    std::fs::File::open(&path).is_ok().then_some(path)
+}
+
+/// The recovery key out of two shares, as digits.
+fn ask_kit() -> Result<Zeroizing<String>> {
+    let mut shares = Vec::new();
+    for which in ["One share of the recovery kit", "Another share"] {
+        shares.push(Share::parse(&Zeroizing::new(prompt::secret(which)?))?);
+    }
+    let key = recovery::combine(&shares)?;
+    Ok(Zeroizing::new(crate::text::hex(key.private_bytes())))
+}
+
+/// Tells the node on this machine, which records it. Without one nothing is recorded, and nothing has to be.
+async fn note(asked: &BackupVerify, records: u64, root: &[u8], bytes: u64, problem: &str) {
+    let Ok(mut client) = client(&asked.place).await else { return };
+    let request = NoteVerificationRequest { records, root: root.to_vec(), bytes, problem: problem.to_owned() };
+    if let Err(status) = client.note_verification(request).await {
+        say(&format!("The cluster was not told: {}.", crate::text::line(status.message())));
+    }
+}
+
+fn show(report: &Report, asked: &BackupVerify) -> Result<()> {
+    let (mut shown, mut missing) = (Vec::new(), Vec::new());
+    shown.push(format!(
+        "its manifest is whole; {} sealed files, {}, are as written",
+        report.sealed_files,
+        size(report.bytes)
+    ));
+    match &report.signed {
+        Some(key) => shown.push(format!("its manifest is signed: {key}")),
+        None => missing.push("who made it: its manifest is not signed".to_owned()),
+    }
+    match &report.restored {
+        Some(restored) => tell_restored(report, restored, asked, &mut shown, &mut missing),
+        None => missing.push("what is in it: nothing was given to open it with (--kit, or --series)".to_owned()),
+    }
+    let how =
+        if report.restored.is_some() { "was restored in isolation and holds what it says" } else { "is as written" };
+    print(&format!("{}. {} {how}.", if report.restored.is_some() { "GOOD" } else { "WHOLE" }, report.name))?;
+    for (word, lines) in [("shown", shown), ("NOT SHOWN", missing)] {
+        for line in lines {
+            for (at, row) in crate::text::wrap(&crate::text::line(&line), 66).into_iter().enumerate() {
+                print(&format!("  {:<10}{row}", if at == 0 { word } else { "" }))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tell_restored(
+    report: &Report,
+    restored: &Restored,
+    asked: &BackupVerify,
+    shown: &mut Vec<String>,
+    missing: &mut Vec<String>,
+) {
+    shown.push(format!(
+        "{} files, {}, opened; each of {} rows could be read, {} messages among them",
+        restored.files,
+        size(restored.bytes),
+        thousands(restored.rows),
+        thousands(restored.messages)
+    ));
+    let records = thousands(report.records);
+    if restored.sealed_by.is_empty() {
+        missing.push(format!(
+            "that two nodes agree on its {records} audit records: no head that covers them was sealed yet"
+        ));
+    } else {
+        let by = restored.sealed_by.join(" and ");
+        shown.push(format!("its {records} audit records give a root that the head covers which {by} signed"));
+    }
+    match restored.founded {
+        Some(size) => {
+            shown.push(format!("the founding keys vouch for records 0 to {}", thousands(size.saturating_sub(1))))
+        }
+        None if asked.founding.is_some() => {
+            missing.push("that the founding keys vouch for it: no head is sealed".to_owned())
+        }
+        None => missing.push("that its audit log is this cluster's since founding (--founding audit.pub)".to_owned()),
+    }
+    match &restored.kit {
+        Some(kit) => shown.push(format!(
+            "the recovery kit opens {} cluster keys, {} data keys, and {} messages, one for each key that has any",
+            kit.cluster_keys, kit.data_keys, kit.messages
+        )),
+        None => missing.push("that the recovery kit opens it: two shares are needed (--kit)".to_owned()),
+    }
+}
