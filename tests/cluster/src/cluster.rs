@@ -48,6 +48,7 @@ pub struct Cluster {
     links: Links,
     admin: Client,
     dir: PathBuf,
+    shares: Vec<String>,
     // Dropped in this order: the processes above first, then what they use, then the files.
     disks: Vec<Disk>,
     clocks: Vec<Clock>,
@@ -72,7 +73,7 @@ impl Cluster {
             let host = hosts.as_ref().map_or("127.0.0.1".to_owned(), |hosts| hosts.address(node));
             format!("{host}:{}", ports[node + 3 * kind])
         };
-        let code = init(&dir, &at)?;
+        let (code, shares) = init(&dir, &at)?;
         let disk = |slot: &str, mib| {
             let image = dir.join(Disk::image_name(slot));
             Disk::new(image, &dir.join(slot).join("data"), mib)
@@ -111,9 +112,15 @@ impl Cluster {
             Ok(admin) => admin,
             Err(error) => return Err(format!("{error}; node a said:\n{}", tail(&nodes[0].log())).into()),
         };
-        let cluster = Self { nodes, links, admin, dir, disks, clocks, delays, hosts, _temporary: temporary };
+        let cluster = Self { nodes, links, admin, dir, shares, disks, clocks, delays, hosts, _temporary: temporary };
         cluster.wait_until_well().await?;
         Ok(cluster)
+    }
+
+    /// The shares of the recovery kit.
+    #[must_use]
+    pub fn recovery_shares(&self) -> &[String] {
+        &self.shares
     }
 
     /// Connections to the nodes.
@@ -262,7 +269,8 @@ impl Cluster {
 }
 
 /// Makes configurations, certificates and the founding document; answers the first operator's enrolment code.
-fn init(dir: &Path, at: &dyn Fn(usize, Node) -> String) -> Result<String> {
+/// The founding bundle; the administrator's code and the shares of the recovery kit.
+fn init(dir: &Path, at: &dyn Fn(usize, Node) -> String) -> Result<(String, Vec<String>)> {
     let mut command = Command::new(binary("tricord")?);
     command.args([
         "cluster",
@@ -286,7 +294,9 @@ fn init(dir: &Path, at: &dyn Fn(usize, Node) -> String) -> Result<String> {
     }
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let code = answer.get("enrolment_code").and_then(serde_json::Value::as_str);
-    Ok(code.ok_or("cluster init gave no enrolment code")?.to_owned())
+    let shares = answer.get("recovery_shares").and_then(serde_json::Value::as_array).ok_or("no shares of the kit")?;
+    let shares = shares.iter().filter_map(serde_json::Value::as_str).map(str::to_owned).collect();
+    Ok((code.ok_or("cluster init gave no enrolment code")?.to_owned(), shares))
 }
 
 fn append(path: &Path, text: &str) -> Result<()> {

@@ -11,6 +11,7 @@ mod observer;
 mod people;
 mod ports;
 mod refusal;
+mod tool;
 
 pub mod faults;
 pub mod irc;
@@ -25,6 +26,7 @@ pub use numbers::Numbers;
 pub use observer::{Observer, Seen, Sink};
 pub use people::{Person, create_group, enrol_all};
 pub use refusal::{reason, retryable};
+pub use tool::tricord;
 
 /// What a step of a test ends with when it fails: said once, where it is handled.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,9 +1,9 @@
 //! What people write lies sealed: unique texts are searched for in every byte of every file of every node.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cluster::{Client, Cluster, Options, Person, Result, SLOTS, create_group, enrol_all, reason};
+use cluster::{Client, Cluster, Options, Person, Result, SLOTS, create_group, enrol_all, reason, tricord};
 use proto::v1::key_service_client::KeyServiceClient;
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::presence_service_client::PresenceServiceClient;
@@ -46,6 +46,7 @@ async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_rep
     }
     send(nurse, &ward, MESSAGE).await?;
 
+    let target = back_up_and_verify(&cluster)?;
     cluster.check_logs(&[])?;
     for node in 0..3 {
         // Stopping makes the state durable: what was only in memory and in the log is in the state's files too.
@@ -60,7 +61,35 @@ async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_rep
             assert!(found.is_empty(), "{canary} lies in {found:?}");
         }
     }
+    // A backup is sealed as a whole: not even what lies in the clear on a node's disk can be read there.
+    let files = files_below(&target)?;
+    assert!(files.len() > 8, "there are files: {}", files.len());
+    for canary in [MESSAGE, TITLE, STATUS, PATIENT, STAFF, "canary", "admin"] {
+        let found: Vec<&str> =
+            files.iter().filter(|(_, bytes)| contains(bytes, canary)).map(|(name, _)| name.as_str()).collect();
+        assert!(found.is_empty(), "{canary} lies in {found:?}");
+    }
     Ok(())
+}
+
+/// Makes a backup of everything and verifies it with the recovery kit; where it is.
+fn back_up_and_verify(cluster: &Cluster) -> Result<PathBuf> {
+    let target = cluster.dir().join("target");
+    std::fs::create_dir(&target)?;
+    let made = tricord(cluster, 0, &["backup", "create", "--init", "--dir", &target.to_string_lossy()], "")?;
+    let name = made.trim();
+    assert!(name.ends_with("-a1"), "{made}");
+    let shares = cluster.recovery_shares()[1..].join("\n");
+    let founding = cluster.dir().join("audit.pub");
+    let verified = tricord(
+        cluster,
+        0,
+        &["backup", "verify", "--kit", "--dir", &target.to_string_lossy(), "--founding", &founding.to_string_lossy()],
+        &shares,
+    )?;
+    assert!(verified.starts_with(&format!("GOOD. {name}")), "{verified}");
+    assert!(verified.contains("founding keys vouch") && !verified.contains("NOT SHOWN"), "{verified}");
+    Ok(target)
 }
 
 /// Replaces the cluster key and waits until the one before is removed.
@@ -122,8 +151,15 @@ async fn set_status(client: &Client, text: &str) -> Result<()> {
 
 /// Every file of a node, and what it said, with all their bytes.
 fn files_of(dir: &Path, slot: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = files_below(&dir.join(slot))?;
+    let log = dir.join(format!("{slot}.log"));
+    files.push((log.display().to_string(), std::fs::read(log)?));
+    Ok(files)
+}
+
+fn files_below(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
-    let mut dirs = vec![dir.join(slot)];
+    let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {
         for entry in std::fs::read_dir(dir)? {
             let path = entry?.path();
@@ -134,8 +170,6 @@ fn files_of(dir: &Path, slot: &str) -> Result<Vec<(String, Vec<u8>)>> {
             }
         }
     }
-    let log = dir.join(format!("{slot}.log"));
-    files.push((log.display().to_string(), std::fs::read(log)?));
     Ok(files)
 }
 

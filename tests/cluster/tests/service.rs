@@ -2,6 +2,8 @@
 
 #[path = "service/audit.rs"]
 mod audit;
+#[path = "service/backup.rs"]
+mod backup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use types::{Row, Timestamp};
 use super::{Backups, Wish};
 
 /// How often it is looked whether it is time.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps the schedule until it is dropped; what is being made then is given up.
 pub async fn run(backups: Backups) {

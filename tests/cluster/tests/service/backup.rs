@@ -1,0 +1,99 @@
+//! Backups of three real processes: made by the schedule, under load, told to the cluster.
+
+use std::path::Path;
+
+use cluster::tricord;
+use proto::v1::GetClusterStatusResponse;
+
+use super::*;
+
+fn schedule(cluster: &mut Cluster, node: usize, target: &Path) -> Result<()> {
+    let config = cluster.node(node).config().to_owned();
+    let mut text = std::fs::read_to_string(&config)?;
+    text += &format!("\n[backup]\ndir = {:?}\nevery = \"5m\"\n", target.display().to_string());
+    std::fs::write(&config, text)?;
+    assert!(cluster.node(node).stop(Duration::from_secs(30))?.success());
+    cluster.node(node).start()
+}
+
+async fn wait_for(
+    cluster: &Cluster,
+    what: &str,
+    there: impl Fn(&GetClusterStatusResponse) -> bool,
+) -> Result<GetClusterStatusResponse> {
+    let began = Instant::now();
+    loop {
+        let status = cluster.status(0).await?;
+        if there(&status) {
+            return Ok(status);
+        }
+        assert!(began.elapsed() < Duration::from_secs(90), "{what}: {:?}", status.backup);
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_made_by_itself_under_load_verified_and_refused_once_it_is_damaged() -> Result<()> {
+    let mut cluster = Cluster::found(Options::default()).await?;
+    let (people, conversation) = ward(&cluster, 3).await?;
+    let target = cluster.dir().join("target");
+    std::fs::create_dir(&target)?;
+    let dir = target.to_string_lossy().into_owned();
+
+    // The share is not mounted: said, and not written to.
+    schedule(&mut cluster, 1, &target)?;
+    cluster.wait_until_well().await?;
+    let status = wait_for(&cluster, "told of the failure", |status| {
+        status.backup.as_ref().is_some_and(|backup| backup.fail_time.is_some())
+    });
+    let failure = status.await?.backup.unwrap_or_default().failure;
+    assert!(failure.contains("mounted"), "{failure}");
+    assert_eq!(std::fs::read_dir(&target)?.count(), 0);
+
+    let until = Instant::now() + Duration::from_secs(6);
+    let sending: Vec<_> = (0..people.len())
+        .map(|at| tokio::spawn(keep_sending(Arc::clone(&people[at]), conversation.clone(), at, until)))
+        .collect();
+    let first = tricord(&cluster, 1, &["backup", "create", "--init", "--dir", &dir], "")?;
+    let second = tricord(&cluster, 1, &["backup", "create", "--dir", &dir, "--output", "json"], "")?;
+    let second: serde_json::Value = serde_json::from_str(&second)?;
+    assert!(second["reused_files"].as_u64() > Some(0) && second["sealed"] == true, "{second}");
+    for task in sending {
+        task.await??;
+    }
+    let status = wait_for(&cluster, "told of the backup", |status| {
+        status.backup.as_ref().is_some_and(|backup| backup.last_time.is_some())
+    });
+    let backup = status.await?.backup.unwrap_or_default();
+    assert_eq!((backup.node.as_str(), backup.fail_time), ("b1", None), "what failed before is mended");
+
+    let listed = tricord(&cluster, 1, &["backup", "list"], "")?;
+    assert!(listed.contains(first.trim()) && listed.lines().count() == 3, "{listed}");
+    let verified = tricord(&cluster, 1, &["backup", "verify"], "")?;
+    assert!(verified.starts_with("GOOD.") && verified.contains("NOT SHOWN that the recovery kit"), "{verified}");
+    let status = wait_for(&cluster, "told of the verification", |status| {
+        status.backup.as_ref().is_some_and(|backup| backup.verify_time.is_some())
+    });
+    status.await?;
+    // Elsewhere, where nothing opens it, that much is said and no more.
+    let closed = tricord(&cluster, 2, &["backup", "verify", first.trim(), "--dir", &dir, "--series", "/nowhere"], "");
+    assert!(closed.is_err(), "a key that is not there");
+
+    let file = std::fs::read_dir(target.join("files"))?.next().ok_or("no series")??.path();
+    let mut files: Vec<_> =
+        std::fs::read_dir(file)?.map(|file| file.map(|file| file.path())).collect::<Result<_, _>>()?;
+    files.sort();
+    for file in files {
+        let mut bytes = std::fs::read(&file)?;
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes)?;
+    }
+    let refused = tricord(&cluster, 1, &["backup", "verify", first.trim()], "").expect_err("damaged").to_string();
+    assert!(refused.contains("NOT VERIFIED") && refused.contains("CHANGED FILE"), "{refused}");
+    let status = wait_for(&cluster, "told that it is bad", |status| {
+        status.backup.as_ref().is_some_and(|backup| backup.failure.contains("CHANGED FILE"))
+    });
+    status.await?;
+    cluster.check_logs(&["no backup was made"])
+}
