@@ -80,8 +80,10 @@ async fn a_backup_is_made_by_itself_under_load_verified_and_refused_once_it_is_d
     assert!(closed.is_err(), "a key that is not there");
 
     let file = std::fs::read_dir(target.join("files"))?.next().ok_or("no series")??.path();
-    let mut files: Vec<_> =
-        std::fs::read_dir(file)?.map(|file| file.map(|file| file.path())).collect::<Result<_, _>>()?;
+    let mut files = Vec::new();
+    for file in std::fs::read_dir(file)? {
+        files.push(file?.path());
+    }
     files.sort();
     for file in files {
         let mut bytes = std::fs::read(&file)?;
