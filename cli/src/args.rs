@@ -122,6 +122,8 @@ pub enum Command {
     /// The three nodes.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// The three nodes, live: a full screen that asks every second.
+    Top,
     /// The node on this machine, asked through its local socket: for root, when nothing else works.
     #[command(subcommand)]
     Node(NodeCommand),

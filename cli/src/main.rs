@@ -19,6 +19,7 @@ mod rows;
 mod session;
 mod store;
 mod text;
+mod top;
 mod when;
 
 use std::io::Write;

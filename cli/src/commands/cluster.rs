@@ -73,7 +73,7 @@ pub(super) fn show(answer: &v1::GetClusterStatusResponse) -> Result<()> {
     print(&crate::text::line(&answer.summary))?;
     print("")?;
     print(&nodes(&answer.nodes))?;
-    for line in expiries(answer).into_iter().chain(backups(answer)) {
+    for line in alarms(&answer.alarms).into_iter().chain(backups(answer)) {
         print(&line)?;
     }
     let stale = answer
@@ -88,25 +88,34 @@ pub(super) fn show(answer: &v1::GetClusterStatusResponse) -> Result<()> {
     Ok(())
 }
 
-/// Certificates that expire within this time are named.
-const EXPIRY_SHOWN_S: i64 = 30 * 24 * 60 * 60;
+/// What an operator should do something about, the most pressing first; none is no line.
+fn alarms(alarms: &[v1::Alarm]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for alarm in alarms {
+        let word = match severity(alarm) {
+            "page" => "NOW    ",
+            "warn" => "Today  ",
+            _ => "Later  ",
+        };
+        let whose = if alarm.slot.is_empty() { String::new() } else { format!("{}: ", alarm.slot) };
+        let text = crate::text::line(&format!("{whose}{} Runbook {}.", alarm.text, alarm.runbook));
+        let rows = crate::text::wrap(&text, usize::from(crate::output::COLUMNS) - word.len());
+        let first = |index| if index == 0 { word } else { "       " };
+        lines.extend(rows.into_iter().enumerate().map(|(index, row)| format!("{}{row}", first(index))));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, String::new());
+    }
+    lines
+}
 
-/// One line for each node whose certificates need an operator.
-fn expiries(answer: &v1::GetClusterStatusResponse) -> Vec<String> {
-    let now = answer.cluster_time.as_ref().map_or(0, |at| at.seconds);
-    let expiring = answer.nodes.iter().filter_map(|node| {
-        let left = node.certificates_expire_time.as_ref()?.seconds.saturating_sub(now);
-        let slot = &node.slot;
-        match left {
-            EXPIRY_SHOWN_S.. => None,
-            ..=0 => Some(format!("{slot}: a certificate HAS EXPIRED. Renew it now: runbook certificates.")),
-            _ => {
-                let days = left / (24 * 60 * 60);
-                Some(format!("{slot}: a certificate expires in {days} days. Renew it: runbook certificates."))
-            }
-        }
-    });
-    expiring.collect()
+fn severity(alarm: &v1::Alarm) -> &'static str {
+    match alarm.severity() {
+        v1::AlarmSeverity::Unspecified => "unknown",
+        v1::AlarmSeverity::Note => "note",
+        v1::AlarmSeverity::Warn => "warn",
+        v1::AlarmSeverity::Page => "page",
+    }
 }
 
 /// A backup older than this is named as old.
@@ -130,10 +139,10 @@ fn backups(answer: &v1::GetClusterStatusResponse) -> Vec<String> {
         }
     }];
     if let Some(at) = &backup.fail_time {
-        let line = format!("Backups: FAILED {} ago: {}", crate::when::roughly(ago(at)), backup.failure);
-        lines.extend(crate::text::wrap(&crate::text::line(&line), 80));
+        lines.push(format!("Backups: FAILED {} ago: {}", crate::when::roughly(ago(at)), backup.failure));
     }
-    lines
+    let columns = usize::from(crate::output::COLUMNS);
+    lines.iter().flat_map(|line| crate::text::wrap(&crate::text::line(line), columns)).collect()
 }
 
 /// What to say when not a single node answers.
@@ -207,6 +216,15 @@ pub(super) fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Val
             certificates_expire: rfc3339(node.certificates_expire_time.as_ref()),
         })
         .collect();
+    let alarms: Vec<serde_json::Value> = answer
+        .alarms
+        .iter()
+        .map(|alarm| {
+            serde_json::json!({
+                "severity": severity(alarm), "slot": alarm.slot, "text": alarm.text, "runbook": alarm.runbook,
+            })
+        })
+        .collect();
     let health = match answer.health() {
         v1::ClusterHealth::Unspecified => "unknown",
         v1::ClusterHealth::Ok => "ok",
@@ -223,6 +241,7 @@ pub(super) fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Val
             "verify_time": rfc3339(backup.verify_time.as_ref()), "fail_time": rfc3339(backup.fail_time.as_ref()),
             "failure": backup.failure,
         })),
+        "alarms": alarms,
     })
 }
 
@@ -231,22 +250,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn certificates_are_named_before_and_after_they_expire() {
-        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
-        let node = |slot: &str, seconds| v1::NodeStatus {
+    fn alarms_are_lines_of_80_columns_and_name_their_runbook() {
+        let alarm = |severity: v1::AlarmSeverity, slot: &str, text: &str| v1::Alarm {
+            severity: severity.into(),
             slot: slot.into(),
-            certificates_expire_time: at(seconds),
-            ..Default::default()
+            text: text.into(),
+            runbook: "certificates".into(),
         };
-        let day = 24 * 60 * 60;
-        let nodes =
-            vec![node("a", 100 + 31 * day), node("b", 100 + 12 * day), node("c", 99), v1::NodeStatus::default()];
-        let answer = v1::GetClusterStatusResponse { cluster_time: at(100), nodes, ..Default::default() };
-        let lines = expiries(&answer);
-        assert_eq!(lines.len(), 2, "{lines:?}");
-        assert!(lines[0].starts_with("b: ") && lines[0].contains("12 days"), "{lines:?}");
-        assert!(lines[1].starts_with("c: ") && lines[1].contains("HAS EXPIRED"), "{lines:?}");
-        assert!(lines.iter().all(|line| crate::text::width(line) <= 80), "{lines:?}");
+        let lines = alarms(&[
+            alarm(v1::AlarmSeverity::Page, "c", "A certificate HAS EXPIRED. Renew it now."),
+            alarm(v1::AlarmSeverity::Warn, "", &"It goes on and on. ".repeat(6)),
+        ]);
+        assert!(lines[1].starts_with("NOW    c: A certificate HAS EXPIRED"), "{lines:?}");
+        assert!(lines[1].ends_with("Runbook certificates."), "{lines:?}");
+        assert!(lines.len() > 3 && lines.iter().all(|line| crate::text::width(line) <= 80), "{lines:?}");
+        assert_eq!(alarms(&[]), Vec::<String>::new());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod receipts;
 mod security;
 mod sessions;
 mod tail;
+mod top;
 mod user;
 
 use clap::CommandFactory;
@@ -43,6 +44,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Presence(command) => presence::run(Session::open(global)?, global, command).await?,
         Command::Chat { conversation } => crate::chat::run(Session::open(global)?, conversation).await?,
         Command::Cluster(command) => return cluster::run(global, command).await,
+        Command::Top => top::run(Session::open(global)?).await?,
         Command::Node(command) => return node::run(global, command).await,
         Command::Audit(command) => audit::run(global, command).await?,
         Command::Backup(command) => backup::run(global, command).await?,

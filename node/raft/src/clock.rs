@@ -81,6 +81,13 @@ impl ClusterClock {
         core.read(ms(self.time.monotonic()), self.time.wall_ms())
     }
 
+    /// How far each slot's clock is from cluster time, in milliseconds, ours among them; none for one not heard of lately.
+    pub(crate) fn offsets_ms(&self, own: Option<Slot>) -> [Option<i64>; 3] {
+        let (now, wall) = (ms(self.time.monotonic()), self.time.wall_ms());
+        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.offsets(now, wall, own)
+    }
+
     /// What `peer` said its clock shows, somewhere between `asked` and now.
     pub(crate) fn sample(&self, peer: Slot, asked: Duration, peer_wall_ms: u64) {
         let now = ms(self.time.monotonic());
@@ -126,6 +133,19 @@ impl Core {
         // Before the founding there is nothing to go on from.
         let known = i64::try_from(known.0).ok().filter(|known| *known > 0);
         self.offset = self.offset.or(known.map(|known| known.saturating_sub(now)));
+    }
+
+    fn offsets(&mut self, now: i64, own_wall_ms: u64, own: Option<Slot>) -> [Option<i64>; 3] {
+        let cluster = i64::try_from(self.read(now, own_wall_ms).now.0).unwrap_or(i64::MAX).saturating_sub(now);
+        let mine = i64::try_from(own_wall_ms).unwrap_or(i64::MAX).saturating_sub(now);
+        Slot::ALL.map(|slot| {
+            if Some(slot) == own {
+                return Some(mine.saturating_sub(cluster));
+            }
+            let sample = self.samples[usize::from(slot.number() - 1)].as_ref()?;
+            let fresh = now - sample.taken <= limit(CLOCK_SAMPLE_MS_MAX);
+            fresh.then(|| sample.offset.saturating_sub(cluster))
+        })
     }
 
     fn read(&mut self, now: i64, own_wall_ms: u64) -> Reading {

@@ -48,6 +48,11 @@ pub trait Handle: Clone + Send + Sync + 'static {
         let _ = count;
     }
 
+    /// What this node tells of how it is. What it knows better itself, clocks and disk and vote, it adds.
+    fn set_vitals(&self, vitals: Vitals) {
+        let _ = vitals;
+    }
+
     /// Says when the first of this node's certificates ceases to be good, for the status the others see.
     fn set_certificates_expire(&self, at: types::Timestamp) {
         let _ = at;
@@ -160,6 +165,38 @@ pub struct NodeStatus {
     pub certificates_expire: Option<types::Timestamp>,
     /// Bytes of a snapshot that have arrived there, and in all, as last heard; none: none arrives.
     pub snapshot: Option<(u64, u64)>,
+    /// How it is, as last heard.
+    pub vitals: Option<Vitals>,
+}
+
+/// What a node measures of itself. Rates and times are of its last ten seconds.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Vitals {
+    /// When it was started, by its own clock.
+    pub started: types::Timestamp,
+    /// Memory in use, in bytes.
+    pub memory: u64,
+    /// What its disk holds in all, in bytes.
+    pub disk_size: u64,
+    /// What its clock shows minus cluster time, in milliseconds.
+    pub clock_offset_ms: i64,
+    /// It knows of no two clocks that agree.
+    pub clock_alone: bool,
+    /// Whether it votes: 0 it does; 1 it has not heard yet what peers remember; 2 its log lost what it had; 3 it is an old
+    /// copy of a disk.
+    pub vote_held: u32,
+    /// Messages its clients sent, a second.
+    pub sends: f64,
+    /// Events it wrote to streams, a second.
+    pub deliveries: f64,
+    /// 99 of 100 messages were sent within this time; none: none was sent.
+    pub send_p99: Option<Duration>,
+    /// Likewise from a change being applied to its being written to a stream.
+    pub delivery_p99: Option<Duration>,
+    /// Likewise of a batch of the log: write and fsync.
+    pub fsync_p99: Option<Duration>,
+    /// Sessions that have a stream there.
+    pub sessions: u32,
 }
 
 /// What a node tells of the key pair that cluster keys are sealed to for it.

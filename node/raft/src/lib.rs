@@ -1,5 +1,9 @@
 //! Consensus: openraft over `store`, the peers, the apply loop. openraft is this crate's secret.
 
+// The tests of whole nodes stand in this crate, so that openraft is compiled for them once, and use it from outside.
+#[cfg(test)]
+extern crate self as raft;
+
 pub mod blocking;
 mod claim;
 mod clock;
@@ -28,12 +32,17 @@ mod settings;
 mod shared;
 mod snapshots;
 mod stored;
+#[cfg(test)]
+mod tests;
+mod vitals;
 mod wire;
 mod worker;
 
 pub use clock::{SystemClock, Time};
 pub use founding::{Complete, Founding};
-pub use handle::{Applied, BarrierError, ClusterStatus, Handle, KeyReport, NodeStatus, ProposeError, Role, Typing};
+pub use handle::{
+    Applied, BarrierError, ClusterStatus, Handle, KeyReport, NodeStatus, ProposeError, Role, Typing, Vitals,
+};
 pub use kinds::NodeInfo;
 pub use node::{Config, Node, OnFatal, Pace, StartError};
 pub use peer::directory::Identity;

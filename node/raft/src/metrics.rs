@@ -1,9 +1,13 @@
 //! What consensus measures.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use types::Slot;
+use types::limits::{PROPOSAL_BYTES_WAITING_MAX, PROPOSALS_WAITING_MAX};
 
 use crate::memory::Held;
+use crate::propose::Refusal;
 
 /// Metrics of consensus. Clones are the same metrics.
 #[derive(Clone)]
@@ -11,17 +15,25 @@ pub(crate) struct Metrics {
     pub(crate) role: IntGauge,
     pub(crate) term: IntGauge,
     pub(crate) applied: IntGauge,
+    pub(crate) committed: IntGauge,
+    pub(crate) durable_applied: IntGauge,
     pub(crate) last_log: IntGauge,
     pub(crate) lag: IntGaugeVec,
     pub(crate) elections: IntCounter,
     pub(crate) leader_changes: IntCounter,
     pub(crate) proposals_waiting: IntGauge,
+    pub(crate) proposals_refused: IntCounterVec,
+    proposals_max: IntGauge,
+    pub(crate) proposal_bytes_waiting: IntGauge,
+    proposal_bytes_max: IntGauge,
     pub(crate) batch_envelopes: Histogram,
     pub(crate) proposal_seconds: Histogram,
     pub(crate) clock_alone: IntGauge,
+    pub(crate) clock_offset: GaugeVec,
     pub(crate) typing_dropped: IntCounter,
     pub(crate) vote_held: IntGauge,
     pub(crate) disk_free: IntGauge,
+    pub(crate) disk_size: IntGauge,
     pub(crate) disk_low: IntGauge,
     pub(crate) writes_refused: IntGauge,
 }
@@ -29,15 +41,29 @@ pub(crate) struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let lag = Opts::new("tricord_raft_lag_entries", "Entries a peer's log is behind this node's, as last heard");
+        let offset = Opts::new(
+            "tricord_raft_clock_offset_seconds",
+            "What a node's clock shows minus cluster time, as last heard; absent while nothing is heard",
+        );
+        let refused = Opts::new("tricord_raft_proposals_refused_total", "Commands this node as leader did not take");
         Self {
             role: gauge("tricord_raft_role_number", "0 unknown, 1 leader, 2 follower, 3 candidate, 4 learner"),
             term: gauge("tricord_raft_term_number", "The term"),
             applied: gauge("tricord_raft_applied_index", "The last log index applied here"),
+            committed: gauge("tricord_raft_committed_index", "The last log index known to be committed"),
+            durable_applied: gauge(
+                "tricord_raft_durable_applied_index",
+                "The last log index whose effects are in tables on disk; what is above is replayed after a crash",
+            ),
             last_log: gauge("tricord_raft_last_log_index", "The last index in the log here"),
             lag: IntGaugeVec::new(lag, &["slot"]).expect("a valid name and label"),
             elections: counter("tricord_raft_elections_total", "Times this node became leader"),
             leader_changes: counter("tricord_raft_leader_changes_total", "Times another leader was seen"),
             proposals_waiting: gauge("tricord_raft_proposals_waiting_count", "Commands waiting for the next entry"),
+            proposals_max: gauge("tricord_raft_proposals_max_count", "Commands that may wait; more are refused"),
+            proposal_bytes_waiting: gauge("tricord_raft_proposals_waiting_bytes", "Bytes of the commands that wait"),
+            proposal_bytes_max: gauge("tricord_raft_proposals_max_bytes", "Bytes that may wait; more are refused"),
+            proposals_refused: IntCounterVec::new(refused, &["reason"]).expect("a valid name and label"),
             batch_envelopes: histogram(
                 "tricord_raft_batch_envelopes_count",
                 "Commands in one entry",
@@ -49,11 +75,13 @@ impl Default for Metrics {
                 prometheus::exponential_buckets(100e-6, 2.0, 16),
             ),
             clock_alone: gauge("tricord_raft_clock_alone_flag", "1: no two clocks agree, time goes on by itself"),
+            clock_offset: GaugeVec::new(offset, &["slot"]).expect("a valid name and label"),
             vote_held: gauge(
                 "tricord_raft_vote_held_number",
                 "0: votes; 1: has not heard yet what peers remember; 2: its log lost what it had; 3: an old copy of a disk",
             ),
             disk_free: gauge("tricord_raft_disk_free_bytes", "Bytes free on the disk of the data directory"),
+            disk_size: gauge("tricord_raft_disk_size_bytes", "Bytes the disk of the data directory holds in all"),
             disk_low: gauge("tricord_raft_disk_low_flag", "1: the disk here has too little room left"),
             writes_refused: gauge(
                 "tricord_raft_writes_refused_flag",
@@ -75,23 +103,40 @@ impl Metrics {
         });
     }
 
+    /// A command that was not taken here, or whose outcome is not known.
+    pub(crate) fn refused(&self, why: Refusal) {
+        self.proposals_refused.with_label_values(&[reason(why)]).inc();
+    }
+
     /// Errors: a name is taken, because a node was started with this registry before.
     pub(crate) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         for slot in Slot::ALL {
             self.lag.with_label_values(&[slot.letter()]).set(0);
         }
+        let reasons =
+            [Refusal::NotLeader, Refusal::Overloaded, Refusal::DiskFull, Refusal::OutcomeUnknown, Refusal::Refused];
+        for why in reasons {
+            self.proposals_refused.with_label_values(&[reason(why)]);
+        }
+        self.proposals_max.set(i64::try_from(PROPOSALS_WAITING_MAX).unwrap_or(i64::MAX));
+        self.proposal_bytes_max.set(i64::try_from(PROPOSAL_BYTES_WAITING_MAX).unwrap_or(i64::MAX));
         for one in [
             &self.role,
             &self.term,
             &self.applied,
+            &self.committed,
+            &self.durable_applied,
             &self.last_log,
             &self.proposals_waiting,
+            &self.proposals_max,
+            &self.proposal_bytes_waiting,
+            &self.proposal_bytes_max,
             &self.clock_alone,
             &self.vote_held,
         ] {
             registry.register(Box::new(one.clone()))?;
         }
-        for one in [&self.disk_free, &self.disk_low, &self.writes_refused] {
+        for one in [&self.disk_free, &self.disk_size, &self.disk_low, &self.writes_refused] {
             registry.register(Box::new(one.clone()))?;
         }
         for one in [&self.elections, &self.leader_changes, &self.typing_dropped] {
@@ -100,7 +145,19 @@ impl Metrics {
         for one in [&self.batch_envelopes, &self.proposal_seconds] {
             registry.register(Box::new(one.clone()))?;
         }
+        registry.register(Box::new(self.proposals_refused.clone()))?;
+        registry.register(Box::new(self.clock_offset.clone()))?;
         registry.register(Box::new(self.lag.clone()))
+    }
+}
+
+const fn reason(why: Refusal) -> &'static str {
+    match why {
+        Refusal::NotLeader => "not_leader",
+        Refusal::Overloaded => "overloaded",
+        Refusal::DiskFull => "disk_full",
+        Refusal::OutcomeUnknown => "outcome_unknown",
+        Refusal::Refused => "refused",
     }
 }
 

@@ -33,7 +33,7 @@ use crate::contact::Contact;
 use crate::forward::Forwarder;
 use crate::founding::Founding;
 use crate::gossip::{self, Reports};
-use crate::handle::{Applied, BarrierError, ClusterStatus, Handle, KeyReport, ProposeError, Role, Typing};
+use crate::handle::{Applied, BarrierError, ClusterStatus, Handle, KeyReport, ProposeError, Role, Typing, Vitals};
 use crate::kinds::NodeInfo;
 use crate::leadership::{self, Leadership};
 use crate::leases::Leases;
@@ -249,6 +249,7 @@ impl<E: Engine> Node<E> {
             streams: AtomicU32::new(0),
             disk: Mutex::default(),
             certificates_expire_ms: AtomicU64::new(0),
+            vitals: Mutex::default(),
             key: config.key,
             version: config.version,
             client_address: config.client_address,
@@ -540,5 +541,9 @@ impl<E: Engine> Handle for Node<E> {
 
     fn set_certificates_expire(&self, at: types::Timestamp) {
         self.shared.certificates_expire_ms.store(at.0, Ordering::Relaxed);
+    }
+
+    fn set_vitals(&self, vitals: Vitals) {
+        *self.shared.vitals.lock().unwrap_or_else(PoisonError::into_inner) = Some(vitals);
     }
 }

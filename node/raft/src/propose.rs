@@ -80,6 +80,14 @@ impl Proposer {
     /// Errors: at the deadline [`Refusal::OutcomeUnknown`] once it was put into an entry; while it still waited it is
     /// withdrawn, and the error is [`Refusal::NotLeader`].
     pub(crate) async fn put(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, Refusal> {
+        let answer = self.wait_for(envelope, deadline).await;
+        if let Err(why) = answer {
+            self.metrics.refused(why);
+        }
+        answer
+    }
+
+    async fn wait_for(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, Refusal> {
         let bytes = codec::envelope_len(&envelope);
         if bytes > ENVELOPE_BYTES_MAX {
             return Err(Refusal::Refused);
@@ -110,6 +118,11 @@ impl Proposer {
     /// Refuses clients' writes from now on, or takes them again; answers whether that is a change.
     pub(crate) fn set_full(&self, full: bool) -> bool {
         self.full.swap(full, Ordering::Relaxed) != full
+    }
+
+    /// Bytes of what waits to become an entry, or is in one that is not yet answered.
+    pub(crate) fn waiting_bytes(&self) -> i64 {
+        i64::try_from(PROPOSAL_BYTES_WAITING_MAX.saturating_sub(self.bytes.available_permits())).unwrap_or(i64::MAX)
     }
 
     fn waiting(&self) -> i64 {

@@ -17,7 +17,7 @@ use crate::clock::ClusterClock;
 use crate::contact::Contact;
 use crate::forward::Forwarder;
 use crate::gossip::{self, Reports};
-use crate::handle::{KeyReport, NodeStatus, ProposeError, Role, Typing};
+use crate::handle::{KeyReport, NodeStatus, ProposeError, Role, Typing, Vitals};
 use crate::leadership::{Leadership, jitter, replaced};
 use crate::leases::Leases;
 use crate::machine::Core;
@@ -28,6 +28,7 @@ use crate::peer::directory::{self, Directory};
 use crate::peer::transfer::Arrivals;
 use crate::propose::{Proposer, Refusal};
 use crate::read::Barrier;
+use crate::vitals;
 
 /// What the parts of a node have in common.
 pub(crate) struct Shared<E: Engine> {
@@ -60,6 +61,7 @@ pub(crate) struct Shared<E: Engine> {
     /// Free bytes and whether they are too few, once known.
     pub(crate) disk: Mutex<Option<Space>>,
     pub(crate) certificates_expire_ms: AtomicU64,
+    pub(crate) vitals: Mutex<Option<Vitals>>,
     pub(crate) key: Option<KeyReport>,
     pub(crate) version: String,
     pub(crate) client_address: String,
@@ -157,7 +159,22 @@ impl<E: Engine> Shared<E> {
             certificates_expire_ms: self.certificates_expire_ms.load(Ordering::Relaxed),
             public_key: self.key.as_ref().map(|key| key.public.to_vec().into()).unwrap_or_default(),
             key_protection: self.key.as_ref().map(|key| key.protection.clone()).unwrap_or_default(),
+            vitals: self.own_vitals().as_ref().map(vitals::told),
         }
+    }
+
+    fn own_vitals(&self) -> Option<Vitals> {
+        let told = *self.vitals.lock().unwrap_or_else(PoisonError::into_inner);
+        let disk = *self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = self.directory.identity.node.slot();
+        let offset = Slot::ALL.into_iter().zip(self.clock.offsets_ms(own)).find(|(slot, _)| Some(*slot) == own);
+        told.map(|told| Vitals {
+            disk_size: disk.map_or(0, |disk| disk.total),
+            clock_offset_ms: offset.and_then(|(_, ms)| ms).unwrap_or_default(),
+            clock_alone: self.clock.read().alone,
+            vote_held: u32::try_from(self.metrics.vote_held.get()).unwrap_or_default(),
+            ..told
+        })
     }
 
     /// Looks at all disks as last heard of, and refuses clients' writes while too many are low. A node that does not answer
@@ -165,6 +182,8 @@ impl<E: Engine> Shared<E> {
     pub(crate) fn judge_disks(&self) {
         let own = self.own_report();
         self.metrics.disk_free.set(gauge(own.disk_free_bytes.unwrap_or_default()));
+        let disk = *self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        self.metrics.disk_size.set(gauge(disk.map_or(0, |disk| disk.total)));
         self.metrics.disk_low.set(i64::from(own.disk_low));
         let identity = self.directory.identity.node.slot();
         let others = Slot::ALL.into_iter().filter(|slot| Some(*slot) != identity);
@@ -191,6 +210,14 @@ impl<E: Engine> Shared<E> {
 
     pub(crate) fn measure(&self) {
         self.metrics.applied.set(gauge(self.applied_index()));
+        self.metrics.committed.set(gauge(self.log.committed().map_or(0, |id| id.index)));
+        self.metrics.proposal_bytes_waiting.set(self.proposer.waiting_bytes());
+        for (slot, offset) in Slot::ALL.into_iter().zip(self.clock.offsets_ms(self.directory.identity.node.slot())) {
+            match offset {
+                Some(ms) => self.metrics.clock_offset.with_label_values(&[slot.letter()]).set(ms as f64 / 1e3),
+                None => drop(self.metrics.clock_offset.remove_label_values(&[slot.letter()])),
+            }
+        }
         self.metrics.clock_alone.set(i64::from(self.clock.read().alone));
         let last_log = self.last_log.load(Ordering::Relaxed);
         for slot in Slot::ALL {
@@ -256,6 +283,7 @@ fn status_of(
         public_key: told.public_key.as_ref().try_into().ok(),
         key_protection: told.key_protection,
         snapshot: (told.snapshot_bytes_all > 0).then_some((told.snapshot_bytes, told.snapshot_bytes_all)),
+        vitals: told.vitals.as_ref().map(vitals::heard),
         certificates_expire: (told.certificates_expire_ms > 0).then_some(Timestamp(told.certificates_expire_ms)),
     }
 }

@@ -9,6 +9,9 @@ use types::{ClusterId, Slot};
 
 use crate::keys::{Passphrase, Protection};
 
+/// The longest text for when nothing can be sent.
+const DOWNTIME_BYTES_MAX: usize = 2_000;
+
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -84,6 +87,7 @@ struct ListenSection {
 struct OpsSection {
     listen: SocketAddr,
     metrics_token: Option<PathBuf>,
+    downtime: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -237,6 +241,8 @@ pub struct Config {
     pub ops_listen: SocketAddr,
     /// A file with the token that opens `/metrics`; without one a client certificate is needed.
     pub metrics_token: Option<PathBuf>,
+    /// The hospital's own words for when nothing can be sent, shown on the status page.
+    pub downtime: Option<String>,
     /// Certificates and keys, as PEM files.
     pub tls: TlsFiles,
     /// Where the nodes are reached, by slot.
@@ -320,6 +326,10 @@ impl Config {
         if !(1..=64).contains(&iterations) {
             return Err(wrong("password.iterations", &iterations.to_string(), "1 to 64 are possible".to_owned()));
         }
+        if let Some(text) = file.ops.downtime.as_ref().filter(|text| text.len() > DOWNTIME_BYTES_MAX) {
+            let why = format!("at most {DOWNTIME_BYTES_MAX} bytes fit a wall screen");
+            return Err(wrong("ops.downtime", &text.chars().take(40).collect::<String>(), why));
+        }
         let log_level = file.log.level.unwrap_or_else(|| "info".to_owned());
         log_level
             .parse::<tracing_subscriber::filter::Targets>()
@@ -343,6 +353,7 @@ impl Config {
             peer_listen: file.peer.listen,
             client_listen: file.client.listen,
             ops_listen: file.ops.listen,
+            downtime: file.ops.downtime,
             metrics_token: file.ops.metrics_token.map(|token| base.join(token)),
             tls: TlsFiles {
                 ca: base.join(file.tls.ca),

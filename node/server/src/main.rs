@@ -7,12 +7,16 @@ mod certificates;
 mod client_port;
 mod config;
 mod founding;
+mod history;
 mod keys;
 mod local;
 mod logging;
 mod ops_port;
+mod page;
+mod process;
 mod run;
 mod tls;
+mod vitals;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -17,6 +17,7 @@ use tokio_stream::StreamExt;
 
 use crate::accept::accept;
 use crate::certificates::Shown;
+use crate::page;
 
 /// Connections at a time: a few scrapers and people.
 const CONNECTIONS_MAX: usize = 64;
@@ -40,6 +41,8 @@ pub struct OpsPort {
     pub readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
     /// The token that opens `/metrics` without a client certificate, as `Authorization: Bearer`.
     pub metrics_token: Option<String>,
+    /// The status page as of now.
+    pub page: Box<dyn Fn() -> String + Send + Sync>,
     /// Called before each `/metrics`, for what is read rather than counted.
     pub refresh: Box<dyn Fn() + Send + Sync>,
 }
@@ -72,6 +75,9 @@ impl OpsPort {
             return text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD only\n");
         }
         match request.uri().path() {
+            "/" => html((self.page)()),
+            "/status.css" => respond(StatusCode::OK, "text/css; charset=utf-8", page::STYLE.into()),
+            "/status.js" => respond(StatusCode::OK, "text/javascript; charset=utf-8", page::SCRIPT.into()),
             "/livez" => text(StatusCode::OK, "alive\n"),
             "/readyz" => match (self.readiness)() {
                 Readiness::Ready => text(StatusCode::OK, "ready\n"),
@@ -79,7 +85,7 @@ impl OpsPort {
             },
             "/metrics" if certified || self.has_token(request) => self.metrics(),
             "/metrics" => text(StatusCode::UNAUTHORIZED, "a client certificate or the metrics token is needed\n"),
-            _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
+            _ => text(StatusCode::NOT_FOUND, "here are / (the status page), /livez, /readyz and /metrics\n"),
         }
     }
 
@@ -104,6 +110,17 @@ impl OpsPort {
     }
 }
 
+/// A page that takes nothing from elsewhere, is shown in nobody's frame and kept by nobody.
+fn html(body: String) -> Response<Full<Bytes>> {
+    const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; \
+                          form-action 'none'; frame-ancestors 'none'";
+    let mut response = respond(StatusCode::OK, "text/html; charset=utf-8", body.into_bytes());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
 fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
     respond(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
 }
@@ -114,5 +131,7 @@ fn respond(status: StatusCode, kind: &str, body: Vec<u8>) -> Response<Full<Bytes
     if let Ok(kind) = kind.parse() {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
     }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -5,8 +5,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::Registry;
 use raft::{Handle, Node, NodeInfo, PeerTls, SnapshotLimits, SystemClock, TlsListener};
@@ -25,9 +25,12 @@ use crate::backups::{self, Backups};
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::founding::Founding;
+use crate::history::History;
 use crate::local::Local;
 use crate::ops_port::{OpsPort, Readiness};
-use crate::{Failure, abort, client_port, keys, local, ops_port};
+use crate::process::Process;
+use crate::vitals::Gauge;
+use crate::{Failure, abort, client_port, keys, local, ops_port, page};
 
 /// Batches applied and not yet routed to streams.
 const HUB_BATCHES_MAX: usize = 256;
@@ -37,6 +40,8 @@ const TYPING_MAX: usize = 1_024;
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How often readiness, and what is told of it, is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the node measures itself.
+const VITALS_EVERY: Duration = Duration::from_secs(1);
 
 /// The local socket's name in the data directory.
 const LOCAL_SOCKET: &str = "local.sock";
@@ -140,10 +145,24 @@ async fn serve(
         health_service,
         until_stopped(stopped.clone()),
     ));
-    let ops_port = ops_port(&registry, &node, metrics_token(&config)?, stopped.clone());
+    let process = Process::register(&registry)?;
+    let history = Arc::new(Mutex::new(History::new(Instant::now())));
+    let ops_port = ops_port(&registry, &config, is_ready(&node, stopped.clone()), Arc::clone(&history), {
+        let (measured, services, process) = (node.state(), services.clone(), process.clone());
+        (
+            services.clone(),
+            Box::new(move || {
+                measured.measure();
+                services.measure();
+                process.measure();
+            }),
+        )
+    })?;
     let ops = tokio::spawn(ops_port::serve(ports.ops, certificates.ops(), ops_port));
     let looking = tokio::spawn(watch_disk(node.clone(), config.data.clone()));
-    let watching = tokio::spawn(watch_readiness(node.clone(), services.clone(), health, stopped.clone()));
+    let watching =
+        tokio::spawn(watch_readiness(node.clone(), services.clone(), process.clone(), health, stopped.clone()));
+    let measuring = tokio::spawn(watch_vitals(node.clone(), services.clone(), process, registry.clone(), history));
     let metrics = backups::Metrics::register(&registry)?;
     let backing = (config.backup.clone(), config.data.clone());
     let backups = Backups::new(node.clone(), services.clone(), backing, signer, metrics);
@@ -182,6 +201,7 @@ async fn serve(
     drop(backups);
     watching.abort();
     looking.abort();
+    measuring.abort();
     renewing.abort();
     local.abort();
     ops.abort();
@@ -300,18 +320,48 @@ fn metrics_token(config: &Config) -> Result<Option<String>, Failure> {
     Ok(Some(token.to_owned()))
 }
 
+type Refresh = Box<dyn Fn() + Send + Sync>;
+
 fn ops_port(
     registry: &Registry,
-    node: &Consensus,
-    metrics_token: Option<String>,
-    stopped: watch::Receiver<bool>,
-) -> OpsPort {
-    let measured = node.state();
-    OpsPort {
+    config: &Config,
+    readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
+    history: Arc<Mutex<History>>,
+    (services, refresh): (Services<Consensus>, Refresh),
+) -> Result<OpsPort, Failure> {
+    let downtime = config.downtime.clone();
+    let page = move || {
+        let status = services.cluster_status().ok().flatten();
+        let history = history.lock().unwrap_or_else(PoisonError::into_inner);
+        page::render(status.as_ref(), &history, downtime.as_deref())
+    };
+    Ok(OpsPort {
         registry: registry.clone(),
-        metrics_token,
-        readiness: is_ready(node, stopped),
-        refresh: Box::new(move || measured.measure()),
+        metrics_token: metrics_token(config)?,
+        readiness,
+        page: Box::new(page),
+        refresh,
+    })
+}
+
+/// Measures this node every second: for the others, for the page, and for whoever has no Prometheus.
+async fn watch_vitals(
+    node: Consensus,
+    services: Services<Consensus>,
+    process: Process,
+    registry: Registry,
+    history: Arc<Mutex<History>>,
+) {
+    let mut gauge = Gauge::new(registry);
+    let mut ticks = tokio::time::interval(VITALS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        process.measure();
+        node.set_vitals(gauge.look(Instant::now()));
+        if let Ok(Some(status)) = services.cluster_status() {
+            history.lock().unwrap_or_else(PoisonError::into_inner).note(Instant::now(), &status);
+        }
     }
 }
 
@@ -355,6 +405,7 @@ fn readiness(node: &Consensus) -> Readiness {
 async fn watch_readiness(
     node: Consensus,
     services: Services<Consensus>,
+    process: Process,
     health: tonic_health::server::HealthReporter,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -363,6 +414,7 @@ async fn watch_readiness(
         let stopping = *stopped.borrow_and_update();
         let ready = !stopping && readiness(&node) == Readiness::Ready;
         node.set_streams(services.streams());
+        process.set_ready(ready);
         if ready_before != Some(ready) {
             let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
             health.set_service_status("", status).await;

@@ -131,6 +131,7 @@ mod tests {
             key_protection: String::new(),
             certificates_expire: None,
             snapshot: None,
+            vitals: None,
         }
     }
 

@@ -121,6 +121,7 @@ pub(crate) async fn run<H: Handle>(
             batch = applied.recv() => match batch {
                 Some(batch) => {
                     let (cut, (streams, sessions)) = hub.route(&batch);
+                    metrics.presence_changes.inc_by(batch.presence.len() as u64);
                     metrics.slow_readers.inc_by(cut as u64);
                     metrics.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
                     services.inner.handle.set_streams(u32::try_from(streams).unwrap_or(u32::MAX));

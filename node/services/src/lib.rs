@@ -3,6 +3,7 @@
 //! [`Services`] is all of `tricord.v1` over a [`raft::Handle`]; the server mounts [`Services::routes`] on its own port.
 //! Access is decided by `state::policy` alone, here for reads and for each event of a stream; for commands in `apply`.
 
+pub mod alarms;
 mod attempts;
 mod audit;
 mod call;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tonic::Code;
+
+use crate::alarms::AuditState;
 
 const LATENCY_BUCKETS: &[f64] =
     &[0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0, 10.0];
@@ -15,6 +17,11 @@ pub struct Metrics {
     pub(crate) latency: HistogramVec,
     pub(crate) sends: IntCounterVec,
     pub(crate) deliveries: IntCounter,
+    pub(crate) delivery: Histogram,
+    pub(crate) presence_changes: IntCounter,
+    records: IntGauge,
+    sealed_records: IntGauge,
+    sealed_at: IntGauge,
     pub(crate) streams: IntGauge,
     pub(crate) sessions: IntGauge,
     pub(crate) slow_readers: IntCounter,
@@ -49,6 +56,12 @@ impl Metrics {
             .buckets(LATENCY_BUCKETS.to_vec());
         let latency = HistogramVec::new(opts, &["method"])?;
         registry.register(Box::new(latency.clone()))?;
+        let opts = HistogramOpts::new(
+            "tricord_client_delivery_seconds",
+            "Time from a change being applied here until it is written to a stream of this node, the oldest of each portion",
+        );
+        let delivery = Histogram::with_opts(opts.buckets(LATENCY_BUCKETS.to_vec()))?;
+        registry.register(Box::new(delivery.clone()))?;
         Ok(Self {
             sign_ins_refused: counter(
                 "tricord_client_sign_ins_refused_total",
@@ -58,6 +71,17 @@ impl Metrics {
             latency,
             sends: counters("tricord_client_sends_total", "Messages clients sent, by how it ended", &["result"])?,
             deliveries: counter("tricord_client_deliveries_total", "Events written to sync streams")?,
+            delivery,
+            presence_changes: counter(
+                "tricord_client_presence_changes_total",
+                "Users whose presence may look different, as applied here",
+            )?,
+            records: gauge("tricord_audit_records_count", "Records in the audit log")?,
+            sealed_records: gauge("tricord_audit_sealed_records_count", "Records the newest sealed head covers")?,
+            sealed_at: gauge(
+                "tricord_audit_sealed_head_timestamp_seconds",
+                "When the newest sealed head of the audit log was sealed, in seconds since 1970; 0: never",
+            )?,
             streams: gauge("tricord_client_streams_count", "Sync streams open on this node")?,
             sessions: gauge("tricord_client_sessions_count", "Sessions with a sync stream open on this node")?,
             slow_readers: counter("tricord_client_slow_readers_total", "Sync streams cut off for reading too slowly")?,
@@ -77,6 +101,15 @@ impl Metrics {
     pub(crate) fn called(&self, method: &'static str, code: Code, took: Duration) {
         self.calls.with_label_values(&[method, code_label(code)]).inc();
         self.latency.with_label_values(&[method]).observe(took.as_secs_f64());
+    }
+
+    /// How far the audit log is, and how far two nodes have signed it.
+    pub(crate) fn audit(&self, audit: AuditState) {
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let (size, at) = audit.sealed.map_or((0, 0), |(size, at)| (size, at.0 / 1_000));
+        self.records.set(number(audit.records));
+        self.sealed_records.set(number(size));
+        self.sealed_at.set(number(at));
     }
 
     pub(crate) fn observed(&self, count: usize) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
+use std::time::Instant;
 
 use raft::Typing;
 use tokio::sync::Notify;
@@ -36,6 +37,8 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Waiting {
     events: VecDeque<Event>,
+    /// When the oldest of the events came.
+    since: Option<Instant>,
     typing: VecDeque<Typing>,
     presence: BTreeSet<UserId>,
     end: Option<End>,
@@ -45,6 +48,8 @@ struct Waiting {
 #[derive(Default)]
 pub(crate) struct Taken {
     pub(crate) events: Vec<Event>,
+    /// When the oldest of what waited came.
+    pub(crate) since: Option<Instant>,
     pub(crate) typing: Vec<Typing>,
     pub(crate) end: Option<End>,
 }
@@ -61,6 +66,7 @@ impl Queue {
             *waiting = Waiting { end: Some(End::SlowReader), ..Waiting::default() }; // It holds no memory from here on.
         } else {
             waiting.events.push_back(event);
+            waiting.since.get_or_insert_with(Instant::now);
         }
         drop(waiting);
         self.wake.notify_one();
@@ -112,7 +118,10 @@ impl Queue {
     pub(crate) fn take(&self) -> Taken {
         let mut waiting = lock(&self.waiting);
         let count = waiting.events.len().min(TAKE);
+        let since = waiting.since.take();
+        waiting.since = if count < waiting.events.len() { since } else { None };
         let taken = Taken {
+            since,
             events: waiting.events.drain(..count).collect(),
             typing: std::mem::take(&mut waiting.typing).into(),
             end: waiting.end,

@@ -1,6 +1,7 @@
 //! What the stores measure.
 
 use prometheus::{Histogram, HistogramOpts, IntGauge, Opts, Registry};
+use types::limits::LOG_QUEUE_BYTES_MAX;
 
 use crate::engine::Sizes;
 
@@ -11,6 +12,7 @@ pub struct LogMetrics {
     pub(crate) batch_entries: Histogram,
     pub(crate) batch_bytes: Histogram,
     pub(crate) queue_bytes: IntGauge,
+    queue_max: IntGauge,
     pub(crate) torn_bytes: IntGauge,
     pub(crate) sizes: SizeMetrics,
 }
@@ -26,6 +28,7 @@ impl Default for LogMetrics {
             batch_entries: histogram("tricord_log_batch_entries", "Entries in one batch", exponential(1.0, 2.0, 13)),
             batch_bytes: histogram("tricord_log_batch_bytes", "Bytes of one batch", exponential(128.0, 4.0, 9)),
             queue_bytes: gauge("tricord_log_queue_bytes", "Bytes waiting for the log's writer"),
+            queue_max: gauge("tricord_log_queue_max_bytes", "Bytes that may wait for the log's writer"),
             torn_bytes: gauge("tricord_log_torn_bytes", "Bytes cut off the log's end when it was opened"),
             sizes: SizeMetrics::new("log"),
         }
@@ -37,7 +40,8 @@ impl LogMetrics {
         for histogram in [&self.write_seconds, &self.batch_entries, &self.batch_bytes] {
             registry.register(Box::new(histogram.clone()))?;
         }
-        for gauge in [&self.queue_bytes, &self.torn_bytes] {
+        self.queue_max.set(i64::try_from(LOG_QUEUE_BYTES_MAX).unwrap_or(i64::MAX));
+        for gauge in [&self.queue_bytes, &self.queue_max, &self.torn_bytes] {
             registry.register(Box::new(gauge.clone()))?;
         }
         self.sizes.register(registry)
@@ -53,6 +57,7 @@ pub struct StateMetrics {
     pub(crate) flush_seconds: Histogram,
     pub(crate) snapshot_seconds: Histogram,
     pub(crate) snapshot_bytes: IntGauge,
+    pub(crate) snapshot_made: IntGauge,
     pub(crate) sizes: SizeMetrics,
 }
 
@@ -78,6 +83,10 @@ impl Default for StateMetrics {
                 exponential(10e-3, 2.0, 16),
             ),
             snapshot_bytes: gauge("tricord_state_snapshot_bytes", "Bytes of the newest snapshot"),
+            snapshot_made: gauge(
+                "tricord_state_snapshot_timestamp_seconds",
+                "When the newest snapshot here was made, in seconds since 1970; 0: there is none",
+            ),
             sizes: SizeMetrics::new("state"),
         }
     }
@@ -91,6 +100,7 @@ impl StateMetrics {
             registry.register(Box::new(histogram.clone()))?;
         }
         registry.register(Box::new(self.snapshot_bytes.clone()))?;
+        registry.register(Box::new(self.snapshot_made.clone()))?;
         self.sizes.register(registry)
     }
 }

@@ -342,3 +342,5 @@ pub const BACKUPS_LISTED_MAX: usize = 10_000;
 pub const BACKUP_RETRY_MS: u64 = 15 * 60 * 1000;
 /// How far apart the three nodes' schedules are, so that one makes the backup and the others see it.
 pub const BACKUP_STAGGER_MS: u64 = 10 * 60 * 1000;
+/// Log entries a node may be behind before an operator is told: more than a burst leaves it.
+pub const NODE_LAG_ALARM_ENTRIES: u64 = 10_000;

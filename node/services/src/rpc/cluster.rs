@@ -2,7 +2,8 @@
 
 use proto::v1::cluster_service_server::ClusterService;
 use proto::v1::*;
-use raft::{Handle, NodeStatus as Seen, Role};
+use raft::{Fault, Handle, NodeStatus as Seen, Role, Vitals};
+use state::Rows;
 use state::policy::Action;
 use state::view::heads;
 use state::{View, keys};
@@ -10,6 +11,8 @@ use tonic::{Request, Response, Status};
 use types::limits::NODE_LEASES_WATCHED_MAX;
 use types::{Key, Row, Slot, Timestamp};
 
+use crate::alarms::{self, AuditState};
+use crate::audit::log::sealed_head;
 use crate::call::Call;
 use crate::errors::Error;
 use crate::{Services, convert, health};
@@ -43,12 +46,24 @@ impl<H: Handle> Services<H> {
     }
 }
 
+impl<H: Handle> Services<H> {
+    /// Brings up to date those metrics that are read from the state rather than counted.
+    pub fn measure(&self) {
+        let view = self.inner.handle.view();
+        match audit_state(&view) {
+            Ok(audit) => self.inner.metrics.audit(audit),
+            Err(_) => tracing::warn!("the audit log's numbers could not be read"),
+        }
+    }
+}
+
 fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClusterStatusResponse, Error> {
     let (cluster, handle) = (services.cluster()?, &services.inner.handle);
     let (status, stale) = (handle.status(), handle.stale_age());
     let clock = heads(view)?.clock;
     let here = handle.node().slot().unwrap_or(Slot::A);
     let health = health::summary(&status, here, stale, clock);
+    let alarms = alarms::alarms(&status, audit_state(view)?, clock);
     let head = status.nodes.iter().map(|node| node.last_log).max().unwrap_or(0);
     let since = stale.map(|_| Timestamp(clock.0)).filter(|at| at.0 > 0);
     Ok(GetClusterStatusResponse {
@@ -64,7 +79,31 @@ fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClus
         cluster_time: Some(convert::time(clock)),
         feature_level: cluster.feature_level,
         backup: Some(backups(view)?),
+        alarms,
     })
+}
+
+fn audit_state<V: View<Fault = Fault>>(view: &V) -> Result<AuditState, Error> {
+    let sealed = sealed_head(view)?.and_then(|(size, head)| Some((size, head.sealed?)));
+    Ok(AuditState { records: heads(view)?.records, sealed, diverged: view.divergence()?.is_some() })
+}
+
+fn vitals(vitals: &Vitals) -> NodeVitals {
+    NodeVitals {
+        start_time: Some(convert::time(vitals.started)),
+        memory_bytes: vitals.memory,
+        disk_size_bytes: vitals.disk_size,
+        clock_offset: Some(prost_types::Duration {
+            seconds: vitals.clock_offset_ms / 1_000,
+            nanos: i32::try_from(vitals.clock_offset_ms % 1_000).unwrap_or_default() * 1_000_000,
+        }),
+        sends_per_second: vitals.sends,
+        deliveries_per_second: vitals.deliveries,
+        send_p99: vitals.send_p99.map(convert::duration),
+        delivery_p99: vitals.delivery_p99.map(convert::duration),
+        fsync_p99: vitals.fsync_p99.map(convert::duration),
+        sessions: vitals.sessions,
+    }
 }
 
 /// What nodes have said of backups.
@@ -110,5 +149,6 @@ fn seen(node: &Seen, head: u64) -> NodeStatus {
         disk_free_bytes: node.disk_free.unwrap_or_default(),
         disk_low: node.disk_low,
         certificates_expire_time: node.certificates_expire.map(convert::time),
+        vitals: node.vitals.as_ref().map(vitals),
     }
 }

@@ -249,6 +249,9 @@ impl<H: Handle> Reader<H> {
             let telling = self.telling();
             self.ready.extend(telling.typing(&view, &taken.typing)?);
             self.take(telling.tell(&view, &events)?);
+            if let Some(since) = taken.since {
+                self.place.services.inner.metrics.delivery.observe(since.elapsed().as_secs_f64());
+            }
             self.stage = Stage::Live(last);
             return Ok(());
         }

@@ -188,6 +188,7 @@ impl Handle for SingleNode {
             public_key: None,
             key_protection: String::new(),
             certificates_expire: None,
+            vitals: None,
             snapshot: None,
         };
         ClusterStatus { term: 1, leader: Some(NODE), nodes: Slot::ALL.map(node) }

@@ -127,7 +127,7 @@ impl<E: Engine> StateStore<E> {
         let _timer = self.metrics.snapshot_seconds.start_timer();
         let current = self.current();
         let snapshot = self.snapshots.build(self.disk.as_ref(), |dir| current.engine.checkpoint(dir))?;
-        self.metrics.snapshot_bytes.set(i64::try_from(snapshot.manifest().bytes()).unwrap_or(i64::MAX));
+        self.note(&snapshot);
         Ok(snapshot)
     }
 
@@ -181,6 +181,16 @@ impl<E: Engine> StateStore<E> {
     /// Brings the sizes among the metrics up to date.
     pub fn measure(&self) {
         self.metrics.sizes.set(self.current().engine.sizes());
+        if let Some(snapshot) = self.snapshots.current() {
+            self.note(&snapshot);
+        }
+    }
+
+    fn note(&self, snapshot: &Snapshot) {
+        self.metrics.snapshot_bytes.set(i64::try_from(snapshot.manifest().bytes()).unwrap_or(i64::MAX));
+        let made = std::fs::metadata(snapshot.dir()).and_then(|dir| dir.modified()).ok();
+        let since = made.and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+        self.metrics.snapshot_made.set(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     }
 
     fn publish(&self, generation: &Generation<E>) -> Result<(), Fault> {

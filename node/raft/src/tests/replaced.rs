@@ -6,7 +6,7 @@ use raft::{Handle, Identity};
 use types::seat::AdmitNode;
 use types::{Author, Command, Incarnation, NodeId, Reply, Slot};
 
-use crate::support::{CLUSTER, Cluster, LINEAGE, PATIENCE, has_user, until};
+use super::support::{CLUSTER, Cluster, LINEAGE, PATIENCE, has_user, until};
 
 fn next(slot: Slot, incarnation: u32) -> NodeId {
     NodeId::new(slot, Incarnation(incarnation))

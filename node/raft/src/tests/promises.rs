@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use types::Slot;
 
-use crate::support::{Cluster, has_user, leads, until};
+use super::support::{Cluster, has_user, leads, until};
 
 /// The newest write-ahead log in a data directory, and its length.
 fn newest_wal(dir: &Path) -> (PathBuf, u64) {

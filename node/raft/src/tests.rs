@@ -1,5 +1,6 @@
 //! Three nodes over real sockets, certificates and disks.
 
+mod log_lines;
 mod promises;
 mod replaced;
 mod support;
