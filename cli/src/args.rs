@@ -7,6 +7,7 @@ mod backup;
 mod keys;
 mod operating;
 mod people;
+mod replacing;
 mod security;
 mod talking;
 
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use keys::*;
 pub use operating::*;
 pub use people::*;
+pub use replacing::*;
 pub use security::*;
 pub use talking::*;
 

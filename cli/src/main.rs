@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod error;
 mod import;
+mod join;
 mod judge;
 mod output;
 mod pki;

@@ -67,6 +67,12 @@ pub fn confirm(question: &str, yes: bool) -> Result<()> {
     if answer.trim() == "yes" { Ok(()) } else { Err(Error::Usage("not confirmed, nothing was done".into())) }
 }
 
+/// One line of an answer that is no secret.
+pub fn line(question: &str) -> Result<String> {
+    let _ = write!(std::io::stderr(), "{question}: ");
+    one_line().map_err(|source| Error::Terminal { doing: "read the answer", source })
+}
+
 /// One line, read without taking more from stdin than it.
 fn one_line() -> std::io::Result<String> {
     let mut line = String::new();

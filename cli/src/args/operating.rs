@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::{Approve, Join, PlaceOf, Replace};
+
 const INIT: &str = "\
 The three nodes are given with --node, once for each slot:
   --node a=PEER_HOST:PORT,CLIENT_HOST:PORT[,OPS_HOST:PORT] --node b=… --node c=…
@@ -41,6 +43,13 @@ pub struct ClusterInit {
     /// Further names or IP addresses of all nodes' client ports (a load balancer, localhost).
     #[arg(long = "client-name", value_name = "NAME")]
     pub client_names: Vec<String>,
+    /// Wait here for the two other machines and give each what is theirs, over a code that is shown and used once
+    /// ('tricord node join' there). Port 7404 unless another is said.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "0.0.0.0:7404")]
+    pub invite: Option<std::net::SocketAddr>,
+    /// With --invite: the place of this machine.
+    #[arg(long, value_name = "SLOT", default_value = "a")]
+    pub here: String,
     /// Do not ask for a share of the recovery kit: for tests and demonstrations.
     #[arg(long)]
     pub recovery_unconfirmed: bool,
@@ -53,6 +62,15 @@ pub enum NodeCommand {
     Status(LocalSocket),
     /// Make it read its certificates again, at once.
     ReloadCertificates(LocalSocket),
+
+    /// On a healthy machine: let a new one take the place of a node whose machine or disk is lost. Shows a code for it.
+    Approve(Approve),
+    /// On the new machine: take the place of a node that is lost, with the code that a healthy machine shows.
+    Replace(Replace),
+    /// Say how far a new node is on its way to its place.
+    Place(PlaceOf),
+    /// On a further machine of a new cluster: take what 'tricord cluster init --invite' has for it.
+    Join(Join),
 }
 
 /// Where the node on this machine is asked.

@@ -23,7 +23,14 @@ const LAG_SHOWN: u64 = 1_000;
 /// Does it; the exit status.
 pub async fn run(global: &Global, command: ClusterCommand) -> Result<u8> {
     match command {
-        ClusterCommand::Init(init) => found::run(global, &init).map(|()| 0),
+        ClusterCommand::Init(init) => {
+            let here = crate::pki::slot(&init.here)?;
+            found::run(global, &init)?;
+            if let Some(address) = init.invite {
+                crate::pki::invite::run(&init.name, &init.out, address, here).await?;
+            }
+            Ok(0)
+        }
         ClusterCommand::Status => status(&Session::open(global)?, global).await,
     }
 }

@@ -11,6 +11,7 @@ mod node;
 mod pki;
 pub mod presence;
 mod receipts;
+mod replace;
 mod security;
 mod sessions;
 mod tail;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::args::{Format, Global, LocalSocket, NodeCommand};
-use crate::commands::cluster;
+use crate::commands::{cluster, replace};
 use crate::error::{Error, Result};
 use crate::output::{print, say, table};
 use crate::when::{minute, rfc3339};
@@ -22,6 +22,10 @@ pub async fn run(global: &Global, command: NodeCommand) -> Result<u8> {
     match command {
         NodeCommand::Status(socket) => status(global, &socket).await,
         NodeCommand::ReloadCertificates(socket) => reload_certificates(global, &socket).await,
+        NodeCommand::Approve(args) => replace::approve(global, &args).await,
+        NodeCommand::Replace(args) => replace::replace(global, &args).await,
+        NodeCommand::Place(args) => replace::place(global, &args).await,
+        NodeCommand::Join(args) => replace::join(&args).await,
     }
 }
 

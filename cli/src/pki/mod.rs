@@ -2,6 +2,8 @@
 
 pub mod files;
 pub mod found;
+pub mod handed;
+pub mod invite;
 mod kit;
 
 use std::path::Path;

@@ -16,6 +16,7 @@ mod backup;
 mod cluster_key;
 mod data_key;
 mod error;
+pub mod join;
 mod node_key;
 mod payload;
 mod protected;

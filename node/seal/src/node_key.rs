@@ -9,6 +9,22 @@ use crate::{Error, random};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PublicKey(pub [u8; 32]);
 
+impl core::str::FromStr for PublicKey {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut key = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(Error::Short(text.len()));
+        }
+        for (byte, digits) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = core::str::from_utf8(digits).map_err(|_| Error::Damaged)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| Error::Damaged)?;
+        }
+        Ok(Self(key))
+    }
+}
+
 impl core::fmt::Display for PublicKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

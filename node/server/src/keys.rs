@@ -205,7 +205,7 @@ fn read_bounded(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 }
 
 /// Writes a file that is not there yet, for its owner alone, durably: whole or not at all.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);

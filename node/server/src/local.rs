@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use proto::local::backup_service_server::BackupServiceServer;
 use proto::local::local_service_server::{LocalService, LocalServiceServer};
+use proto::local::place_service_server::PlaceServiceServer;
 use proto::local::{
     Certificate, GetNodeRequest, GetNodeResponse, ReloadCertificatesRequest, ReloadCertificatesResponse,
 };
@@ -25,6 +26,7 @@ use crate::Failure;
 use crate::backups::Backups;
 use crate::certificates::Certificates;
 use crate::ops_port::Readiness;
+use crate::places::Places;
 
 /// Calls at a time on one connection.
 const CALLS_PER_CONNECTION_MAX: usize = 16;
@@ -64,6 +66,7 @@ pub async fn serve<H: Handle>(
     listener: UnixListener,
     backups: BackupServiceServer<Backups>,
     local: Local<H>,
+    places: Places,
 ) -> Result<(), tonic::transport::Error> {
     let own = rustix::process::geteuid().as_raw();
     let allowed = UnixListenerStream::new(listener).filter(move |accepted| match accepted {
@@ -74,6 +77,7 @@ pub async fn serve<H: Handle>(
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
         .add_service(LocalServiceServer::new(local))
         .add_service(backups)
+        .add_service(PlaceServiceServer::new(places))
         .serve_with_incoming(allowed)
         .await
 }

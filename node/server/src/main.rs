@@ -2,6 +2,8 @@
 
 mod abort;
 mod accept;
+mod adopt;
+mod advice;
 mod backups;
 mod certificates;
 mod client_port;
@@ -13,6 +15,7 @@ mod local;
 mod logging;
 mod ops_port;
 mod page;
+mod places;
 mod process;
 mod run;
 mod tls;
@@ -43,6 +46,13 @@ enum Command {
     /// Makes this node's data directory, once, when the cluster is founded. A machine that replaces another is not founded:
     /// this refuses a directory that is not empty.
     Found(ConfigFile),
+    /// Makes the data directory of a node that takes the place of a lost one. `tricord node replace` calls it.
+    Adopt {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        to: adopt::Adopt,
+    },
     /// Runs the node until it is told to stop (SIGTERM). Certificates are read again when their files change, or on
     /// SIGHUP.
     Run(ConfigFile),
@@ -66,6 +76,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Found(file) => found(&file),
+        Command::Adopt { file, to } => adopt(&file, &to),
         Command::Run(file) => run(&file),
         Command::Check(file) => check(&file),
         Command::Backup(command) => backups::run_command(&command),
@@ -102,6 +113,20 @@ fn found(file: &ConfigFile) -> Result<(), Failure> {
     Ok(())
 }
 
+fn adopt(file: &ConfigFile, to: &adopt::Adopt) -> Result<(), Failure> {
+    let config = Config::load(&file.config)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let adopt::Adopted { node, disk, public_key, protection } =
+        adopt::adopt(&config, to, Timestamp(u64::try_from(now.as_millis())?))?;
+    say(&format!(
+        "Node {node} has its data directory: {}; its key is protected by: {protection}",
+        config.data.display()
+    ));
+    // All of it is hexadecimal digits and a number: nothing needs quoting.
+    print(&format!(r#"{{"node":{},"disk":"{disk}","public_key":"{public_key}"}}"#, node.0));
+    Ok(())
+}
+
 fn run(file: &ConfigFile) -> Result<(), Failure> {
     let config = Config::load(&file.config)?;
     logging::start(&config);
@@ -134,6 +159,11 @@ fn say(line: &str) {
     eprintln!("{line}");
 }
 
+#[expect(clippy::print_stdout, reason = "what a program asked for goes to standard output")]
+fn print(line: &str) {
+    println!("{line}");
+}
+
 /// An error and its causes in one line; a cause whose text stands in the one before is not said twice.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -146,4 +176,16 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Args;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
 }

@@ -12,7 +12,7 @@ use prometheus::Registry;
 use raft::{Handle, Node, NodeInfo, PeerTls, SnapshotLimits, SystemClock, TlsListener};
 use seal::{NodeKey, PublicKey};
 use services::Services;
-use store::{DataDir, Identity, LogStore, RocksDisk, RocksEngine, Space, StateStore};
+use store::{DataDir, DataDirError, Identity, LogStore, RocksDisk, RocksEngine, Space, StateStore};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,9 +28,10 @@ use crate::founding::Founding;
 use crate::history::History;
 use crate::local::Local;
 use crate::ops_port::{OpsPort, Readiness};
+use crate::places::Places;
 use crate::process::Process;
 use crate::vitals::Gauge;
-use crate::{Failure, abort, client_port, keys, local, ops_port, page};
+use crate::{Failure, abort, advice, client_port, keys, local, ops_port, page};
 
 /// Batches applied and not yet routed to streams.
 const HUB_BATCHES_MAX: usize = 256;
@@ -52,8 +53,9 @@ pub type Consensus = Node<RocksEngine>;
 /// Runs the node until it is told to stop.
 pub fn run(config: Config) -> Result<(), Failure> {
     check_files(&config)?;
-    check_identity(&config, &DataDir::identify(&config.data)?)?;
-    let data = DataDir::open(&config.data, Some(config.cluster), None)?;
+    let identity = DataDir::identify(&config.data).map_err(|error| unusable(&config, error))?;
+    check_identity(&config, &identity)?;
+    let data = DataDir::open(&config.data, Some(config.cluster), None).map_err(|error| unusable(&config, error))?;
     let key = keys::open_or_make(&config.keys, &config.data)?;
     abort::forbid_looking_in(); // After the key is read: it may come from a file descriptor of /proc.
     let consensus = runtime("tricord-raft", 2)?;
@@ -63,6 +65,16 @@ pub fn run(config: Config) -> Result<(), Failure> {
     clients.shutdown_timeout(Duration::from_secs(1));
     consensus.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// A data directory that cannot be used, with what the other nodes say of its place.
+fn unusable(config: &Config, error: DataDirError) -> Failure {
+    let what = match &error {
+        DataDirError::Missing { .. } => "This disk is empty",
+        DataDirError::Incomplete { .. } | DataDirError::Damaged { .. } => "This disk is damaged",
+        _ => return error.into(),
+    };
+    advice::about(config, what, error.into())
 }
 
 /// What this node signs the audit log with.
@@ -178,6 +190,7 @@ async fn serve(
             data: config.data.clone(),
             started: SystemTime::now(),
         },
+        Places { node: node.clone(), services: services.clone(), data: config.data.clone() },
     ));
     let renewing = tokio::spawn(certificates.watch(node.clone()));
     tracing::info!(node = %data.identity().node, client = %config.client_listen, "the node runs");
@@ -248,8 +261,9 @@ fn raft_config(
 ) -> Result<raft::Config<RocksEngine>, Failure> {
     let own = *data.identity();
     let disk = RocksDisk::default();
-    let log = LogStore::open_dir(&disk, &data.log_dir())?;
-    let state = StateStore::open(Arc::new(disk), &data.state_dir())?;
+    let damaged = |failure: Failure| advice::later(config, failure);
+    let log = LogStore::open_dir(&disk, &data.log_dir()).map_err(|error| damaged(error.into()))?;
+    let state = StateStore::open(Arc::new(disk), &data.state_dir()).map_err(|error| damaged(error.into()))?;
     let founding = match &config.founding {
         Some(path) if path.exists() => Some(Founding::load(path)?),
         _ => None,

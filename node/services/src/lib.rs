@@ -3,6 +3,7 @@
 //! [`Services`] is all of `tricord.v1` over a [`raft::Handle`]; the server mounts [`Services::routes`] on its own port.
 //! Access is decided by `state::policy` alone, here for reads and for each event of a stream; for commands in `apply`.
 
+mod admission;
 pub mod alarms;
 mod attempts;
 mod audit;
@@ -58,6 +59,7 @@ use tonic::service::Routes;
 use types::limits::{CLIENT_REQUEST_BYTES_MAX, UNKNOWN_SESSIONS_ASKED_MAX};
 use types::row::Cluster;
 
+pub use admission::Newcomer;
 pub use health::{Health, summary};
 pub use metrics::Metrics;
 pub use passwords::{CostError, PasswordCost};

@@ -9,7 +9,7 @@ mod node;
 mod numbers;
 mod observer;
 mod people;
-mod ports;
+pub mod ports;
 mod refusal;
 mod tool;
 

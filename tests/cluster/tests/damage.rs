@@ -1,6 +1,9 @@
 //! A node's disk comes back other than it was: damaged, empty, or of yesterday. The node may refuse or recover; it may never
 //! serve what is wrong, nor vote as if it knew what it has forgotten.
 
+#[path = "damage/replace.rs"]
+mod replace;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,0 +1,162 @@
+//! A node whose disk is lost is replaced while people write, and its old disk stays out.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cluster::binary;
+use cluster::ports::free_ports;
+
+use super::*;
+
+/// `tricord node approve` on a's machine, and the code it shows.
+fn approve(cluster: &Cluster, port: u16, more: &[&str]) -> Result<(Child, String)> {
+    let a = cluster.dir().join("a");
+    let mut child = Command::new(binary("tricord")?)
+        .args(["--output", "json", "node", "approve", "c", "--detach", "--listen", &format!("127.0.0.1:{port}")])
+        .arg("--socket")
+        .arg(a.join("data").join("local.sock"))
+        .arg("--config")
+        .arg(a.join("tricordd.toml"))
+        .args(more)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+    if line.is_empty() {
+        let output = child.wait_with_output()?;
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    let shown: serde_json::Value = serde_json::from_str(&line)?;
+    Ok((child, shown["code"].as_str().ok_or("no code")?.to_owned()))
+}
+
+/// `tricord node replace` on c's machine.
+fn replace(config: &Path, port: u16, code: &str) -> Result<Output> {
+    let mut child = Command::new(binary("tricord")?)
+        .args(["node", "replace", "c", "--detach", "--from", &format!("127.0.0.1:{port}")])
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    writeln!(child.stdin.take().ok_or("no input")?, "{code}")?;
+    Ok(child.wait_with_output()?)
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Writes until it is told to stop; how many were acknowledged.
+fn write_on(client: Arc<Client>, ward: String, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<Result<u64>> {
+    tokio::spawn(async move {
+        let mut acknowledged = 0;
+        while !stop.load(Ordering::Relaxed) {
+            post(&client, &ward, &format!("while c is replaced: {acknowledged}")).await?;
+            acknowledged += 1;
+        }
+        Ok(acknowledged)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_disk_is_replaced_under_load_and_the_old_one_stays_out() -> Result<()> {
+    let (mut cluster, client, ward) = ward(20).await?;
+    let ended = replaced(&mut cluster, client, &ward).await;
+    if ended.is_err() {
+        eprintln!("the nodes' logs are kept in {}", cluster.keep_logs()?.display());
+    }
+    ended
+}
+
+async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let writing = write_on(client.clone(), ward.to_owned(), stop.clone());
+    let config = cluster.node(VICTIM).config().to_owned();
+    let (data, old) = (cluster.dir().join("c").join("data"), cluster.dir().join("old"));
+    let [port, other]: [u16; 2] = free_ports()?;
+
+    // It still answers: it is not lost, and goes only by its name.
+    let refused = tokio::task::block_in_place(|| approve(cluster, port, &[])).err().ok_or("taken for lost")?;
+    assert!(refused.to_string().contains("c1 STILL ANSWERS"), "{refused}");
+
+    cluster.node(VICTIM).kill()?;
+    fs::rename(&data, &old)?;
+    let began = Instant::now();
+    while cluster.status(0).await.is_ok_and(|status| status.health() == ClusterHealth::Ok) {
+        assert!(began.elapsed() < JUDGED, "nobody noticed that a node is gone");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let path = config.to_string_lossy().into_owned();
+    let output = tokio::task::block_in_place(|| run_daemon(&["run", "--config", &path], Duration::from_secs(30)))?;
+    let told = said(&output);
+    assert!(told.contains("This disk is empty, but place c belonged to node c1 last seen"), "{told}");
+    assert!(told.contains("`tricord node replace c`. a and b are serving; nobody is interrupted."), "{told}");
+
+    // A wrong code, then somebody who gives up, then the right one: it can be begun again.
+    let (mut showing, _) = tokio::task::block_in_place(|| approve(cluster, port, &[]))?;
+    let output = tokio::task::block_in_place(|| replace(&config, port, "ABCD-2345"))?;
+    assert!(!output.status.success() && said(&output).contains("the code is not the one"), "{}", said(&output));
+    showing.kill()?;
+    showing.wait()?;
+    let (showing, code) = tokio::task::block_in_place(|| approve(cluster, other, &[]))?;
+    let output = tokio::task::block_in_place(|| replace(&config, other, &code))?;
+    assert!(output.status.success(), "{}", said(&output));
+    let output = tokio::task::block_in_place(|| showing.wait_with_output())?;
+    assert!(output.status.success() && said(&output).contains("neither a nor b may stop"), "{}", said(&output));
+
+    // Killed on its way, and started again.
+    cluster.node(VICTIM).start()?;
+    sleep(Duration::from_millis(700)).await;
+    cluster.node(VICTIM).kill()?;
+    cluster.node(VICTIM).start()?;
+    cluster.wait_until_well().await?;
+    let status = cluster.status(0).await?;
+    assert!(status.nodes.iter().any(|node| node.node == "c2"), "{status:?}");
+
+    // It counts: without a, it and b go on.
+    tokio::task::block_in_place(|| cluster.node(0).stop(Duration::from_secs(30)))?;
+    post(&client, ward, "with c2 as the second").await?;
+    cluster.node(0).start()?;
+    cluster.wait_until_well().await?;
+    stop.store(true, Ordering::Relaxed);
+    let acknowledged = writing.await??;
+    assert!(acknowledged > 0, "nobody wrote meanwhile");
+    let held = list_all(&client, 0, ward).await?;
+    assert_eq!(held.len() as u64, 20 + acknowledged + 1);
+    for node in [1, VICTIM] {
+        assert_eq!(list_all(&client, node, ward).await?, held, "node {node}");
+    }
+
+    // The old disk is put back: it ends by itself, and is told why.
+    stop_victim(cluster)?;
+    let new = cluster.dir().join("new");
+    fs::rename(&data, &new)?;
+    fs::rename(&old, &data)?;
+    let keys = ["audit.key", "audit.key.before", "audit.key.new"].map(|name| cluster.dir().join("c").join(name));
+    fs::rename(&keys[0], &keys[2])?;
+    fs::rename(&keys[1], &keys[0])?;
+    cluster.node(VICTIM).start()?;
+    let began = Instant::now();
+    while cluster.node(VICTIM).ended()?.is_none() {
+        assert!(began.elapsed() < JUDGED, "it went on as if it counted");
+        sleep(Duration::from_millis(100)).await;
+    }
+    cluster.node(VICTIM).kill()?;
+    assert!(cluster.node(VICTIM).log().contains("this node, c1, was replaced"), "it was not told");
+    fs::remove_dir_all(&data)?;
+    fs::rename(&new, &data)?;
+    fs::rename(&keys[2], &keys[0])?;
+    cluster.node(VICTIM).start()?;
+    cluster.wait_until_well().await?;
+    cluster.check_logs(&["was replaced", "a peer's calls are refused"])
+}
+
+fn stop_victim(cluster: &mut Cluster) -> Result<()> {
+    tokio::task::block_in_place(|| stop(cluster))
+}
