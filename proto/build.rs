@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut files = client.clone();
     files.push("tricord/local/v1/local.proto".into());
     files.push("tricord/local/v1/backup.proto".into());
+    files.push("tricord/local/v1/upgrade.proto".into());
     files.push("tricord/peer/v1/peer.proto".into());
     files.push("tricord/peer/v1/place.proto".into());
     files.push("tricord/local/v1/place.proto".into());

@@ -20,6 +20,9 @@ pub enum ClusterCommand {
     Init(ClusterInit),
     /// Say in one plain line whether the cluster serves, then how each node is.
     Status,
+    /// End an upgrade, on the machine of any node: what the newer release brought begins, and no node can go back to the
+    /// release before. After 72 hours with all three nodes well it is done by itself. Needs root.
+    Finalize(LocalSocket),
 }
 
 /// `cluster init`

@@ -32,6 +32,7 @@ pub async fn run(global: &Global, command: ClusterCommand) -> Result<u8> {
             Ok(0)
         }
         ClusterCommand::Status => status(&Session::open(global)?, global).await,
+        ClusterCommand::Finalize(socket) => super::upgrade::finalize(global, &socket).await.map(|()| 0),
     }
 }
 

@@ -16,6 +16,7 @@ mod security;
 mod sessions;
 mod tail;
 mod top;
+mod upgrade;
 mod user;
 
 use clap::CommandFactory;

@@ -23,7 +23,7 @@ const STAGGER_DAYS: u32 = 30;
 /// The spare outlives the one in use.
 const SPARE_DAYS: u32 = 180;
 /// What this release begins with.
-const FEATURE_LEVEL: u32 = 1;
+const FEATURE_LEVEL: u32 = types::features::KNOWN;
 /// Crockford's base 32: no I, L, O, U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 

@@ -9,10 +9,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use types::command::Lease;
 use types::limits::{AUDIT_HEAD_MS, NODE_LEASE_RENEW_MS, TICK_MS};
 use types::reply::Reject;
-use types::{Author, Command, Envelope, Key, NodeId, Row, Timestamp};
+use types::{Author, Command, Envelope, Key, NodeId, Row, Slot, Timestamp};
 
+use crate::finalize::{Patience, next_level};
 use crate::founding::{self, Founding};
-use crate::handle::Role;
+use crate::handle::{ClusterStatus, Role};
 use crate::shared::Shared;
 
 /// Renews this node's lease until the node stops.
@@ -36,13 +37,20 @@ pub(crate) async fn lead<E: Engine>(shared: Arc<Shared<E>>, founding: Option<Fou
     let mut ticks = interval(Duration::from_millis(TICK_MS));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leadership = shared.leadership.clone();
+    let mut patience = Patience::default();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             changed = leadership.changed() => if changed.is_err() { return },
         }
         if leadership.borrow_and_update().own != Role::Leader {
+            patience = Patience::default();
             continue;
+        }
+        if let Some(level) = finalizable(&shared, &mut patience)
+            && put(&shared, Command::RaiseFeatureLevel(level)).await == Some(Ok(()))
+        {
+            tracing::info!(level, "finalized by itself: the release before can no longer be started");
         }
         for command in due(&shared, founding.as_ref()).await {
             if let Some(Err(reject)) = put(&shared, command).await {
@@ -68,6 +76,14 @@ async fn due<E: Engine>(shared: &Arc<Shared<E>>, founding: Option<&Founding>) ->
         }
         Err(_) => Vec::new(),
     }
+}
+
+/// The feature level that it is time to raise the cluster to.
+fn finalizable<E: Engine>(shared: &Shared<E>, patience: &mut Patience) -> Option<u32> {
+    let current = shared.state.view().cluster().ok()??.feature_level;
+    let nodes = Slot::ALL.map(|slot| shared.node_status(slot));
+    let next = next_level(&ClusterStatus { term: 0, leader: None, nodes }, current);
+    patience.is_over(next, shared.clock.monotonic())
 }
 
 struct Due {

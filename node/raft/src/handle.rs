@@ -161,6 +161,8 @@ pub struct NodeStatus {
     pub public_key: Option<[u8; 32]>,
     /// What protects its private half there, as last heard; may be empty.
     pub key_protection: String,
+    /// The highest feature level its release knows, as last heard; 0: not known.
+    pub feature_level: u32,
     /// When the first of its certificates ceases to be good, as last heard.
     pub certificates_expire: Option<types::Timestamp>,
     /// Bytes of a snapshot that have arrived there, and in all, as last heard; none: none arrives.

@@ -11,6 +11,7 @@ mod clock;
 mod conformance;
 mod contact;
 mod duties;
+mod finalize;
 mod forgotten;
 mod forward;
 mod founding;
@@ -39,6 +40,7 @@ mod wire;
 mod worker;
 
 pub use clock::{SystemClock, Time};
+pub use finalize::{NotYet, next_level};
 pub use founding::{Complete, Founding};
 pub use handle::{
     Applied, BarrierError, ClusterStatus, Handle, KeyReport, NodeStatus, ProposeError, Role, Typing, Vitals,

@@ -146,6 +146,7 @@ impl<E: Engine> Shared<E> {
         let disk = *self.disk.lock().unwrap_or_else(PoisonError::into_inner);
         let (snapshot_bytes, snapshot_bytes_all) = self.arrivals.progress();
         peer::NodeReport {
+            feature_level: self.state.known_level(),
             snapshot_bytes,
             snapshot_bytes_all,
             role: gossip::role_number(self.leadership.borrow().own),
@@ -282,6 +283,7 @@ fn status_of(
         disk_low: told.disk_low,
         public_key: told.public_key.as_ref().try_into().ok(),
         key_protection: told.key_protection,
+        feature_level: told.feature_level,
         snapshot: (told.snapshot_bytes_all > 0).then_some((told.snapshot_bytes, told.snapshot_bytes_all)),
         vitals: told.vitals.as_ref().map(vitals::heard),
         certificates_expire: (told.certificates_expire_ms > 0).then_some(Timestamp(told.certificates_expire_ms)),

@@ -6,13 +6,15 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use proto::local::backup_service_server::BackupServiceServer;
 use proto::local::local_service_server::{LocalService, LocalServiceServer};
 use proto::local::place_service_server::PlaceServiceServer;
+use proto::local::upgrade_service_server::{UpgradeService, UpgradeServiceServer};
 use proto::local::{
-    Certificate, GetNodeRequest, GetNodeResponse, ReloadCertificatesRequest, ReloadCertificatesResponse,
+    Certificate, FinalizeRequest, FinalizeResponse, GetNodeRequest, GetNodeResponse, ReloadCertificatesRequest,
+    ReloadCertificatesResponse,
 };
 use raft::Handle;
 use services::Services;
@@ -75,6 +77,7 @@ pub async fn serve<H: Handle>(
     });
     Server::builder()
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
+        .add_service(UpgradeServiceServer::new(Upgrade(local.services.clone())))
         .add_service(LocalServiceServer::new(local))
         .add_service(backups)
         .add_service(PlaceServiceServer::new(places))
@@ -122,6 +125,22 @@ impl<H: Handle> LocalService for Local<H> {
         Ok(Response::new(ReloadCertificatesResponse { certificates: self.certificates() }))
     }
 }
+
+#[tonic::async_trait]
+impl<H: Handle> UpgradeService for Upgrade<H> {
+    async fn finalize(&self, _: Request<FinalizeRequest>) -> Result<Response<FinalizeResponse>, Status> {
+        let feature_level =
+            self.0.finalize(Instant::now() + FINALIZE_MAX).await.map_err(Status::failed_precondition)?;
+        tracing::info!(feature_level, "the upgrade was finalized, asked at the local socket");
+        Ok(Response::new(FinalizeResponse { feature_level }))
+    }
+}
+
+/// How long raising the feature level may take.
+const FINALIZE_MAX: Duration = Duration::from_secs(10);
+
+/// Ends upgrades, for whoever asks at the local socket.
+struct Upgrade<H: Handle>(Services<H>);
 
 impl<H: Handle> Local<H> {
     fn certificates(&self) -> Vec<Certificate> {

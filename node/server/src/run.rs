@@ -47,6 +47,9 @@ const VITALS_EVERY: Duration = Duration::from_secs(1);
 /// The local socket's name in the data directory.
 const LOCAL_SOCKET: &str = "local.sock";
 
+/// The highest feature level this daemon knows.
+pub const FEATURE_LEVEL: u32 = types::features::KNOWN - if cfg!(feature = "previous-level") { 1 } else { 0 };
+
 /// The consensus this daemon runs.
 pub type Consensus = Node<RocksEngine>;
 
@@ -264,6 +267,8 @@ fn raft_config(
     let damaged = |failure: Failure| advice::later(config, failure);
     let log = LogStore::open_dir(&disk, &data.log_dir()).map_err(|error| damaged(error.into()))?;
     let state = StateStore::open(Arc::new(disk), &data.state_dir()).map_err(|error| damaged(error.into()))?;
+    let log = LogStore::open_dir(&disk, &data.log_dir())?;
+    let state = StateStore::open(Arc::new(disk), &data.state_dir())?.knowing(FEATURE_LEVEL)?;
     let founding = match &config.founding {
         Some(path) if path.exists() => Some(Founding::load(path)?),
         _ => None,

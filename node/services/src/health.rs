@@ -129,6 +129,7 @@ mod tests {
             disk_low: false,
             public_key: None,
             key_protection: String::new(),
+            feature_level: 0,
             certificates_expire: None,
             snapshot: None,
             vitals: None,

@@ -15,6 +15,7 @@ mod convert;
 mod cursor;
 mod errors;
 mod fetch;
+mod finalize;
 mod health;
 mod hub;
 mod keyring;

@@ -5,7 +5,9 @@ use std::time::Instant;
 use prost::Message;
 use proto::v1::RequestId;
 use raft::Handle;
+use state::view::Rows;
 use types::backup::NoteBackup;
+use types::features::BACKUP_NOTES;
 use types::{Author, Command, Envelope, EventNumber, Reply, Request};
 
 use crate::Services;
@@ -83,6 +85,11 @@ impl<H: Handle> Services<H> {
     ///
     /// Errors: in words, why the cluster was not told; trying again is safe.
     pub async fn note_backup(&self, note: NoteBackup, deadline: Instant) -> Result<(), String> {
+        let view = self.inner.handle.view();
+        let level = view.cluster().map_err(|error| error.to_string())?.map_or(0, |cluster| cluster.feature_level);
+        if level < BACKUP_NOTES {
+            return Err("the upgrade is not finalized (tricord cluster finalize)".to_owned());
+        }
         let told = self.put_own(Command::NoteBackup(note), deadline).await;
         told.map(drop).map_err(|error| error.to_string())
     }

@@ -45,6 +45,17 @@ pub enum Fault {
         /// Where the bad record begins.
         at: u64,
     },
+    /// The cluster does what this release does not know.
+    #[error(
+        "the cluster was finalized to feature level {found}, and this release knows levels up to {known}: start the newer \
+         release again; there is no way back behind 'tricord cluster finalize'"
+    )]
+    Newer {
+        /// The cluster's level.
+        found: u32,
+        /// The highest this release knows.
+        known: u32,
+    },
     /// An entry that must be there is not.
     #[error("the log has no entry {index}; replace this node, it will fetch everything from the others")]
     Hole {

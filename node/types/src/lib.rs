@@ -7,6 +7,7 @@ pub mod backup;
 pub mod command;
 pub mod conversation;
 pub mod event;
+pub mod features;
 pub mod id;
 pub mod identity;
 pub mod key;

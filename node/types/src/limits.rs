@@ -340,6 +340,8 @@ pub const BACKUP_MANIFEST_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub const BACKUPS_LISTED_MAX: usize = 10_000;
 /// A schedule that failed tries again after this time.
 pub const BACKUP_RETRY_MS: u64 = 15 * 60 * 1000;
+/// All nodes run a newer release, and are well, for this long: the feature level is raised by itself.
+pub const FINALIZE_MS: u64 = 3 * DAY_MS;
 /// How far apart the three nodes' schedules are, so that one makes the backup and the others see it.
 pub const BACKUP_STAGGER_MS: u64 = 10 * 60 * 1000;
 /// Log entries a node may be behind before an operator is told: more than a burst leaves it.

@@ -37,6 +37,8 @@ pub struct Options {
     pub delays: bool,
     /// Give each node a disk of its own of so many MiB ([`Disk`]); needs root.
     pub disk_mib: Option<u64>,
+    /// Found and start it with another release's daemon, and at this feature level.
+    pub release: Option<(&'static str, u32)>,
     /// Give each node a clock of its own ([`Clock`]); needs libfaketime.
     pub clocks: bool,
 }
@@ -87,6 +89,9 @@ impl Cluster {
             if !options.full_password_hash {
                 append(&config(slot), "\n[password]\nmemory_kib = 64\niterations = 1\n")?;
             }
+            if let Some((_, level)) = options.release {
+                set_level(&dir.join(slot).join("founding.toml"), level)?;
+            }
             let path = config(slot);
             let output = run_daemon(&["found", "--config", &path.to_string_lossy()], READY)?;
             if !output.status.success() {
@@ -103,6 +108,7 @@ impl Cluster {
             if options.clocks { SLOTS.iter().map(clock).collect::<Result<_>>()? } else { Vec::new() };
         for (place, node) in nodes.iter_mut().enumerate() {
             node.prefix = hosts.as_ref().map(|hosts| hosts.prefix(place)).unwrap_or_default();
+            node.program = options.release.map_or("tricordd", |(program, _)| program);
             node.environment = clocks.get(place).map(Clock::environment).unwrap_or_default();
             node.start()?;
         }
@@ -303,6 +309,13 @@ fn append(path: &Path, text: &str) -> Result<()> {
     let mut whole = std::fs::read_to_string(path)?;
     whole.push_str(text);
     Ok(std::fs::write(path, whole)?)
+}
+
+/// Founds at this feature level, as a release before this one did.
+fn set_level(founding: &Path, level: u32) -> Result<()> {
+    let text = std::fs::read_to_string(founding)?;
+    let line = text.lines().find(|line| line.starts_with("feature_level = ")).ok_or("no feature level")?;
+    Ok(std::fs::write(founding, text.replace(line, &format!("feature_level = {level}")))?)
 }
 
 fn tail(log: &str) -> String {

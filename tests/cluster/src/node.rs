@@ -19,6 +19,8 @@ pub struct NodeProcess {
     child: Option<Child>,
     /// What its command begins with: another program that runs it somewhere else, for instance.
     pub prefix: Vec<String>,
+    /// Which program it is: `tricordd`, or one of another release.
+    pub program: &'static str,
     /// Set in its environment.
     pub environment: Vec<(String, String)>,
 }
@@ -27,7 +29,7 @@ impl NodeProcess {
     /// Not started yet; its output is appended to `log`.
     #[must_use]
     pub fn new(config: PathBuf, log: PathBuf) -> Self {
-        Self { config, log, child: None, prefix: Vec::new(), environment: Vec::new() }
+        Self { config, log, child: None, prefix: Vec::new(), program: "tricordd", environment: Vec::new() }
     }
 
     /// Starts it. It may need a while until it answers.
@@ -36,7 +38,7 @@ impl NodeProcess {
             return Err("the node runs already".into());
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let daemon = binary("tricordd")?;
+        let daemon = binary(self.program)?;
         let mut words = self.prefix.iter().map(OsString::from).chain([daemon.into_os_string()]);
         let child = Command::new(words.next().ok_or("no command")?)
             .args(words)

@@ -4,6 +4,8 @@
 mod audit;
 #[path = "service/backup.rs"]
 mod backup;
+#[path = "service/upgrade.rs"]
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -187,6 +187,7 @@ impl Handle for SingleNode {
             disk_low: false,
             public_key: None,
             key_protection: String::new(),
+            feature_level: 0,
             certificates_expire: None,
             vitals: None,
             snapshot: None,

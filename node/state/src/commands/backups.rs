@@ -1,6 +1,7 @@
 //! What nodes say of backups: kept for the status, recorded by `records`.
 
 use types::backup::{BackupDeed, NoteBackup};
+use types::features::BACKUP_NOTES;
 use types::limits::BACKUP_REASON_BYTES_MAX;
 use types::reply::Field;
 use types::{Key, Reject, Reply, Row};
@@ -12,6 +13,9 @@ use crate::view::{Rows, View};
 pub(crate) fn note<V: View>(tx: &mut Tx<'_, V>, note: &NoteBackup) -> Step<Reply, V> {
     if note.reason.as_ref().is_some_and(|reason| reason.len() > BACKUP_REASON_BYTES_MAX) {
         return Err(Reject::Invalid(Field::Backup).into());
+    }
+    if tx.cluster()?.is_none_or(|cluster| cluster.feature_level < BACKUP_NOTES) {
+        return Err(Reject::WrongPhase.into()); // A node of the release before could not read the record of it.
     }
     let (node, now) = (tx.origin, Some(tx.now));
     let mut backup = tx.backup(node)?.unwrap_or_default();

@@ -14,6 +14,9 @@ fn note(deed: BackupDeed, reason: Option<&str>) -> Command {
 #[test]
 fn a_nodes_word_on_its_backup_is_kept_and_recorded() {
     let (mut world, node) = (World::new(1), NodeId(5));
+    let early = world.from(node, note(BackupDeed::Create, None));
+    assert_eq!(early, Err(Reject::WrongPhase), "not while the release before may run");
+    world.from(node, Command::RaiseFeatureLevel(2)).expect("raised");
     world.from(node, note(BackupDeed::Fail, Some("no room"))).expect("taken");
     assert_eq!(world.last_record().action, Action::FailBackup);
     assert_eq!(world.last_record().reason.as_deref(), Some("no room"));
@@ -34,6 +37,7 @@ fn a_nodes_word_on_its_backup_is_kept_and_recorded() {
 #[test]
 fn only_a_node_speaks_of_backups_and_in_few_words() {
     let mut world = World::new(1);
+    world.from(NodeId(5), Command::RaiseFeatureLevel(2)).expect("raised");
     assert_eq!(world.by(0, note(BackupDeed::Create, None)), Err(Reject::NotPermitted));
     let long = "x".repeat(BACKUP_REASON_BYTES_MAX + 1);
     let refused = world.from(NodeId(5), note(BackupDeed::Fail, Some(&long)));

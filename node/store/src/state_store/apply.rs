@@ -1,7 +1,7 @@
 //! From committed entries to one batch and what is told to whom.
 
 use types::reply::Answer;
-use types::{Event, Key, Row, Table, UserId};
+use types::{Command, Event, Key, Row, Table, UserId};
 
 use super::marks::{put_applied, put_membership};
 use super::overlay::Overlay;
@@ -21,15 +21,19 @@ pub struct Outputs {
     pub presence: Vec<UserId>,
 }
 
-/// What the entries do to the state: one batch with the applied mark, and the outputs of each.
-pub(super) fn decide(view: &StateView, entries: &[(LogId, Payload)]) -> Result<(Batch, Vec<Outputs>), Fault> {
+/// What the entries do to the state, of a release that knows feature levels up to `known`: one batch with the applied mark, and the outputs of each.
+pub(super) fn decide(
+    view: &StateView,
+    known: u32,
+    entries: &[(LogId, Payload)],
+) -> Result<(Batch, Vec<Outputs>), Fault> {
     let mut overlay = Overlay::new(view);
     let mut batch = Batch::default();
     let mut outputs = Vec::with_capacity(entries.len());
     for (id, payload) in entries {
         outputs.push(match payload {
             Payload::Blank => Outputs::default(),
-            Payload::Commands(bytes) => apply_entry(&mut overlay, bytes)?,
+            Payload::Commands(bytes) => apply_entry(&mut overlay, known, bytes)?,
             Payload::Membership(bytes) => {
                 put_membership(&mut batch, *id, bytes);
                 Outputs::default()
@@ -46,10 +50,11 @@ pub(super) fn decide(view: &StateView, entries: &[(LogId, Payload)]) -> Result<(
     Ok((batch, outputs))
 }
 
-fn apply_entry(overlay: &mut Overlay<'_, StateView>, bytes: &[u8]) -> Result<Outputs, Fault> {
+fn apply_entry(overlay: &mut Overlay<'_, StateView>, known: u32, bytes: &[u8]) -> Result<Outputs, Fault> {
     let entry = codec::decode_entry(bytes)?;
     let mut outputs = Outputs::default();
     for envelope in &entry.envelopes {
+        check(known, level_of(&envelope.command))?; // Before anything of this call is written.
         let outcome = state::apply(overlay, entry.at, envelope)?;
         overlay.extend(outcome.changes);
         outputs.answers.push(outcome.answer);
@@ -59,6 +64,20 @@ fn apply_entry(overlay: &mut Overlay<'_, StateView>, bytes: &[u8]) -> Result<Out
     outputs.presence.sort_unstable();
     outputs.presence.dedup();
     Ok(outputs)
+}
+
+/// The feature level that a command sets; 0 if it sets none.
+const fn level_of(command: &Command) -> u32 {
+    match command {
+        Command::RaiseFeatureLevel(level) => *level,
+        Command::Found(found) => found.feature_level,
+        _ => 0,
+    }
+}
+
+/// Errors: [`Fault::Newer`] for a level that is not known.
+pub(super) const fn check(known: u32, found: u32) -> Result<(), Fault> {
+    if found > known { Err(Fault::Newer { found, known }) } else { Ok(()) }
 }
 
 /// Writes a row; with a record also what it adds to the audit tree, so that neither is ever there without the other.

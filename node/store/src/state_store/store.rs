@@ -8,10 +8,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use prometheus::Registry;
 use sha2::{Digest, Sha256};
+use state::Rows;
 use types::Table;
 use types::row::Heads;
 
-use super::apply::{Outputs, decide};
+use super::apply::{Outputs, check, decide};
 use super::generation::{self, Generation};
 use super::marks::{APPLIED, read_applied};
 use super::view::StateView;
@@ -34,6 +35,8 @@ pub struct StateStore<E: Engine> {
     published: RwLock<StateView>,
     snapshots: Snapshots,
     metrics: StateMetrics,
+    /// The highest feature level this release knows.
+    known: u32,
 }
 
 impl<E: Engine> StateStore<E> {
@@ -50,7 +53,23 @@ impl<E: Engine> StateStore<E> {
             published: RwLock::new(view),
             snapshots,
             metrics: StateMetrics::default(),
+            known: u32::MAX,
         })
+    }
+
+    /// The same, in a release that knows feature levels up to `known`; before this, every level is taken.
+    ///
+    /// Errors: [`Fault::Newer`] if the cluster has a higher one.
+    pub fn knowing(mut self, known: u32) -> Result<Self, Fault> {
+        self.known = known;
+        check_level(&self.view(), known)?;
+        Ok(self)
+    }
+
+    /// The highest feature level this release knows.
+    #[must_use]
+    pub const fn known_level(&self) -> u32 {
+        self.known
     }
 
     /// The last applied entry and the membership, as of the last apply call.
@@ -65,7 +84,7 @@ impl<E: Engine> StateStore<E> {
     pub fn apply(&self, entries: Vec<(LogId, Payload)>) -> Result<Vec<Outputs>, Fault> {
         let began = Instant::now();
         let current = self.lock_current();
-        let (batch, outputs) = decide(&self.view(), &entries)?;
+        let (batch, outputs) = decide(&self.view(), self.known, &entries)?;
         if batch.is_empty() {
             return Ok(outputs);
         }
@@ -161,6 +180,12 @@ impl<E: Engine> StateStore<E> {
             return Err(Fault::damaged("the snapshot that was received"));
         }
         drop(view);
+        let received = StateView::new(generation.engine.view(), generation.dir.clone())?;
+        if let Err(newer) = check_level(&received, self.known) {
+            generation.dir.retire();
+            return Err(newer);
+        }
+        drop(received);
         generation::point_to(&self.root, number)?;
         let old = std::mem::replace(&mut *current, Arc::new(generation));
         self.publish(&current)?;
@@ -206,4 +231,9 @@ impl<E: Engine> StateStore<E> {
     fn lock_current(&self) -> MutexGuard<'_, Arc<Generation<E>>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a release that knows levels up to `known` may go on with this state.
+fn check_level(view: &StateView, known: u32) -> Result<(), Fault> {
+    check(known, view.cluster()?.map_or(0, |cluster| cluster.feature_level))
 }
