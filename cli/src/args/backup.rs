@@ -22,6 +22,33 @@ pub enum BackupCommand {
     /// Verify a backup. Needs no cluster.
     #[command(after_help = VERIFY)]
     Verify(BackupVerify),
+    /// Begin anew from a backup, on three new machines: run it on each. Needs the recovery kit.
+    #[command(after_help = RESTORE)]
+    Restore(BackupRestore),
+}
+
+const RESTORE: &str = "\
+Only when all three nodes are lost: what was written after the backup is gone, and the old nodes, should they come back, are refused for \
+ever. Each of the three machines needs tricord and tricordd, its part of the founding bundle as /etc/tricord, and the directory \
+with the backups. Run it on the first machine; it prints how the new history begins, and the other two are given that \
+(--beginning). Then start all three. Clients' cursors of before are refused (LINEAGE_CHANGED); people go on with their sessions.";
+
+/// `backup restore`
+#[derive(Args, Debug)]
+pub struct BackupRestore {
+    /// Which; default: the newest.
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub place: BackupPlace,
+    /// The configuration of the node on this machine; its data directory must be empty.
+    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    pub config: PathBuf,
+    /// On the second and third machine: what the first one printed.
+    #[arg(long, value_name = "CODE")]
+    pub beginning: Option<String>,
+    /// Hold the audit log in it to the founding keys (audit.pub of the founding bundle).
+    #[arg(long, value_name = "FILE")]
+    pub founding: Option<PathBuf>,
 }
 
 /// `backup create`

@@ -1,6 +1,7 @@
 //! `backup …`: made by a node, through its local socket; listed and verified by the daemon's program, without a node.
 
 mod daemon;
+mod restore;
 mod verify;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,6 +23,7 @@ pub async fn run(global: &Global, command: BackupCommand) -> Result<()> {
         BackupCommand::Create(create) => self::create(global, &create).await,
         BackupCommand::List(place) => list(global, &place).await,
         BackupCommand::Verify(verify) => verify::run(global, &verify).await,
+        BackupCommand::Restore(restore) => restore::run(global, &restore),
     }
 }
 

@@ -11,6 +11,8 @@
 //! TARGET/files/SERIES/NAME                 sealed files
 //! ```
 //!
+//! A backup gives new nodes their state ([`revive`]), with a new lineage; they are then founded as any three are.
+//!
 //! All here blocks on disks; whoever serves calls it on a thread of its own.
 
 mod contents;
@@ -23,6 +25,7 @@ mod manifest;
 mod pace;
 mod prune;
 mod restore;
+mod revive;
 mod series;
 mod target;
 mod verify;
@@ -34,10 +37,10 @@ pub use kit::KitProof;
 pub use manifest::{Item, Manifest};
 pub use pace::Pace;
 pub use prune::{Pruned, prune};
-pub use restore::unpack;
+pub use revive::{Beginning, Revival, Revived, revive};
 pub use series::Series;
 pub use target::Target;
-pub use verify::{Expected, Opener, Restored, Verified, verify};
+pub use verify::{Expected, Opener, Restored, Verified, restore_into, verify};
 
 /// Told while files are written or read: bytes done, and bytes in all.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);

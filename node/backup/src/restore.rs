@@ -55,17 +55,6 @@ pub(crate) fn contents(target: &Target, manifest: &Manifest, key: &BackupKey) ->
 /// Opens all files of a backup into an empty directory.
 ///
 /// Errors: the first file that is not what was sealed, by its name.
-pub fn unpack(
-    target: &Target,
-    manifest: &Manifest,
-    with: &Opener,
-    into: &Path,
-    progress: Progress<'_>,
-) -> Result<(), Error> {
-    let key = key(target, manifest, with)?;
-    files(target, manifest, &key, &contents(target, manifest, &key)?, into, progress)
-}
-
 pub(crate) fn files(
     target: &Target,
     manifest: &Manifest,

@@ -77,10 +77,47 @@ pub fn verify(
     room: &Path,
     progress: Progress<'_>,
 ) -> Result<Verified, Error> {
+    let Some(with) = with else {
+        let manifest = structure(target, name, expected, 1, progress)?;
+        return Ok(Verified { manifest, restored: None });
+    };
+    let dir = tempfile::Builder::new().prefix("tricord-verify-").tempdir_in(room);
+    let dir = dir.map_err(Error::io("make a directory in", room))?;
+    restore_into(target, name, expected, with, dir.path(), progress)
+}
+
+/// Restores a backup into an empty directory, and verifies it there: what is left is a database that holds what it says.
+pub fn restore_into(
+    target: &Target,
+    name: &str,
+    expected: &Expected,
+    with: &Opener,
+    dir: &Path,
+    progress: Progress<'_>,
+) -> Result<Verified, Error> {
+    let manifest = structure(target, name, expected, 2, progress)?;
+    let total = manifest.bytes();
+    let key = restore::key(target, &manifest, with)?;
+    let contents = restore::contents(target, &manifest, &key)?;
+    let plain = contents.snapshot.bytes();
+    restore::files(target, &manifest, &key, &contents, dir, &mut |done, _| {
+        progress(total + done.saturating_mul(total) / plain.max(1), 2 * total);
+    })?;
+    let restored = look(target, &manifest, &contents, dir, expected, with)?;
+    Ok(Verified { manifest, restored: Some(restored) })
+}
+
+/// The manifest, and each file's length and hash. It is the first of `parts` of the work.
+fn structure(
+    target: &Target,
+    name: &str,
+    expected: &Expected,
+    parts: u64,
+    progress: Progress<'_>,
+) -> Result<Manifest, Error> {
     let manifest = target.manifest(name)?;
     whose(target, &manifest, expected)?;
-    let total = manifest.bytes();
-    let (mut done, all) = (0, if with.is_some() { 2 * total } else { total });
+    let (mut done, all) = (0, parts * manifest.bytes());
     for item in manifest.items() {
         let path = target.file_path(&manifest.series, item);
         let (bytes, sha256) = hash(&path, &mut |bytes| {
@@ -94,17 +131,7 @@ pub fn verify(
             return Err(Error::Changed { path, why: "its hash is another" });
         }
     }
-    let Some(with) = with else { return Ok(Verified { manifest, restored: None }) };
-    let dir = tempfile::Builder::new().prefix("tricord-verify-").tempdir_in(room);
-    let dir = dir.map_err(Error::io("make a directory in", room))?;
-    let key = restore::key(target, &manifest, with)?;
-    let contents = restore::contents(target, &manifest, &key)?;
-    let plain = contents.snapshot.bytes();
-    restore::files(target, &manifest, &key, &contents, dir.path(), &mut |done, _| {
-        progress(total + done.saturating_mul(total) / plain.max(1), all);
-    })?;
-    let restored = look(target, &manifest, &contents, dir.path(), expected, with)?;
-    Ok(Verified { manifest, restored: Some(restored) })
+    Ok(manifest)
 }
 
 fn whose(target: &Target, manifest: &Manifest, expected: &Expected) -> Result<(), Error> {

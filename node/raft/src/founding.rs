@@ -23,8 +23,9 @@ pub type Complete = Arc<dyn Fn(Found, &[(NodeId, [u8; 32]); 3]) -> Option<Found>
 /// What all three are told when they are founded.
 #[derive(Clone)]
 pub struct Founding {
-    /// The first command of the log; its cluster and lineage are the nodes'.
-    pub found: Found,
+    /// The first command of the log; its cluster and lineage are the nodes'. None: the nodes begin with a state that is
+    /// founded already, the same on all three.
+    pub found: Option<Found>,
     /// The three nodes. A disk id of zeros is learnt from the node itself.
     pub nodes: [NodeInfo; 3],
     /// Without it the command is put as it is: a cluster without keys, for tests of what needs none.
@@ -95,7 +96,7 @@ async fn ask<E: Engine>(shared: &Shared<E>, info: &NodeInfo) -> Option<[u8; 16]>
 
 /// The first command of the log, once all three nodes have told their public keys.
 pub(crate) fn command<E: Engine>(shared: &Shared<E>, founding: &Founding) -> Option<Found> {
-    let found = founding.found.clone();
+    let found = founding.found.clone()?;
     let Some(complete) = &founding.complete else { return Some(found) };
     let [a, b, c] = founding.nodes.each_ref().map(|info| {
         let status = shared.node_status(info.slot()?);

@@ -17,6 +17,7 @@ mod ops_port;
 mod page;
 mod places;
 mod process;
+mod restored;
 mod run;
 mod tls;
 mod vitals;

@@ -31,7 +31,7 @@ use crate::ops_port::{OpsPort, Readiness};
 use crate::places::Places;
 use crate::process::Process;
 use crate::vitals::Gauge;
-use crate::{Failure, abort, advice, client_port, keys, local, ops_port, page};
+use crate::{Failure, abort, advice, client_port, keys, local, ops_port, page, restored};
 
 /// Batches applied and not yet routed to streams.
 const HUB_BATCHES_MAX: usize = 256;
@@ -59,11 +59,12 @@ pub fn run(config: Config) -> Result<(), Failure> {
     let identity = DataDir::identify(&config.data).map_err(|error| unusable(&config, error))?;
     check_identity(&config, &identity)?;
     let data = DataDir::open(&config.data, Some(config.cluster), None).map_err(|error| unusable(&config, error))?;
+    let restored = restored::load(&config.data, data.identity())?;
     let key = keys::open_or_make(&config.keys, &config.data)?;
     abort::forbid_looking_in(); // After the key is read: it may come from a file descriptor of /proc.
     let consensus = runtime("tricord-raft", 2)?;
     let clients = runtime("tricord-client", 2)?;
-    let ended = clients.block_on(serve(config, data, key, consensus.handle().clone()));
+    let ended = clients.block_on(serve(config, (data, restored), key, consensus.handle().clone()));
     // What still runs is told to no one: calls have had their time to end.
     clients.shutdown_timeout(Duration::from_secs(1));
     consensus.shutdown_timeout(Duration::from_secs(1));
@@ -125,7 +126,7 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
 
 async fn serve(
     config: Config,
-    data: DataDir,
+    (data, restored): (DataDir, Option<restored::Note>),
     (pair, public): (NodeKey, PublicKey),
     consensus: tokio::runtime::Handle,
 ) -> Result<(), Failure> {
@@ -135,7 +136,8 @@ async fn serve(
     certificates.register(&registry)?;
     let (hub, applied) = mpsc::channel(HUB_BATCHES_MAX);
     let (typing_in, typing) = mpsc::channel(TYPING_MAX);
-    let raft = raft_config(&config, (&data, public), certificates.peer(), ports.peer, hub, typing_in, &registry)?;
+    let whose = (&data, restored.is_some(), public);
+    let raft = raft_config(&config, whose, certificates.peer(), ports.peer, hub, typing_in, &registry)?;
     let node: Consensus = consensus.spawn(Node::start(raft)).await??;
 
     let cost =
@@ -182,6 +184,10 @@ async fn serve(
     let backing = (config.backup.clone(), config.data.clone());
     let backups = Backups::new(node.clone(), services.clone(), backing, signer, metrics);
     let scheduling = tokio::spawn(backups::keep_schedule(backups.clone()));
+    if let Some(note) = restored {
+        let own = (*data.identity(), public.0);
+        tokio::spawn(restored::let_in(node.clone(), services.clone(), note, own, config.clone()));
+    }
     let local = tokio::spawn(local::serve(
         ports.local,
         backups.service(),
@@ -255,7 +261,7 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
 
 fn raft_config(
     config: &Config,
-    (data, public): (&DataDir, PublicKey),
+    (data, restored, public): (&DataDir, bool, PublicKey),
     tls: PeerTls,
     listener: TcpListener,
     hub: mpsc::Sender<raft::Applied>,
@@ -281,14 +287,18 @@ fn raft_config(
         boot_seq: data.boot_seq(),
         boot_nonce: data.nonce(),
         remembered: Some(data.remembered_file()),
-        peers: peers(config, &own),
+        peers: if restored { Slot::ALL.map(|slot| node_at(config, &own, slot)).into() } else { peers(config, &own) },
         listen: Box::new(TlsListener::new(listener, &tls)),
         dial: Arc::new(tls),
-        founding: founding.map(|founding| raft::Founding {
-            nodes: Slot::ALL.map(|slot| founding_node(&founding, slot)),
-            found: founding.found,
-            complete: Some(keys::complete(founding.recovery)),
-        }),
+        founding: match founding {
+            _ if restored => Some(restored::founding(config, &own)),
+            Some(founding) => Some(raft::Founding {
+                nodes: Slot::ALL.map(|slot| founding_node(&founding, slot)),
+                found: Some(founding.found),
+                complete: Some(keys::complete(founding.recovery)),
+            }),
+            None => None,
+        },
         log,
         pace: None,
         state,
@@ -317,6 +327,18 @@ fn peers(config: &Config, own: &Identity) -> Vec<NodeInfo> {
         }
     };
     Slot::ALL.into_iter().map(peer).collect()
+}
+
+/// The node of a slot of a cluster that begins with a backup: all three are equally new.
+pub fn node_at(config: &Config, own: &Identity, slot: Slot) -> NodeInfo {
+    let addresses = config.addresses(slot);
+    let incarnation = Incarnation(u32::try_from(own.node.0 >> 2).unwrap_or(u32::MAX));
+    NodeInfo {
+        node: NodeId::new(slot, incarnation),
+        peer_address: addresses.peer.clone(),
+        client_address: addresses.client.clone(),
+        disk: if own.node.slot() == Some(slot) { own.disk } else { [0; 16] },
+    }
 }
 
 fn founding_node(founding: &Founding, slot: Slot) -> NodeInfo {

@@ -8,6 +8,7 @@ use raft::Handle;
 use state::view::Rows;
 use types::backup::NoteBackup;
 use types::features::BACKUP_NOTES;
+use types::seat::AdmitNode;
 use types::{Author, Command, Envelope, EventNumber, Reply, Request};
 
 use crate::Services;
@@ -92,6 +93,14 @@ impl<H: Handle> Services<H> {
         }
         let told = self.put_own(Command::NoteBackup(note), deadline).await;
         told.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Lets a node in whose state came from a backup: it asks for itself.
+    ///
+    /// Errors: in words, why it is not let in yet; trying again is safe.
+    pub async fn admit_restored(&self, admit: AdmitNode, deadline: Instant) -> Result<(), String> {
+        let admitted = self.put_own(Command::AdmitNode(admit), deadline).await;
+        admitted.map(drop).map_err(|error| error.to_string())
     }
 
     pub(crate) async fn propose(&self, envelope: Envelope, deadline: Instant) -> Result<Done, Error> {

@@ -149,6 +149,18 @@ impl DataDir {
         Self::start(path, identity, lock)
     }
 
+    /// Gives an identity to a directory that holds a state already, made there by `adopt`, and none yet.
+    pub fn adopt(path: &Path, identity: Identity) -> Result<Self, DataDirError> {
+        let lock = lock(path)?;
+        if path.join(IDENTITY).exists() {
+            return Err(DataDirError::NotEmpty { path: path.to_path_buf() });
+        }
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(path, private).map_err(Fault::io("make private", path))?;
+        replace_file(&path.join(IDENTITY), text::write(&identity, FORMAT).as_bytes())?;
+        Self::start(path, identity, lock)
+    }
+
     /// Opens the data directory of a node; `node` is compared if it is known from elsewhere.
     pub fn open(path: &Path, cluster: Option<ClusterId>, node: Option<NodeId>) -> Result<Self, DataDirError> {
         let missing = || DataDirError::Missing { path: path.to_path_buf() };

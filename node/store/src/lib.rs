@@ -21,4 +21,4 @@ pub use identity::{DataDir, DataDirError, Identity};
 pub use log::{Callback, LogEntry, LogId, LogStore, LogWriter, OpenError, Payload, Vote};
 pub use remembered::{Promises, Remembered};
 pub use snapshot::{Incoming, Manifest, Position, ReceiveError, Receiver, Snapshot, SnapshotFile};
-pub use state_store::{Applied, Outputs, StateStore, StateView, TreeNodes};
+pub use state_store::{Applied, Outputs, StateStore, StateView, TreeNodes, adopt};

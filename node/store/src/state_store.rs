@@ -1,5 +1,6 @@
 //! The replicated state of this node: what `state::apply` made of the log so far.
 
+mod adopt;
 mod apply;
 mod generation;
 mod marks;
@@ -8,6 +9,7 @@ mod store;
 mod tree;
 mod view;
 
+pub use adopt::adopt;
 pub use apply::Outputs;
 pub use store::{Applied, StateStore};
 pub use tree::TreeNodes;

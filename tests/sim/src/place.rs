@@ -150,7 +150,7 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
         peers: peers().to_vec(),
         dial: Arc::new(SimDial(own)),
         listen: Box::new(SimListener(peer_port)),
-        founding: Some(Founding { found: founding(), nodes: peers(), complete: None }),
+        founding: Some(Founding { found: Some(founding()), nodes: peers(), complete: None }),
         log,
         pace: Some(Box::new(move || pace(&pace_sim, slot))),
         state,

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::daemon::Daemon;
 use super::{ask_node, bar, client, directory, listing, size};
-use crate::args::{BackupVerify, Format, Global};
+use crate::args::{BackupPlace, BackupVerify, Format, Global};
 use crate::error::{Error, Result};
 use crate::output::{print, say};
 use crate::prompt;
@@ -57,7 +57,7 @@ pub(super) async fn run(global: &Global, asked: &BackupVerify) -> Result<()> {
     let dir = directory(place, node.as_ref())?;
     let name = match &asked.name {
         Some(name) => name.clone(),
-        None => newest(asked, node.as_ref())?,
+        None => newest(place, node.as_ref())?,
     };
     let doing = format!("verify the backup {name} in {}", dir.display());
     let mut arguments: Vec<OsString> = ["verify", "--name"].map(Into::into).into();
@@ -107,8 +107,8 @@ pub(super) async fn run(global: &Global, asked: &BackupVerify) -> Result<()> {
     show(&report, asked)
 }
 
-fn newest(asked: &BackupVerify, node: Option<&GetBackupsResponse>) -> Result<String> {
-    let listed = listing(&asked.place, node)?;
+pub(super) fn newest(place: &BackupPlace, node: Option<&GetBackupsResponse>) -> Result<String> {
+    let listed = listing(place, node)?;
     let newest = listed.into_iter().rev().max_by_key(|one| one.created_ms);
     newest.map(|one| one.name).ok_or_else(|| Error::Usage("there is no backup there yet: tricord backup create".into()))
 }
@@ -120,7 +120,7 @@ fn series_of(node: Option<&GetBackupsResponse>) -> Option<PathBuf> {
 }
 
 /// The recovery key out of two shares, as digits.
-fn ask_kit() -> Result<Zeroizing<String>> {
+pub(super) fn ask_kit() -> Result<Zeroizing<String>> {
     let mut shares = Vec::new();
     for which in ["One share of the recovery kit", "Another share"] {
         shares.push(Share::parse(&Zeroizing::new(prompt::secret(which)?))?);

@@ -260,7 +260,7 @@ impl Cluster {
             peers: peers.to_vec(),
             listen: Box::new(raft::TlsListener::new(listener, &tls)),
             dial: Arc::new(Gate { tls, mute: self.mute[place(slot)].clone() }),
-            founding: Some(Founding { found, nodes: self.peers.clone(), complete: None }),
+            founding: Some(Founding { found: Some(found), nodes: self.peers.clone(), complete: None }),
             log,
             pace: self.paced.then(|| Box::new(pace) as raft::Pace),
             state,

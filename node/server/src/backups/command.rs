@@ -14,7 +14,8 @@ use serde_json::json;
 use types::{ClusterId, Lineage};
 use zeroize::Zeroizing;
 
-use crate::Failure;
+use crate::config::Config;
+use crate::{Failure, restored};
 
 /// Progress is told at most so often: after so many bytes.
 const TOLD_EVERY_BYTES: u64 = 4 * 1024 * 1024;
@@ -30,6 +31,9 @@ pub enum BackupCommand {
     },
     /// Verifies a backup; with a key by restoring it where nobody else is.
     Verify(Verify),
+    /// Makes this machine a node of a new history out of a backup: verifies it, and makes the data directory that the
+    /// configuration names, which must be empty. The recovery key comes on standard input.
+    Restore(Restore),
 }
 
 /// `backup verify`
@@ -61,11 +65,32 @@ pub struct Verify {
     room: Option<PathBuf>,
 }
 
+/// `backup restore`
+#[derive(Args)]
+pub struct Restore {
+    /// The node's configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    config: PathBuf,
+    /// The directory with the backups.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The backup's name.
+    #[arg(long)]
+    name: String,
+    /// Who signed the audit log from its first record on: audit.pub of the founding bundle.
+    #[arg(long)]
+    founding: Option<PathBuf>,
+    /// How the new history begins, the same on all three machines: LINEAGE-MILLISECONDS.
+    #[arg(long)]
+    beginning: String,
+}
+
 /// Does it.
 pub fn run(command: &BackupCommand) -> Result<(), Failure> {
     match command {
         BackupCommand::List { dir } => list(dir),
         BackupCommand::Verify(verify) => self::verify(verify),
+        BackupCommand::Restore(restore) => self::restore(restore),
     }
 }
 
@@ -86,26 +111,46 @@ fn list(dir: &Path) -> Result<(), Failure> {
     tell(&json!({ "backups": backups }).to_string())
 }
 
-fn verify(asked: &Verify) -> Result<(), Failure> {
-    let founding = match &asked.founding {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?;
-            Some(FoundingKeys::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?)
-        }
-        None => None,
-    };
-    let expected = Expected { cluster: asked.cluster, lineage: asked.lineage, founding };
-    let opener = opener(asked)?;
+fn restore(asked: &Restore) -> Result<(), Failure> {
+    let config = Config::load(&asked.config)?;
+    let beginning = restored::parse_beginning(&asked.beginning)
+        .ok_or("--beginning: LINEAGE-MILLISECONDS is needed, as the first machine said")?;
+    let founding = founding(asked.founding.as_deref())?;
+    let expected = Expected { cluster: Some(config.cluster), lineage: None, founding };
     let target = Target::open(&asked.dir)?;
-    let room = asked.room.clone().unwrap_or_else(std::env::temp_dir);
+    let kit = recovery_key()?;
+    let name = asked.name.as_str();
+    let revived = restored::restore(&config, (&target, name), expected, kit, beginning, &mut told())?;
+    let mut answer = document(&revived.verified);
+    answer["new_node"] = revived.node.to_string().into();
+    answer["new_lineage"] = beginning.lineage.to_string().into();
+    tell(&answer.to_string())
+}
+
+fn founding(path: Option<&Path>) -> Result<Option<FoundingKeys>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+    Ok(Some(FoundingKeys::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?))
+}
+
+/// Tells progress now and then.
+fn told() -> impl FnMut(u64, u64) {
     let mut told = 0;
-    let mut progress = |done: u64, total: u64| {
+    move |done: u64, total: u64| {
         if done >= told + TOLD_EVERY_BYTES || done == total {
             told = done;
             let _ = tell(&format!("progress {done} {total}"));
         }
-    };
-    let verified = backup::verify(&target, &asked.name, &expected, opener.as_ref(), &room, &mut progress)?;
+    }
+}
+
+fn verify(asked: &Verify) -> Result<(), Failure> {
+    let founding = founding(asked.founding.as_deref())?;
+    let expected = Expected { cluster: asked.cluster, lineage: asked.lineage, founding };
+    let opener = opener(asked)?;
+    let target = Target::open(&asked.dir)?;
+    let room = asked.room.clone().unwrap_or_else(std::env::temp_dir);
+    let verified = backup::verify(&target, &asked.name, &expected, opener.as_ref(), &room, &mut told())?;
     tell(&document(&verified).to_string())
 }
 

@@ -11,7 +11,7 @@ use crate::log::{decode_log_id, encode_log_id};
 use crate::{Fault, LogId};
 
 pub(super) const APPLIED: &[u8] = b"applied";
-const MEMBERSHIP: &[u8] = b"membership";
+pub(super) const MEMBERSHIP: &[u8] = b"membership";
 
 /// The marks as of one moment: the reader must be a view, or a checkpoint.
 pub(crate) fn read_applied(reader: &dyn Reader) -> Result<Applied, Fault> {

@@ -99,3 +99,72 @@ async fn a_backup_is_made_by_itself_under_load_verified_and_refused_once_it_is_d
     status.await?;
     cluster.check_logs(&["no backup was made"])
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() -> Result<()> {
+    let mut cluster = Cluster::found(Options::default()).await?;
+    let (people, conversation) = ward(&cluster, 2).await?;
+    let mut sent = Vec::new();
+    for index in 0..40 {
+        let text = format!("before the fire: {index}");
+        let seq = send(&people[index % 2], &conversation, &text).await.map_err(|status| reason(&status))?.seq;
+        sent.push((seq, text));
+    }
+    let target = cluster.dir().join("target");
+    std::fs::create_dir(&target)?;
+    let dir = target.to_string_lossy().into_owned();
+    let name = tricord(&cluster, 0, &["backup", "create", "--init", "--dir", &dir], "")?;
+    send(&people[0], &conversation, "after the backup").await.map_err(|status| reason(&status))?;
+    cluster.check_logs(NO_ERRORS)?;
+    for (node, slot) in SLOTS.iter().enumerate() {
+        cluster.node(node).kill()?;
+        let data = cluster.dir().join(slot).join("data");
+        std::fs::rename(&data, data.with_extension("old"))?;
+    }
+
+    let began = Instant::now();
+    let shares = cluster.recovery_shares()[..2].join("\n");
+    let founding = cluster.dir().join("audit.pub").to_string_lossy().into_owned();
+    let mut beginning = None;
+    for (node, slot) in SLOTS.iter().enumerate() {
+        let config = cluster.dir().join(slot).join("tricordd.toml").to_string_lossy().into_owned();
+        let mut words = vec!["backup", "restore", name.trim(), "--dir", &dir, "--config", &config, "--yes"];
+        words.extend(["--founding", &founding, "--output", "json"]);
+        if let Some(beginning) = &beginning {
+            words.extend(["--beginning", beginning]);
+        }
+        let restored: serde_json::Value = serde_json::from_str(&tricord(&cluster, node, &words, &shares)?)?;
+        assert_eq!(restored["new_node"], format!("{slot}2"), "{restored}");
+        beginning = restored["beginning"].as_str().map(str::to_owned);
+        cluster.node(node).start()?;
+    }
+    cluster.wait_until_well().await?;
+    eprintln!("three machines serve what was backed up after {:?}", began.elapsed());
+    all_nodes_hold(&people[0], &conversation, &sent).await?;
+    let text = "we go on".to_owned();
+    let seq = send(&people[1], &conversation, &text).await.map_err(|status| reason(&status))?.seq;
+    assert_eq!(seq, sent.len() as u64 + 1, "what was written after the backup is gone");
+    sent.push((seq, text));
+    all_nodes_hold(&people[0], &conversation, &sent).await?;
+
+    // The new history can be backed up in its turn: its nodes hold the keys, and sign.
+    let again = tricord(&cluster, 2, &["backup", "create", "--dir", &dir], "")?;
+    assert!(again.trim().ends_with("-c2"), "{again}");
+    let verified = tricord(&cluster, 2, &["backup", "verify", again.trim(), "--dir", &dir, "--kit"], &shares)?;
+    assert!(verified.starts_with("GOOD.") && verified.contains("head covers which"), "{verified}");
+
+    // A disk that survived after all is of the history that ended.
+    assert!(cluster.node(2).stop(Duration::from_secs(30))?.success());
+    let data = cluster.dir().join("c/data");
+    std::fs::rename(&data, data.with_extension("new"))?;
+    std::fs::rename(data.with_extension("old"), &data)?;
+    cluster.node(2).start()?;
+    let ended = Instant::now();
+    while cluster.node(2).ended()?.is_none() {
+        assert!(ended.elapsed() < Duration::from_secs(30), "a node of the history that ended runs on");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(cluster.node(2).log().contains("founded anew"), "{}", cluster.node(2).log());
+    send(&people[0], &conversation, "two of three serve").await.map_err(|status| reason(&status))?;
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! A node whose state comes from a backup: made once on its new machine by `tricordd backup restore`, and let in by the
+//! other two when all three run.
+//!
+//! Shape of the file `restored` in the data directory: text, `name value` a line. It is written last when a backup is restored,
+//! and goes away when the node has its slot.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use backup::{Beginning, Expected, Revival, Target};
+use raft::Handle;
+use record::note::Signer;
+use seal::NodeKey;
+use services::Services;
+use state::view::Rows;
+use store::{DataDir, Identity};
+use types::backup::{BackupDeed, NoteBackup};
+use types::key::{Envelope, Holder};
+use types::seat::AdmitNode;
+use types::{Slot, Timestamp};
+
+use crate::config::Config;
+use crate::run::Consensus;
+use crate::{Failure, keys};
+
+const RESTORED: &str = "restored";
+/// There while a backup is being restored; whoever finds it at the start begins anew.
+const RESTORING: &str = "restoring";
+/// Where the files of the backup are put together.
+const ROOM: &str = "restore";
+/// How often a node asks to be let in.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// How long one attempt may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is tried to tell the cluster what it goes on from.
+const TOLD_AT_MOST: usize = 20;
+
+/// What a restored node has to tell the others.
+#[derive(Clone, Debug)]
+pub struct Note {
+    envelopes: Vec<(u32, Envelope)>,
+    records: u64,
+    root: [u8; 32],
+    bytes: u64,
+}
+
+/// Makes the data directory of the node that is configured out of a backup.
+pub fn restore(
+    config: &Config,
+    (target, name): (&Target, &str),
+    expected: Expected,
+    kit: NodeKey,
+    beginning: Beginning,
+    progress: backup::Progress<'_>,
+) -> Result<backup::Revived, Failure> {
+    let data = &config.data;
+    if data.join(RESTORING).exists() {
+        let why = "restoring a backup to it was interrupted: empty the directory and begin again";
+        return Err(format!("{}: {why}", data.display()).into());
+    }
+    // The slot's real id is known only from the backup; until then nothing makes this directory a node's.
+    let room = data.join(ROOM);
+    match fs::read_dir(data) {
+        Ok(mut there) => {
+            if there.any(|one| one.map_or(true, |one| one.file_name() != "lost+found")) {
+                return Err(format!(
+                    "{} is not empty: a backup is restored to a new node's empty disk",
+                    data.display()
+                )
+                .into());
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => fs::create_dir_all(data)?,
+        Err(error) => return Err(format!("list {}: {error}", data.display()).into()),
+    }
+    fs::write(data.join(RESTORING), b"")?;
+    fs::create_dir(&room)?;
+    let (_, public) = keys::open_or_make(&config.keys, data)?;
+    let slot = config.slot;
+    let state = &data.join("state");
+    let wish = Revival { target, name, expected, room: &room, state, slot, public, beginning };
+    let revived = backup::revive(&wish, kit, progress)?;
+    let manifest = &revived.verified.manifest;
+    let identity = Identity::new(manifest.cluster, beginning.lineage, revived.node, beginning.at)?;
+    DataDir::adopt(data, identity)?;
+    make_audit_key(config, &revived)?;
+    let note = Note {
+        envelopes: revived.envelopes.clone(),
+        records: manifest.records,
+        root: manifest.root,
+        bytes: manifest.bytes(),
+    };
+    keep(data, &note)?;
+    fs::remove_file(data.join(RESTORING))?;
+    fs::File::open(data)?.sync_all()?;
+    Ok(revived)
+}
+
+/// A new node signs with a new key; the one that lies there is of the node before it.
+fn make_audit_key(config: &Config, revived: &backup::Revived) -> Result<(), Failure> {
+    let Some(path) = &config.audit_key else { return Ok(()) };
+    let mut seed = zeroize::Zeroizing::new([0; 32]);
+    getrandom::fill(seed.as_mut()).map_err(|_| "no randomness")?;
+    let name = record::checkpoint::key_name(revived.verified.manifest.cluster, revived.node);
+    let signer = Signer::from_seed(&name, *seed)?;
+    let before = path.with_extension("key.before");
+    if path.exists() {
+        fs::rename(path, &before).map_err(|error| format!("put {} aside: {error}", path.display()))?;
+    }
+    keys::write_new(path, signer.secret().as_bytes())
+}
+
+fn keep(data: &Path, note: &Note) -> Result<(), Failure> {
+    let mut text =
+        format!("tricord-restored 1\nrecords {}\nroot {}\nbytes {}\n", note.records, hex(&note.root), note.bytes);
+    for (version, envelope) in &note.envelopes {
+        text += &format!("envelope {version} {} {}\n", hex(&envelope.public), hex(&envelope.sealed));
+    }
+    let path = data.join(RESTORED);
+    fs::write(&path, text)?;
+    Ok(fs::File::open(&path)?.sync_all()?)
+}
+
+/// What a node that was restored has still to tell; none: it was not, or has told it.
+///
+/// Errors: restoring was interrupted, or the file is damaged.
+pub fn load(data: &Path, own: &Identity) -> Result<Option<Note>, Failure> {
+    if data.join(RESTORING).exists() {
+        let why = "restoring a backup to it was interrupted: empty the directory and restore again";
+        return Err(format!("{}: {why}", data.display()).into());
+    }
+    let path = data.join(RESTORED);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("read {}: {error}", path.display()).into()),
+    };
+    let note = parse(&text, own).ok_or_else(|| format!("{} is damaged: restore the backup again", path.display()))?;
+    Ok(Some(note))
+}
+
+fn parse(text: &str, own: &Identity) -> Option<Note> {
+    let mut lines = text.lines();
+    let mut value = |word: &str| lines.next()?.strip_prefix(word)?.strip_prefix(' ');
+    (value("tricord-restored")? == "1").then_some(())?;
+    let records = value("records")?.parse().ok()?;
+    let root = unhex(value("root")?)?.try_into().ok()?;
+    let bytes = value("bytes")?.parse().ok()?;
+    let mut envelopes = Vec::new();
+    for line in lines {
+        let mut parts = line.strip_prefix("envelope ")?.split(' ');
+        let version = parts.next()?.parse().ok()?;
+        let public = unhex(parts.next()?)?.try_into().ok()?;
+        let sealed = unhex(parts.next()?)?;
+        envelopes.push((version, Envelope { holder: Holder::Node(own.node), public, sealed }));
+    }
+    Some(Note { envelopes, records, root, bytes })
+}
+
+/// Asks to be let in until this node has its slot; then the first of the three says what the cluster goes on from.
+pub async fn let_in(
+    node: Consensus,
+    services: Services<Consensus>,
+    note: Note,
+    own: (Identity, [u8; 32]),
+    config: Config,
+) {
+    let (identity, public) = own;
+    let addresses = config.addresses(config.slot).clone();
+    let admit = AdmitNode {
+        node: identity.node,
+        disk: identity.disk,
+        public,
+        peer_address: addresses.peer,
+        client_address: addresses.client,
+        envelopes: note.envelopes,
+    };
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        let seated = node.view().seat(identity.node).ok().flatten().is_some_and(|seat| seat.seated.is_some());
+        if seated {
+            break;
+        }
+        if let Err(why) = services.admit_restored(admit.clone(), Instant::now() + PATIENCE).await {
+            tracing::debug!(why, "not let in yet");
+        }
+    }
+    if config.slot == Slot::A {
+        let (records, root, bytes) = (note.records, note.root, note.bytes);
+        let deed = BackupDeed::Restore;
+        let told = NoteBackup { deed, records, root, bytes, scheduled: false, reason: None };
+        for _ in 0..TOLD_AT_MOST {
+            match services.note_backup(told.clone(), Instant::now() + PATIENCE).await {
+                Ok(()) => break,
+                Err(why) => tracing::warn!(why, "the cluster was not told that it goes on from a backup"),
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+    if let Err(error) = fs::remove_file(config.data.join(RESTORED)) {
+        tracing::warn!(%error, "the file 'restored' stays until the next start");
+    }
+    tracing::info!("this node, whose state comes from a backup, has its slot");
+}
+
+/// The three nodes of a cluster that begins with a backup.
+pub fn founding(config: &Config, own: &Identity) -> raft::Founding {
+    let nodes = Slot::ALL.map(|slot| crate::run::node_at(config, own, slot));
+    raft::Founding { nodes, found: None, complete: None }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if text.len() % 2 != 0 || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}
+
+/// How a history begins, as people carry it from the first machine to the others: `LINEAGE-MILLISECONDS`.
+pub fn parse_beginning(text: &str) -> Option<Beginning> {
+    let (lineage, at) = text.split_once('-')?;
+    Some(Beginning { lineage: lineage.parse().ok()?, at: Timestamp(at.parse().ok()?) })
+}
