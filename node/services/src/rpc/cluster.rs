@@ -5,7 +5,7 @@ use proto::v1::*;
 use raft::{Fault, Handle, NodeStatus as Seen, Role, Vitals};
 use state::Rows;
 use state::policy::Action;
-use state::view::heads;
+use state::view::{Rows, heads};
 use state::{View, keys};
 use tonic::{Request, Response, Status};
 use types::limits::NODE_LEASES_WATCHED_MAX;
@@ -61,6 +61,8 @@ fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClus
     let (cluster, handle) = (services.cluster()?, &services.inner.handle);
     let (status, stale) = (handle.status(), handle.stale_age());
     let clock = heads(view)?.clock;
+    // From the state itself: the copy that is kept was made when the node started, and the level is raised later.
+    let feature_level = view.cluster()?.map_or(0, |cluster| cluster.feature_level);
     let here = handle.node().slot().unwrap_or(Slot::A);
     let health = health::summary(&status, here, stale, clock);
     let alarms = alarms::alarms(&status, audit_state(view)?, clock);
@@ -77,7 +79,7 @@ fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClus
         stale_since_time: since.map(convert::time),
         stale_age: stale.map(convert::duration),
         cluster_time: Some(convert::time(clock)),
-        feature_level: cluster.feature_level,
+        feature_level,
         backup: Some(backups(view)?),
         alarms,
     })

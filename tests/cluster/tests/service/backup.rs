@@ -125,7 +125,7 @@ async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() 
     let began = Instant::now();
     let shares = cluster.recovery_shares()[..2].join("\n");
     let founding = cluster.dir().join("audit.pub").to_string_lossy().into_owned();
-    let mut beginning = None;
+    let mut beginning: Option<String> = None;
     for (node, slot) in SLOTS.iter().enumerate() {
         let config = cluster.dir().join(slot).join("tricordd.toml").to_string_lossy().into_owned();
         let mut words = vec!["backup", "restore", name.trim(), "--dir", &dir, "--config", &config, "--yes"];
@@ -139,6 +139,14 @@ async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() 
         cluster.node(node).start()?;
     }
     cluster.wait_until_well().await?;
+    // Each asks to be let in, and is given the keys then, one after the other.
+    for node in 0..3 {
+        while let Err(error) = list(&people[0], node, &conversation, linearizable()).await {
+            let patient = error.to_string().contains("KEYS_NOT_HELD") && began.elapsed() < Duration::from_secs(60);
+            assert!(patient, "{error}; {}", cluster.node(node).log());
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
     eprintln!("three machines serve what was backed up after {:?}", began.elapsed());
     all_nodes_hold(&people[0], &conversation, &sent).await?;
     let text = "we go on".to_owned();
@@ -158,6 +166,8 @@ async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() 
     let data = cluster.dir().join("c/data");
     std::fs::rename(&data, data.with_extension("new"))?;
     std::fs::rename(data.with_extension("old"), &data)?;
+    let key = cluster.dir().join("c/audit.key");
+    std::fs::rename(key.with_extension("key.before"), key)?;
     cluster.node(2).start()?;
     let ended = Instant::now();
     while cluster.node(2).ended()?.is_none() {

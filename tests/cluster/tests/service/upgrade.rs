@@ -53,14 +53,20 @@ async fn each_node_can_go_back_until_the_upgrade_is_finalized_and_none_after_tha
 
     tricord(&cluster, 1, &["cluster", "finalize", "--yes"], "")?;
     tricord(&cluster, 0, &["backup", "create", "--dir", &dir], "")?;
-    let status = cluster.status(0).await?;
-    assert_eq!(status.feature_level, 2);
-    assert!(status.backup.unwrap_or_default().last_time.is_some(), "what is new has begun");
+    let began = Instant::now();
+    loop {
+        let status = cluster.status(0).await?;
+        if status.feature_level == 2 && status.backup.unwrap_or_default().last_time.is_some() {
+            break; // What is new has begun.
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "feature level {}", status.feature_level);
+        sleep(Duration::from_millis(50)).await;
+    }
 
     assert!(cluster.node(1).stop(Duration::from_secs(30))?.success());
     cluster.node(1).program = BEFORE;
     cluster.node(1).start()?;
-    let began = Instant::now();
+    let began = Instant::now(); // Of the start of the release before.
     while cluster.node(1).ended()?.is_none() {
         assert!(began.elapsed() < Duration::from_secs(30), "the release before runs on");
         sleep(Duration::from_millis(50)).await;
