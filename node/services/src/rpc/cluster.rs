@@ -5,7 +5,7 @@ use proto::v1::*;
 use raft::{Fault, Handle, NodeStatus as Seen, Role, Vitals};
 use state::Rows;
 use state::policy::Action;
-use state::view::{Rows, heads};
+use state::view::heads;
 use state::{View, keys};
 use tonic::{Request, Response, Status};
 use types::limits::NODE_LEASES_WATCHED_MAX;
