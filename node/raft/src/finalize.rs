@@ -100,6 +100,7 @@ mod tests {
             key_protection: String::new(),
             feature_level: levels[at],
             snapshot: None,
+            vitals: None,
             certificates_expire: None,
         };
         ClusterStatus { term: 1, leader: None, nodes: [0, 1, 2].map(node) }

@@ -172,6 +172,7 @@ mod tests {
             disk_low: false,
             public_key: None,
             key_protection: String::new(),
+            feature_level: 2,
             certificates_expire: Some(Timestamp(NOW.0 + 400 * DAY_MS)),
             snapshot: None,
             vitals: Some(Vitals { fsync_p99: Some(Duration::from_millis(2)), ..Vitals::default() }),
