@@ -273,8 +273,7 @@ fn raft_config(
     let damaged = |failure: Failure| advice::later(config, failure);
     let log = LogStore::open_dir(&disk, &data.log_dir()).map_err(|error| damaged(error.into()))?;
     let state = StateStore::open(Arc::new(disk), &data.state_dir()).map_err(|error| damaged(error.into()))?;
-    let log = LogStore::open_dir(&disk, &data.log_dir())?;
-    let state = StateStore::open(Arc::new(disk), &data.state_dir())?.knowing(FEATURE_LEVEL)?;
+    let state = state.knowing(FEATURE_LEVEL)?;
     let founding = match &config.founding {
         Some(path) if path.exists() => Some(Founding::load(path)?),
         _ => None,
