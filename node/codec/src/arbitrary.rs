@@ -10,6 +10,7 @@ mod conversation;
 mod identity;
 mod key;
 mod keys;
+mod people;
 mod primitive;
 mod record;
 mod row;

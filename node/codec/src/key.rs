@@ -61,6 +61,7 @@ keys! {
     ParticipationCount(principal), UserWord(user, word),
     TreeNode(level, place), Head(size), Signer(node), Divergence(),
     Failures(login), FailuresCount(), Settings(),
+    Emergency(number), EmergencyOpen(number), EmergencyGrant(user),
 
     DataKey(id), ScopeKey(scope, month), ClusterKey(version), KeyEnvelope(version, holder), KeyHolder(holder),
 
@@ -277,6 +278,18 @@ impl KeyPart for Timer {
                 kind(24);
                 login.put(out);
             }
+            Self::IdleDue(session) => {
+                kind(48);
+                session.put(out);
+            }
+            Self::TimesChanged(session) => {
+                kind(49);
+                session.put(out);
+            }
+            Self::EmergencyEnd(number) => {
+                kind(50);
+                number.put(out);
+            }
         }
     }
 
@@ -289,6 +302,9 @@ impl KeyPart for Timer {
             [5] => Ok(Self::EventsExpiry),
             [25] => KeyPart::take(rest).map(Self::LogOff),
             [24] => KeyPart::take(rest).map(Self::FailuresFade),
+            [48] => KeyPart::take(rest).map(Self::IdleDue),
+            [49] => KeyPart::take(rest).map(Self::TimesChanged),
+            [50] => KeyPart::take(rest).map(Self::EmergencyEnd),
             [_] => Err(Problem::Unknown),
         }
     }

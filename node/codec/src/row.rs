@@ -29,6 +29,7 @@ tables! {
     Status, NodeLease, Timer, Policy, Record, ParticipationCount, UserWord,
     TreeNode, Head, Signer, Divergence,
     Failures, FailuresCount, Settings,
+    Emergency, EmergencyOpen, EmergencyGrant,
 
     DataKey, ScopeKey, ClusterKey, KeyEnvelope, KeyHolder,
 

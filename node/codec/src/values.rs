@@ -6,6 +6,7 @@ mod command;
 mod conversation;
 mod identity;
 mod key;
+mod people;
 mod primitive;
 mod record;
 mod row;

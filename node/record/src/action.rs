@@ -53,6 +53,18 @@ pub const fn code(action: Action) -> &'static str {
         Action::VerifyBackup => "verify-backup",
         Action::RefuteBackup => "refute-backup",
         Action::RestoreBackup => "restore-backup",
+
+        Action::LockSession => "lock-session",
+        Action::UnlockSession => "unlock-session",
+        Action::TapIn => "tap-in",
+        Action::TapOut => "tap-out",
+        Action::SetPin => "set-pin",
+        Action::ClearPin => "clear-pin",
+        Action::ResetPin => "reset-pin",
+        Action::OpenEmergency => "open-emergency",
+        Action::ApproveEmergency => "approve-emergency",
+        Action::EndEmergency => "end-emergency",
+        Action::ReviewEmergency => "review-emergency",
     }
 }
 
@@ -107,6 +119,18 @@ pub const fn sentence(action: Action) -> &'static str {
         Action::VerifyBackup => "verified a backup by restoring it",
         Action::RefuteBackup => "found a backup to be bad",
         Action::RestoreBackup => "went on from a backup",
+
+        Action::LockSession => "locked a session",
+        Action::UnlockSession => "unlocked a session",
+        Action::TapIn => "began a part at a place",
+        Action::TapOut => "ended someone's part at a place",
+        Action::SetPin => "set a PIN",
+        Action::ClearPin => "gave up a PIN",
+        Action::ResetPin => "took a PIN away",
+        Action::OpenEmergency => "asked for emergency access",
+        Action::ApproveEmergency => "approved emergency access",
+        Action::EndEmergency => "ended emergency access",
+        Action::ReviewEmergency => "signed off the review of emergency access",
     }
 }
 

@@ -197,6 +197,7 @@ fn entity(bytes: &[u8]) -> Result<Entity, Error> {
             let (first, last) = pair(parts.bytes()?)?;
             Entity::Records(first, last)
         }
+        (88, number) => Entity::Emergency(number.number()?),
         _ => return Err(Error::Newer),
     })
 }
@@ -228,7 +229,7 @@ fn policy(bytes: &[u8]) -> Result<PolicyRef, Error> {
 }
 
 fn purpose(number: u64) -> Result<Purpose, Error> {
-    let all = [Purpose::Treatment, Purpose::Emergency, Purpose::Operations, Purpose::Compliance];
+    let all = [Purpose::Treatment, Purpose::Emergency, Purpose::Operations, Purpose::Compliance, Purpose::BreakGlass];
     all.into_iter().find(|purpose| *purpose as u64 == number).ok_or(Error::Newer)
 }
 

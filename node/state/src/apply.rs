@@ -8,13 +8,13 @@ use types::session::Device;
 use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timestamp};
 
 use crate::commands::{
-    audit, backups, conversations, directory, founding, keys as key_commands, leases, lockout, log_off, messages,
-    participants, presence, receipts, seats, second_factor, sessions, settings, tick,
+    audit, backups, conversations, directory, emergency, founding, keys as key_commands, leases, locking, lockout,
+    log_off, messages, participants, places, presence, receipts, seats, second_factor, sessions, settings, tick,
 };
 use crate::keys;
 use crate::outcome::Outcome;
 use crate::policy::{self, Actor};
-use crate::records;
+use crate::records::{self, Putting};
 use crate::tx::{Step, Stop, Tx};
 use crate::view::{Rows, View};
 
@@ -28,7 +28,8 @@ pub fn apply<V: View>(view: &V, at: Timestamp, envelope: &Envelope) -> Result<Ou
     if view.cluster()?.is_some() == founded {
         let answer = tx.answer(Err(Reject::WrongPhase));
         if founded {
-            record(&mut tx, &envelope.command, Agent::Cluster, None, &answer.result);
+            let putting = Putting { agent: Agent::Cluster, ..Putting::unknown(None) };
+            record(&mut tx, &envelope.command, putting, &answer.result);
         }
         return Ok(tx.finish(answer));
     }
@@ -52,7 +53,11 @@ fn by_node<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Answer, V> {
     let result = settle(tx, step)?;
     let answer = tx.answer(result);
     if !tx.is_repeat() {
-        record(tx, command, Agent::Unknown, None, &answer.result);
+        let location = match command {
+            Command::TapIn(tap) => tx.session(tap.at)?.map(|at| at.user),
+            _ => None,
+        };
+        record(tx, command, Putting { location, ..Putting::unknown(None) }, &answer.result);
     }
     Ok(answer)
 }
@@ -86,6 +91,8 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         Command::Refound(refound) => seats::refound(tx, refound),
         Command::NoteBackup(note) => backups::note(tx, note),
 
+        Command::TapIn(tap) => places::tap_in(tx, tap),
+
         Command::ResolveDivergence(_)
         | Command::LogOff(_)
         | Command::AddSecondFactor(_)
@@ -106,7 +113,15 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         | Command::Post(_)
         | Command::SetStatus(_)
         | Command::RotateClusterKey(_)
-        | Command::ApproveHolder(_) => Err(Reject::NotPermitted.into()), // Only a user may; no node speaks for one.
+        | Command::ApproveHolder(_)
+        | Command::LockSession(_)
+        | Command::UnlockSession(_)
+        | Command::SetPin(_)
+        | Command::ClearPin(_)
+        | Command::OpenEmergency(_)
+        | Command::ApproveEmergency(_)
+        | Command::EndEmergency(_)
+        | Command::ReviewEmergency(_) => Err(Reject::NotPermitted.into()), // Only a user may; no node speaks for one.
     }
 }
 
@@ -135,6 +150,15 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         Command::RotateClusterKey(new) => key_commands::rotate(tx, actor, new),
         Command::ApproveHolder(approve) => key_commands::approve(tx, actor, approve),
 
+        Command::LockSession(session) => locking::lock_session(tx, actor, *session),
+        Command::UnlockSession(unlock) => locking::unlock_session(tx, actor, unlock),
+        Command::SetPin(set) => places::set_pin(tx, actor, set),
+        Command::ClearPin(user) => places::clear_pin(tx, actor, *user),
+        Command::OpenEmergency(open) => emergency::open(tx, actor, open),
+        Command::ApproveEmergency(number) => emergency::approve(tx, actor, *number),
+        Command::EndEmergency(number) => emergency::end(tx, actor, *number),
+        Command::ReviewEmergency(review) => emergency::review(tx, actor, review),
+
         Command::Found(_)
         | Command::RaiseFeatureLevel(_)
         | Command::RenewLease(_)
@@ -156,23 +180,30 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         | Command::AdmitNode(_)
         | Command::SeatNode(_)
         | Command::Refound(_)
-        | Command::NoteBackup(_) => Err(Reject::NotPermitted.into()), // Only a node may.
+        | Command::NoteBackup(_)
+        | Command::TapIn(_) => Err(Reject::NotPermitted.into()), // Only a node may.
     }
 }
 
 fn by_session<V: View>(tx: &mut Tx<'_, V>, request: &Request, command: &Command) -> Step<Answer, V> {
     let number = Some(request.number);
-    let found = policy::actor(tx, tx.now, request)?; // Here, so that no node can speak for someone.
+    let found = policy::standing(tx, tx.now, request.session)?; // Here, so that no node can speak for someone.
     let Some(actor) = found else {
         let answer = tx.answer(Err(Reject::NoSession));
-        record(tx, command, Agent::Unknown, number, &answer.result);
+        record(tx, command, Putting::unknown(number), &answer.result);
         return Ok(answer);
     };
-    let agent = agent(&actor);
+    let putting = || putting(&actor, number);
+    if actor.is_locked() && !policy::may_put_locked(&actor, command) {
+        // Not kept as the answer: once it is unlocked, the same number goes through.
+        let answer = tx.answer(Err(Reject::SessionLocked));
+        record(tx, command, putting(), &answer.result);
+        return Ok(answer);
+    }
     let admitted = audit::admit(tx, command); // Not kept as the answer: once it is decided, the same number goes through.
     if let Err(reject) = settle(tx, admitted.map(|()| Reply::Done))? {
         let answer = tx.answer(Err(reject));
-        record(tx, command, agent, number, &answer.result);
+        record(tx, command, putting(), &answer.result);
         return Ok(answer);
     }
     let settled = match admit(tx, request, &actor.device)? {
@@ -180,7 +211,7 @@ fn by_session<V: View>(tx: &mut Tx<'_, V>, request: &Request, command: &Command)
         Admission::Repeat(answer) => return Ok(answer), // Seen before: the same answer, and no change.
         Admission::Refuse(reject) => {
             let answer = tx.answer(Err(reject));
-            record(tx, command, agent, number, &answer.result);
+            record(tx, command, putting(), &answer.result);
             return Ok(answer);
         }
     };
@@ -190,8 +221,12 @@ fn by_session<V: View>(tx: &mut Tx<'_, V>, request: &Request, command: &Command)
         return Ok(tx.answer(result)); // Between node and state: the node seals anew and puts the same number again.
     }
     let answer = tx.answer(result);
-    record(tx, command, agent, number, &answer.result);
-    keep_answer(tx, request, actor.device, settled, answer.clone())?;
+    record(tx, command, putting(), &answer.result);
+    let device = match command {
+        Command::UnlockSession(_) => found_device(tx, &actor)?, // It may have used a number of its own up.
+        _ => actor.device,
+    };
+    keep_answer(tx, request, device, settled, answer.clone())?;
     sessions::touch(tx, request.session)?;
     Ok(answer)
 }
@@ -275,18 +310,22 @@ fn settle<V: View>(tx: &mut Tx<'_, V>, step: Step<Reply, V>) -> Step<Result<Repl
     }
 }
 
-fn record<V: View>(
-    tx: &mut Tx<'_, V>,
-    command: &Command,
-    agent: Agent,
-    request: Option<u64>,
-    result: &Result<Reply, Reject>,
-) {
-    if let Some(record) = records::of(command, tx.now, tx.origin, agent, request, result) {
+fn record<V: View>(tx: &mut Tx<'_, V>, command: &Command, putting: Putting, result: &Result<Reply, Reject>) {
+    if let Some(record) = records::of(command, tx.now, tx.origin, putting, result) {
         tx.record(record);
     }
 }
 
-fn agent(actor: &Actor) -> Agent {
-    Agent::User { user: actor.user.id, acting_role: None, device: actor.device.id, session: actor.session.id }
+fn putting(actor: &Actor, number: Option<u64>) -> Putting {
+    let (user, device, session) = (actor.user.id, actor.device.id, actor.session.id);
+    Putting {
+        agent: Agent::User { user, acting_role: None, device, session },
+        request: number,
+        location: actor.location(),
+        emergency: actor.emergency.is_some(),
+    }
+}
+
+fn found_device<V: View>(tx: &Tx<'_, V>, actor: &Actor) -> Step<Device, V> {
+    Ok(tx.device(actor.device.id)?.unwrap_or_else(|| actor.device.clone()))
 }

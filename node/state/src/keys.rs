@@ -12,6 +12,8 @@ const HIGHEST: [u8; 16] = [u8::MAX; 16];
 const FIRST: Principal = Principal::User(UserId(LOWEST));
 const LAST: Principal = Principal::Role(RoleId(HIGHEST));
 
+const FIRST_TIMER: Key = Key::Timer(Timestamp(0), Timer::SessionExpiry(SessionId(LOWEST)));
+
 /// First and last key of a range.
 pub type Range = (Key, Key);
 
@@ -60,7 +62,8 @@ pub const fn answers(device: DeviceId, from: u64, to: u64) -> Range {
 /// What is due at `now` or was before.
 #[must_use]
 pub const fn timers_due(now: Timestamp) -> Range {
-    (Key::Timer(Timestamp(0), Timer::SessionExpiry(SessionId(LOWEST))), Key::Timer(now, Timer::EventsExpiry))
+    // The last kind of timer there can be at a time is the first one a millisecond later.
+    (FIRST_TIMER, Key::Timer(now.plus_ms(1), Timer::SessionExpiry(SessionId(LOWEST))))
 }
 
 /// Where events above `dropped` are.
@@ -124,4 +127,16 @@ pub const fn data_keys(from: u64) -> Range {
 #[must_use]
 pub const fn seats() -> Range {
     (Key::Seat(NodeId(0)), Key::Seat(NodeId(u64::MAX)))
+}
+
+/// Emergency access, each time it was asked for, from this number on.
+#[must_use]
+pub const fn emergencies(from: u64) -> Range {
+    (Key::Emergency(from), Key::Emergency(u64::MAX))
+}
+
+/// Emergency access that is not over, or not reviewed.
+#[must_use]
+pub const fn emergencies_open() -> Range {
+    (Key::EmergencyOpen(0), Key::EmergencyOpen(u64::MAX))
 }

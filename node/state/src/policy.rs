@@ -1,12 +1,13 @@
 //! The one decision about access: alike on every node, for commands, reads and every event of a stream. Deny by default.
 
 use types::conversation::{ConversationKind, Part, Participant};
+use types::emergency::Emergency;
 use types::identity::{LogOffScope, Method};
 use types::limits::CONVERSATIONS_PER_USER_MAX;
 use types::session::{Device, Session, SessionState};
-use types::user::{PermissionSet, Realm, User, UserState};
+use types::user::{PermissionSet, Realm, User, UserKind, UserState};
 use types::{
-    ConversationId, EventNumber, Key, Principal, Reject, Request, Row, Scope, Seq, SessionId, Timestamp, UserId,
+    Command, ConversationId, EventNumber, Key, Principal, Reject, Row, Scope, Seq, SessionId, Timestamp, UserId,
 };
 
 use crate::keys;
@@ -22,6 +23,22 @@ pub struct Actor {
     pub device: Device,
     /// In which session.
     pub session: Session,
+    /// By which emergency access they act, if by one: their user holds `Admin` for its time.
+    pub emergency: Option<u64>,
+}
+
+impl Actor {
+    /// Whether the session must be unlocked first.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.session.state == SessionState::Locked
+    }
+
+    /// The place they take part at, if they do so at one.
+    #[must_use]
+    pub fn location(&self) -> Option<UserId> {
+        self.session.place.map(|place| place.location)
+    }
 }
 
 /// What someone wants to do or see.
@@ -105,6 +122,31 @@ pub enum Action {
     /// Say which nodes' audit log is right.
     ResolveDivergence,
 
+    /// Lock this session.
+    LockSession(SessionId),
+    /// Unlock one's session.
+    Unlock,
+    /// See who one is and in which session.
+    SeeSelf,
+    /// Hear that an urgent message waits, and nothing else of it.
+    HearAlerts,
+    /// Let someone tap in: in the session of a place.
+    LetTapIn,
+    /// Set one's own PIN.
+    SetPin,
+    /// Take away this user's PIN.
+    ClearPin(UserId),
+    /// Ask for emergency access.
+    OpenEmergency,
+    /// Approve emergency access.
+    ApproveEmergency(u64),
+    /// End emergency access, or withdraw it.
+    EndEmergency(u64),
+    /// Sign the review of emergency access off.
+    ReviewEmergency(u64),
+    /// See when emergency access was asked for, and what came of it.
+    SeeEmergencies,
+
     /// See which keys there are: ids, ages, expiries.
     SeeKeys,
     /// Rotate the cluster key, let a node hold it, check the recovery kit.
@@ -147,26 +189,83 @@ impl Decision {
     }
 }
 
-/// The actor of a request: none if the session is unknown, not active or over, or its user is not active.
-pub fn actor<V: View>(view: &V, now: Timestamp, request: &Request) -> Result<Option<Actor>, V::Fault> {
-    actor_of(view, now, request.session)
+/// The actor of a session that is not locked, as [`standing`]: whoever may see and do things in it.
+pub fn actor_of<V: View>(view: &V, now: Timestamp, session: SessionId) -> Result<Option<Actor>, V::Fault> {
+    Ok(standing(view, now, session)?.filter(|actor| !actor.is_locked()))
 }
 
-/// The actor of a session, as [`actor`]; for reads and streams.
-pub fn actor_of<V: View>(view: &V, now: Timestamp, session: SessionId) -> Result<Option<Actor>, V::Fault> {
+/// The actor of a session, locked or not: none if the session is unknown or over, or its user is not active. Whoever
+/// gets one that is locked asks [`while_locked`].
+pub fn standing<V: View>(view: &V, now: Timestamp, session: SessionId) -> Result<Option<Actor>, V::Fault> {
     let Some(session) = view.session(session)? else { return Ok(None) };
-    if session.state != SessionState::Active || session.expires <= now {
+    if matches!(session.state, SessionState::Ended(..)) || session.expires <= now {
         return Ok(None);
     }
     let Some(mut user) = view.user(session.user)? else { return Ok(None) };
     let Some(device) = view.device(session.device)? else { return Ok(None) };
-    let sound = user.state == UserState::Active && device.user == user.id;
+    let sound = user.state == UserState::Active && stands_at(view, now, &session, &device)?;
     if !user.permissions.is_empty() && !proved_twice(&session) {
         // What needs a second factor is not in force before it: everything else is, and setting one up.
         let needed = view.settings()?.unwrap_or_default().second_factor;
         user.permissions.retain(|set| !needed.contains(set));
     }
-    Ok(sound.then_some(Actor { user, device, session }))
+    if session.methods == [Method::Pin] {
+        user.permissions.clear(); // A few digits are enough to write from a ward's screen, not to run the cluster.
+    }
+    let emergency = emergency_of(view, now, &user)?;
+    if emergency.is_some() && !user.permissions.contains(&PermissionSet::Admin) {
+        user.permissions.insert(0, PermissionSet::Admin); // The first of them all: they stay sorted.
+    }
+    Ok(sound.then_some(Actor { user, device, session, emergency }))
+}
+
+/// On a device of one's own; or, for a part at a place, on one where the place is signed in and the part is still there.
+fn stands_at<V: View>(view: &V, now: Timestamp, session: &Session, device: &Device) -> Result<bool, V::Fault> {
+    let Some(place) = session.place else { return Ok(device.user == session.user) };
+    let at = view.session(place.session)?.is_some_and(|at| {
+        at.state == SessionState::Active && now < at.expires && at.part == Some(session.id) && at.device == device.id
+    });
+    let location = view.user(place.location)?.is_some_and(|user| user.state == UserState::Active);
+    Ok(at && location && device.user == place.location)
+}
+
+/// The emergency access a user acts by. An administrator needs none.
+fn emergency_of<V: View>(view: &V, now: Timestamp, user: &User) -> Result<Option<u64>, V::Fault> {
+    if !has(user, &[PermissionSet::Keyholder]) || admin(user) {
+        return Ok(None);
+    }
+    let Some(number) = view.emergency_grant(user.id)? else { return Ok(None) };
+    let emergency = view.emergency(number)?;
+    Ok(emergency.filter(|one| one.is_in_force(now) && one.is_of(user.id)).map(|_| number))
+}
+
+/// Whether a locked session may still do this: be locked, be unlocked, end, say whose it is, and hear that something
+/// urgent waits. It shows nothing and changes nothing else.
+#[must_use]
+pub fn while_locked(actor: &Actor, action: Action) -> bool {
+    match action {
+        Action::EndSession(id) | Action::LockSession(id) => id == actor.session.id,
+        Action::Unlock | Action::SeeSelf | Action::HearAlerts => true,
+        _ => false,
+    }
+}
+
+/// The same for a command.
+pub(crate) fn may_put_locked(actor: &Actor, command: &Command) -> bool {
+    match command {
+        Command::EndSession(id) => while_locked(actor, Action::EndSession(*id)),
+        Command::LockSession(id) => while_locked(actor, Action::LockSession(*id)),
+        Command::UnlockSession(_) => while_locked(actor, Action::Unlock),
+        _ => false,
+    }
+}
+
+/// Keeps whoever acts by emergency access off the accounts of those who watch over it: nobody makes themselves their own
+/// reviewer, or takes the reviewer away.
+pub(crate) fn spares(actor: &Actor, touched: &[PermissionSet]) -> Result<(), Reject> {
+    let watched = [PermissionSet::Auditor, PermissionSet::Discloser, PermissionSet::Keyholder];
+    let spared = actor.emergency.is_some() && touched.iter().any(|set| watched.contains(set));
+    if spared { Err(Reject::NotPermitted) } else { Ok(()) }
 }
 
 fn proved_twice(session: &Session) -> bool {
@@ -243,6 +342,27 @@ pub fn may<V: View>(view: &V, user: &User, action: Action) -> Result<Decision, V
         Action::RevealMessages => Decision::yes_if(has(user, &[PermissionSet::Discloser]), Decision::No),
         Action::ResolveDivergence => Decision::yes_if(admin(user), Decision::No),
 
+        Action::LockSession(id) => {
+            let own = view.session(id)?.is_some_and(|session| session.user == user.id);
+            Decision::yes_if(own, Decision::Hidden)
+        }
+        Action::Unlock | Action::SeeSelf | Action::HearAlerts => Decision::Yes,
+        Action::LetTapIn => Decision::yes_if(user.kind == UserKind::Location, Decision::No),
+        Action::SetPin => Decision::yes_if(user.kind == UserKind::Person, Decision::No),
+        Action::ClearPin(id) if id == user.id => Decision::Yes,
+        Action::ClearPin(id) => account(view, user, id, may_end(user))?,
+        Action::OpenEmergency => Decision::yes_if(has(user, &[PermissionSet::Keyholder]), Decision::No),
+        Action::ApproveEmergency(_) if !has(user, &[PermissionSet::Keyholder]) => Decision::No,
+        Action::ApproveEmergency(number) => emergency(view, number, |one| one.opened_by != user.id)?,
+        Action::EndEmergency(_) if !has(user, &[PermissionSet::Keyholder, PermissionSet::Admin]) => Decision::No,
+        Action::EndEmergency(number) => emergency(view, number, |one| one.is_of(user.id) || admin(user))?,
+        Action::ReviewEmergency(_) if !has(user, &[PermissionSet::Auditor]) => Decision::No,
+        Action::ReviewEmergency(number) => emergency(view, number, |one| !one.is_of(user.id))?,
+        Action::SeeEmergencies => {
+            let sets = [PermissionSet::Admin, PermissionSet::Auditor, PermissionSet::Viewer, PermissionSet::Keyholder];
+            Decision::yes_if(has(user, &sets), Decision::No)
+        }
+
         Action::SeeKeys => {
             let permitted = has(user, &[PermissionSet::Admin, PermissionSet::Auditor, PermissionSet::Viewer]);
             Decision::yes_if(permitted, Decision::No)
@@ -286,7 +406,17 @@ fn account<V: View>(view: &V, user: &User, id: UserId, permitted: bool) -> Resul
 fn end_session<V: View>(view: &V, user: &User, id: SessionId) -> Result<Decision, V::Fault> {
     let permitted = has(user, &[PermissionSet::Admin, PermissionSet::Helpdesk]);
     let session = view.session(id)?;
-    Ok(Decision::yes_if(session.is_some_and(|session| permitted || session.user == user.id), Decision::Hidden))
+    // A place ends the part of whoever has left it.
+    let own =
+        |session: &Session| session.user == user.id || session.place.is_some_and(|place| place.location == user.id);
+    Ok(Decision::yes_if(session.is_some_and(|session| permitted || own(&session)), Decision::Hidden))
+}
+
+fn emergency<V: View>(view: &V, number: u64, theirs: impl Fn(&Emergency) -> bool) -> Result<Decision, V::Fault> {
+    Ok(match view.emergency(number)? {
+        None => Decision::Hidden,
+        Some(one) => Decision::yes_if(theirs(&one), Decision::No),
+    })
 }
 
 /// The user's participation, of today or of before: what they may know the conversation by.

@@ -18,6 +18,8 @@ pub enum Reach {
     Active,
     /// Connected, its user inactive since then.
     Idle(Timestamp),
+    /// Connected, and locked since then.
+    Locked(Timestamp),
     /// Its node has gone, and it may come back.
     Grace,
     /// Not connected; last seen then, 0 if never.
@@ -28,13 +30,14 @@ pub enum Reach {
 pub fn of<V: View>(view: &V, now: Timestamp, user: UserId) -> Result<Presence, V::Fault> {
     let (from, to) = keys::user_sessions(user);
     let (mut active, mut grace) = (false, false);
-    let (mut idle, mut seen) = (None, Timestamp(0));
+    let (mut idle, mut locked, mut seen) = (None, None, Timestamp(0));
     for (key, _) in view.scan(&from, &to, false, SESSION_ROWS_MAX)? {
         let Key::UserSession(_, id) = key else { continue };
         let Some(session) = view.session(id)? else { continue };
         match reach(view, now, &session)? {
             Reach::Active => active = true,
             Reach::Idle(since) => idle = idle.max(Some(since)),
+            Reach::Locked(since) => locked = locked.max(Some(since)),
             Reach::Grace => grace = true,
             Reach::Gone(last) => seen = seen.max(last),
         }
@@ -42,22 +45,24 @@ pub fn of<V: View>(view: &V, now: Timestamp, user: UserId) -> Result<Presence, V
     if active {
         return Ok(said(now, view.status(user)?.as_ref()));
     }
-    Ok(match idle {
-        Some(since) => Presence::Idle(since),
-        None if grace => Presence::Reconnecting,
-        None => Presence::Offline((seen.0 > 0).then_some(seen)),
+    Ok(match (idle, locked) {
+        (Some(since), _) => Presence::Idle(since),
+        (None, Some(since)) => Presence::Locked(since),
+        (None, None) if grace => Presence::Reconnecting,
+        (None, None) => Presence::Offline((seen.0 > 0).then_some(seen)),
     })
 }
 
 /// How a session stands at `now`.
 pub fn reach<V: View>(view: &V, now: Timestamp, session: &Session) -> Result<Reach, V::Fault> {
-    let open = session.state == SessionState::Active && now < session.expires;
+    let open = !matches!(session.state, SessionState::Ended(..)) && now < session.expires;
     let Some(attachment) = session.attached.filter(|_| open) else { return Ok(Reach::Gone(session.last_seen)) };
     let Some(lease) = view.node_lease(attachment.node)? else { return Ok(Reach::Gone(session.last_seen)) };
     if lease.epoch != attachment.epoch {
         return Ok(Reach::Grace); // The node started anew; the timer of its old epoch detaches what did not come back.
     }
     Ok(match (lease.expired, session.idle_since) {
+        (None, since) if session.state == SessionState::Locked => Reach::Locked(since.unwrap_or(session.active)),
         (None, None) => Reach::Active,
         (None, Some(since)) => Reach::Idle(since),
         (Some(expired), _) if now < expired.plus_ms(GRACE_MS) => Reach::Grace,

@@ -7,8 +7,8 @@ use types::backup::BackupDeed;
 use types::command::Found;
 use types::identity::LogOffScope;
 use types::key::Holder;
-use types::record::{Action, Agent, AuditKey, Entity, Record, Result as End};
-use types::{Command, Incarnation, NodeId, Principal, Reject, Reply, Slot, Timestamp};
+use types::record::{Action, Agent, AuditKey, Entity, Purpose, Record, Result as End};
+use types::{Command, Incarnation, NodeId, Principal, Reject, Reply, Slot, Timestamp, UserId};
 
 /// The action a command is recorded as; none for what leaves no record.
 #[must_use]
@@ -60,6 +60,16 @@ pub const fn action_of(command: &Command) -> Option<Action> {
             BackupDeed::Refute => Action::RefuteBackup,
             BackupDeed::Restore => Action::RestoreBackup,
         }),
+
+        Command::LockSession(_) => Some(Action::LockSession),
+        Command::UnlockSession(_) => Some(Action::UnlockSession),
+        Command::TapIn(_) => Some(Action::TapIn),
+        Command::SetPin(_) => Some(Action::SetPin),
+        Command::ClearPin(_) => Some(Action::ClearPin),
+        Command::OpenEmergency(_) => Some(Action::OpenEmergency),
+        Command::ApproveEmergency(_) => Some(Action::ApproveEmergency),
+        Command::EndEmergency(_) => Some(Action::EndEmergency),
+        Command::ReviewEmergency(_) => Some(Action::ReviewEmergency),
     }
 }
 
@@ -91,23 +101,50 @@ pub const fn reject_number(reject: &Reject) -> u16 {
         Reject::SecondFactorNeeded => 51,
         Reject::BadSecondFactor => 52,
         Reject::UnknownKey => 40,
+
+        Reject::SessionLocked => 88,
+        Reject::PinBlocked => 89,
+        Reject::MethodNotTaken => 90,
+        Reject::EmergencyState => 91,
+        Reject::ProofTooOld => 92,
     }
 }
 
 /// The number of a sign-in refused for a wrong password or code: a node says so, no command does.
 const WRONG_CREDENTIALS: u16 = 50;
 
+/// Who put a command, and how.
+pub(crate) struct Putting {
+    /// Who.
+    pub(crate) agent: Agent,
+    /// The device's number of the request.
+    pub(crate) request: Option<u64>,
+    /// At which place.
+    pub(crate) location: Option<UserId>,
+    /// Whether by emergency access.
+    pub(crate) emergency: bool,
+}
+
+impl Putting {
+    /// By nobody who could be named.
+    pub(crate) const fn unknown(request: Option<u64>) -> Self {
+        Self { agent: Agent::Unknown, request, location: None, emergency: false }
+    }
+}
+
 /// The record of a command and what came of it; none if it leaves none.
 pub(crate) fn of(
     command: &Command,
     at: Timestamp,
     origin: NodeId,
-    agent: Agent,
-    request: Option<u64>,
+    putting: Putting,
     result: &Result<Reply, Reject>,
 ) -> Option<Record> {
+    let Putting { agent, request, location, emergency } = putting;
     let action = match (action_of(command)?, result) {
         (Action::IssueEnrolment, Ok(Reply::PasswordReset)) => Action::ResetPassword,
+        (Action::ClearPin, Ok(Reply::PinReset)) => Action::ResetPin,
+        (Action::LockSession, Ok(Reply::PartEnded)) => Action::EndSession,
         (action, _) => action,
     };
     let end = match result {
@@ -120,30 +157,41 @@ pub(crate) fn of(
         (Command::Post(post), Ok(_)) => Some(post.sealed.commitment),
         _ => None,
     };
-    let (location, policy) = match command {
-        Command::Post(post) => (post.location, None),
-        Command::CreateConversation(create) => (None, Some(create.history)),
-        Command::UpdateConversation(update) => (None, update.history),
-        Command::DefinePolicy(policy, _) => (None, Some(*policy)),
-        _ => (None, None),
+    let policy = match command {
+        Command::CreateConversation(create) => Some(create.history),
+        Command::UpdateConversation(update) => update.history,
+        Command::DefinePolicy(policy, _) => Some(*policy),
+        _ => None,
     };
     let reason = match command {
         // Cut to what a record may hold: the words of a refused one were not checked.
         Command::LogOff(log_off) if result.is_ok() => Some(log_off.reason.clone()),
         Command::NoteBackup(note) if result.is_ok() => note.reason.clone(),
+        Command::OpenEmergency(open) if result.is_ok() => Some(open.reason.clone()),
+        Command::ReviewEmergency(review) if result.is_ok() => Some(review.note.clone()),
         _ => None,
     };
+    let broken = emergency
+        || matches!(
+            command,
+            Command::OpenEmergency(_)
+                | Command::ApproveEmergency(_)
+                | Command::EndEmergency(_)
+                | Command::ReviewEmergency(_)
+        );
+    let purpose = broken.then_some(Purpose::BreakGlass);
     let agent = agent_of(command, agent, result);
     let record = Record::new(at, origin, agent, action, entities(command, origin, result));
-    Some(Record { result: end, commitment, location, policy, request, reason, ..record })
+    Some(Record { result: end, commitment, location, policy, request, purpose, reason, ..record })
 }
 
 /// A sign-in is put by a node and done by the user whose session it opens.
 fn agent_of(command: &Command, agent: Agent, result: &Result<Reply, Reject>) -> Agent {
     match (command, result) {
-        (Command::SignIn(_) | Command::Enrol(_), Ok(Reply::SignedIn { user, session, device, .. })) => {
-            Agent::User { user: *user, acting_role: None, device: *device, session: *session }
-        }
+        (
+            Command::SignIn(_) | Command::Enrol(_) | Command::TapIn(_),
+            Ok(Reply::SignedIn { user, session, device, .. }),
+        ) => Agent::User { user: *user, acting_role: None, device: *device, session: *session },
         (Command::Found(_) | Command::RaiseFeatureLevel(_) | Command::SetSigner(_), _) => Agent::Cluster,
         (Command::RetireClusterKey(_) | Command::SeatNode(_), _) => Agent::Cluster,
         (Command::NoteBackup(_), _) => Agent::Cluster, // The schedule, or somebody at the machine whom it does not know.
@@ -206,6 +254,17 @@ fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -
             Ok(Reply::Posted { seq, .. }) => vec![Entity::Messages(post.conversation, *seq, *seq)],
             _ => vec![Entity::Conversation(post.conversation)],
         },
+
+        Command::LockSession(session) => vec![Entity::Session(*session)],
+        Command::UnlockSession(_) | Command::SetPin(_) => Vec::new(), // One's own: the agent.
+        Command::TapIn(tap) => vec![Entity::User(tap.user), Entity::Session(tap.session), Entity::Session(tap.at)],
+        Command::ClearPin(user) => vec![Entity::User(*user)],
+        Command::OpenEmergency(_) => match result {
+            Ok(Reply::Emergency(number)) => vec![Entity::Emergency(*number)],
+            _ => Vec::new(),
+        },
+        Command::ApproveEmergency(number) | Command::EndEmergency(number) => vec![Entity::Emergency(*number)],
+        Command::ReviewEmergency(review) => vec![Entity::Emergency(review.number)],
 
         Command::MarkHead | Command::SignHead(_) | Command::Observe(_) => Vec::new(),
         Command::SetSigner(key) if result.is_ok() => vec![Entity::Signer(origin, *key), Entity::Node(origin)],

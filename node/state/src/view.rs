@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use types::backup::Backup;
 use types::conversation::{Conversation, HistoryPolicy, Participant, PolicyRef};
+use types::emergency::Emergency;
 use types::id::{ConversationId, DeviceId, NodeId, Seq, SessionId, UserId};
 use types::identity::{Failures, LoginKey, Settings};
 use types::key::{ClusterKey, DataKey, Envelope, Holder, HolderKey, KeyScope, Month};
@@ -96,6 +97,10 @@ rows! {
     failures(login: LoginKey) -> Failures(Failures) at Key::Failures(login);
     /// What administrators set for the whole cluster; none: nobody has set anything.
     settings() -> Settings(Settings) at Key::Settings();
+    /// One time that emergency access was asked for.
+    emergency(number: u64) -> Emergency(Emergency) at Key::Emergency(number);
+    /// By which of them a user acts.
+    emergency_grant(id: UserId) -> EmergencyGrant(u64) at Key::EmergencyGrant(id);
     /// How many logins have failed sign-ins.
     failures_count() -> FailuresCount(u32) at Key::FailuresCount();
     /// How many active conversations a principal has.

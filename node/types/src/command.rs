@@ -5,12 +5,15 @@ use alloc::vec::Vec;
 
 use crate::backup::NoteBackup;
 use crate::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
+use crate::emergency::{OpenEmergency, ReviewEmergency};
 use crate::id::{ClusterId, ConversationId, DeviceId, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
 use crate::identity::{
     AddSecondFactor, Attempt, DeviceKey, LogOff, Method, Refresh, RefuseSignIn, SecondProof, Settings,
 };
 use crate::key::{Envelope as KeyEnvelope, Holder, KeyScope, Month, NewClusterKey};
+use crate::locking::UnlockSession;
 use crate::message::{Header, Sealed};
+use crate::place::{SetPin, TapIn};
 use crate::presence::{Availability, Connection};
 use crate::principal::Principal;
 use crate::record::{Action, AuditKey, Entity, Purpose};
@@ -156,6 +159,25 @@ pub enum Command {
     Refound(Refound),
     /// Says what became of a backup. By the node that made or verified it.
     NoteBackup(NoteBackup),
+
+    /// Locks a session of one's own; a part at a place ends.
+    LockSession(SessionId),
+    /// Unlocks the session it is put in.
+    UnlockSession(UnlockSession),
+    /// Opens a person's part at a place. By the node that checked who.
+    TapIn(TapIn),
+    /// Sets one's own PIN.
+    SetPin(SetPin),
+    /// Takes a PIN away: one's own, or with permission someone's.
+    ClearPin(UserId),
+    /// Asks for emergency access.
+    OpenEmergency(OpenEmergency),
+    /// Approves it as the second person: it is in force from then on.
+    ApproveEmergency(u64),
+    /// Ends it before its time, or withdraws it.
+    EndEmergency(u64),
+    /// Signs its review off.
+    ReviewEmergency(ReviewEmergency),
 }
 
 /// The first command of the log.

@@ -49,6 +49,12 @@ pub enum EventBody {
     UserChanged,
     /// To the user: their password was taken away by this user.
     PasswordReset(UserId),
+    /// To the user: one of their sessions was locked.
+    SessionLocked(SessionId),
+    /// To the user: one of their sessions was unlocked.
+    SessionUnlocked(SessionId),
+    /// To the user: their PIN was taken away by this user.
+    PinCleared(UserId),
 }
 
 /// One change a client can see.

@@ -25,6 +25,8 @@ pub enum Method {
     Totp,
     /// A recovery code in its place.
     RecoveryCode,
+    /// A PIN, at a place or to unlock.
+    Pin,
 }
 
 /// Where a sign-in comes from, for counting those that fail.
@@ -74,6 +76,8 @@ pub struct RefuseSignIn {
     pub user: Option<UserId>,
     /// As whom, from where.
     pub attempt: Attempt,
+    /// It was a PIN that was wrong.
+    pub pin: bool,
 }
 
 /// A new token for a session whose device proved itself. By the node that checked the signature.
@@ -186,6 +190,18 @@ pub struct Settings {
     pub version: u64,
     /// Whoever holds one of these acts by it only after a second factor. Sorted.
     pub second_factor: Vec<PermissionSet>,
+    /// A session on a personal device is locked after so many milliseconds without activity; 0: never; none: as
+    /// `LOCK_MS_DEFAULT` says.
+    pub lock_ms: Option<u64>,
+    /// A person's part at a place ends after so long without activity; none: `PART_MS_DEFAULT`.
+    pub part_ms: Option<u64>,
+    /// A session that is not used ends after so long; none: `SESSION_IDLE_MS_MAX`.
+    pub idle_ms: Option<u64>,
+    /// A session ends so long after sign-in; none: `SESSION_MS_MAX`.
+    pub longest_ms: Option<u64>,
+    /// By what beside the password a locked session is unlocked: `Pin`, `DeviceKey`; sorted. Empty: by the PIN. The
+    /// password alone: `Password`.
+    pub unlock: Vec<Method>,
 }
 
 /// What a statement for a new token begins with, so that it is never taken for another.

@@ -286,6 +286,41 @@ pub const SECOND_FACTOR_BYTES_MAX: usize = 256;
 /// Sessions that one command signs out at once; of everybody, the rest follows by timer.
 pub const LOG_OFF_AT_ONCE: usize = 1_000;
 
+/// A session on a personal device is locked after so long without activity, if nobody has set anything else.
+pub const LOCK_MS_DEFAULT: u64 = 15 * 60 * 1000;
+/// A person's part at a place ends after so long without activity, likewise.
+pub const PART_MS_DEFAULT: u64 = 5 * 60 * 1000;
+/// Shortest time after which a session may be set to lock, or a part to end.
+pub const LOCK_MS_MIN: u64 = 4_000;
+/// Longest time after which a session may be set to lock, or a part to end.
+pub const LOCK_MS_MAX: u64 = DAY_MS;
+/// Shortest time after which sessions may be set to end.
+pub const SESSION_MS_MIN: u64 = 60 * 1000;
+/// A part at a place lasts no longer than a shift.
+pub const PART_MS_MAX: u64 = 12 * 60 * 60 * 1000;
+/// A node tells of activity in a session at most this often; more often where sessions lock soon.
+pub const ACTIVITY_STEP_MS: u64 = 30_000;
+/// Most sessions whose activity waits to be told; of more it is told when they do something again.
+pub const ACTIVITY_WAITING_MAX: usize = 65_536;
+/// Urgent messages that a locked session is told of when its stream opens, at most; then only of new ones.
+pub const ALERTS_MAX: usize = 100;
+/// Shortest and longest PIN, in digits.
+pub const PIN_DIGITS_MIN: usize = 6;
+/// See [`PIN_DIGITS_MIN`].
+pub const PIN_DIGITS_MAX: usize = 12;
+/// Wrong PINs in a row, from anywhere, before a PIN is good for nothing any more.
+pub const PIN_FAILURES_MAX: u32 = 20;
+/// Emergency access waits so long for a second person.
+pub const EMERGENCY_APPROVAL_MS: u64 = 15 * 60 * 1000;
+/// Shortest and longest time that emergency access is in force.
+pub const EMERGENCY_MS_MIN: u64 = 60 * 1000;
+/// See [`EMERGENCY_MS_MIN`].
+pub const EMERGENCY_MS_MAX: u64 = 8 * 60 * 60 * 1000;
+/// Most times of emergency access that are not over or not reviewed; no more can be asked for then.
+pub const EMERGENCIES_OPEN_MAX: usize = 256;
+/// Whoever opens or approves emergency access has proved who they are at most this long ago.
+pub const EMERGENCY_PROOF_MS_MAX: u64 = 5 * 60 * 1000;
+
 /// Longest wrapped data key.
 pub const WRAPPED_KEY_BYTES_MAX: usize = 128;
 /// Longest envelope of a cluster key.

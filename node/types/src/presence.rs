@@ -49,6 +49,8 @@ pub enum Presence {
     Away,
     /// Connected, idle everywhere, since then.
     Idle(Timestamp),
+    /// Connected, and locked everywhere since then: reachable by alert.
+    Locked(Timestamp),
     /// The node it was connected to has gone; it may come back. Never shown as available.
     Reconnecting,
     /// Connected nowhere; last seen then, if ever.
@@ -73,4 +75,6 @@ pub enum Connection {
     Idle(Timestamp),
     /// Its stream closed.
     Gone,
+    /// Its user did something in it so many milliseconds ago, on this node.
+    Used(u64),
 }

@@ -47,6 +47,8 @@ pub enum Entity {
     Signer(NodeId, AuditKey),
     /// Records of the audit log: first and last.
     Records(u64, u64),
+    /// Emergency access, by its number.
+    Emergency(u64),
 }
 
 /// What was done. The numbers are part of the format and never reused.
@@ -143,6 +145,29 @@ pub enum Action {
     RefuteBackup = 179,
     /// The cluster goes on from a backup.
     RestoreBackup = 180,
+
+    /// A session was locked.
+    LockSession = 128,
+    /// A session was unlocked.
+    UnlockSession = 129,
+    /// A person began a part at a place.
+    TapIn = 130,
+    /// Someone else took a person's part at a place, or it was idle for too long.
+    TapOut = 131,
+    /// A user set a PIN.
+    SetPin = 132,
+    /// A user gave their PIN up.
+    ClearPin = 133,
+    /// A PIN was taken away by someone who looks after accounts.
+    ResetPin = 134,
+    /// Emergency access was asked for.
+    OpenEmergency = 136,
+    /// A second person approved it: it is in force.
+    ApproveEmergency = 137,
+    /// It ended.
+    EndEmergency = 138,
+    /// An auditor signed its review off.
+    ReviewEmergency = 139,
 }
 
 impl Action {
@@ -192,6 +217,17 @@ impl Action {
         Self::VerifyBackup,
         Self::RefuteBackup,
         Self::RestoreBackup,
+        Self::LockSession,
+        Self::UnlockSession,
+        Self::TapIn,
+        Self::TapOut,
+        Self::SetPin,
+        Self::ClearPin,
+        Self::ResetPin,
+        Self::OpenEmergency,
+        Self::ApproveEmergency,
+        Self::EndEmergency,
+        Self::ReviewEmergency,
     ];
 }
 
@@ -207,6 +243,8 @@ pub enum Purpose {
     Operations = 3,
     /// HCOMPL: an audit, a review, a court.
     Compliance = 4,
+    /// BTG: done by emergency access.
+    BreakGlass = 5,
 }
 
 /// A public key that heads of the audit tree are checked with: Ed25519.

@@ -67,6 +67,13 @@ pub enum Reply {
 
     /// The data key of a scope and month: the one put, or the one that came before it.
     DataKey(u64),
+
+    /// Emergency access has this number.
+    Emergency(u64),
+    /// A PIN of someone else was taken away.
+    PinReset,
+    /// A part at a place has ended instead of being locked.
+    PartEnded,
 }
 
 /// A refusal: deterministic, replicated, the client's to handle. Every variant has a number and a stable reason.
@@ -142,6 +149,22 @@ pub enum Reject {
     /// The one-time password or recovery code is wrong, or was used before.
     #[error("the one-time password is wrong or was used before; wait for the next one")]
     BadSecondFactor,
+
+    /// The session is locked: it shows nothing and does nothing until it is unlocked.
+    #[error("the session is locked; unlock it first")]
+    SessionLocked,
+    /// The PIN was wrong too often.
+    #[error("the PIN was wrong too often and is good for nothing any more; use the password, and set another PIN")]
+    PinBlocked,
+    /// The settings do not let this unlock a session.
+    #[error("sessions are not unlocked by this here; use the password")]
+    MethodNotTaken,
+    /// Emergency access waits, is in force, is over or was reviewed; this is for another moment.
+    #[error("the emergency access is not in a state for this; look at the list of them")]
+    EmergencyState,
+    /// The session's user proved who they are too long ago for this.
+    #[error("this needs a fresh proof of who you are; give your password again first")]
+    ProofTooOld,
 }
 
 /// The part of a request that a refusal is about.
@@ -188,6 +211,11 @@ pub enum Field {
     Node = 104,
     Address = 105,
     Backup = 112,
+
+    Pin = 88,
+    Times = 89,
+    Emergency = 90,
+    Place = 91,
 }
 
 impl core::fmt::Display for Field {
@@ -222,6 +250,10 @@ impl core::fmt::Display for Field {
             Self::Settings => "settings",
             Self::Reason => "reason",
             Self::Backup => "word on a backup",
+            Self::Pin => "PIN",
+            Self::Times => "times after which sessions lock and end",
+            Self::Emergency => "emergency access",
+            Self::Place => "place",
 
             Self::AuditKeys => "audit keys",
             Self::Observations => "observations",

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::backup::Backup;
 use crate::conversation::{Conversation, HistoryPolicy, Participant};
+use crate::emergency::Emergency;
 use crate::event::{EventBody, Scope};
 use crate::id::{ClusterId, ConversationId, DeviceId, EventNumber, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
 use crate::identity::{Failures, LoginKey, Settings};
@@ -138,6 +139,13 @@ tables! {
     41 FailuresCount() => u32;
     /// What administrators set for the whole cluster.
     42 Settings() => Settings;
+
+    /// Emergency access, each time it was asked for, from 1.
+    68 Emergency(u64) => Emergency;
+    /// Which of them are not reviewed, or not over.
+    69 EmergencyOpen(u64) => ();
+    /// By which of them a user acts.
+    70 EmergencyGrant(UserId) => u64;
 
     /// Nodes that were let in after founding.
     76 Seat(NodeId) => Seat;
@@ -274,4 +282,11 @@ pub enum Timer {
     FailuresFade(LoginKey),
     /// Everybody's sessions end that began before it, from this one on. Kind byte 25.
     LogOff(SessionId),
+
+    /// A session is locked, or as a part at a place ends, if nothing was done in it. Kind byte 48.
+    IdleDue(SessionId),
+    /// Sessions take over changed times, from this one on. Kind byte 49.
+    TimesChanged(SessionId),
+    /// Emergency access ends. Kind byte 50.
+    EmergencyEnd(u64),
 }

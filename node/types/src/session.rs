@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::id::{DeviceId, NodeId, Seq, SessionId, Timestamp, UserId};
 use crate::identity::{DeviceKey, Method};
+use crate::place::Place;
 use crate::user::CodeHash;
 
 /// A device and what makes its retries safe.
@@ -51,6 +52,10 @@ pub enum SessionEnd {
     Revoked,
     /// An operator signed the user, the device or everybody out.
     LoggedOff,
+    /// A part at a place: someone else took it.
+    TappedOut,
+    /// A part at a place: nothing was done in it for too long.
+    Idle,
 }
 
 /// A signed-in period on a device.
@@ -86,6 +91,16 @@ pub struct Session {
     pub previous: Option<(CodeHash, Timestamp)>,
     /// It ends then, whatever it does.
     pub ends: Timestamp,
+    /// When its user was last known to do something in it.
+    pub active: Timestamp,
+    /// When it is next looked at whether it locks or, as a part at a place, ends: there is a timer then.
+    pub idle_due: Option<Timestamp>,
+    /// At which place it is a person's part, if it is one.
+    pub place: Option<Place>,
+    /// Of a location's session: the part that a person has in it.
+    pub part: Option<SessionId>,
+    /// It ends after so long without being used.
+    pub idle_ms: u64,
 }
 
 impl core::fmt::Debug for Session {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::id::{Timestamp, UserId};
 use crate::identity::{Reset, SecondFactor};
+use crate::place::Pin;
 
 /// What an account stands for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -45,6 +46,8 @@ pub enum PermissionSet {
     Viewer,
     /// Gives away the text of a single message with its proof, with a reason that is recorded.
     Discloser,
+    /// May open emergency access together with another who holds this.
+    Keyholder,
 }
 
 /// An id that another system knows this user by.
@@ -110,6 +113,10 @@ pub struct Credential {
     pub reset: Option<Reset>,
     /// What is asked for beside the password, if the user has set it up.
     pub second: Option<SecondFactor>,
+    /// A PIN for places and for unlocking, if the user has set one.
+    pub pin: Option<Pin>,
+    /// When someone else last took the PIN away, and who; the user is told at the next sign-in.
+    pub pin_cleared: Option<Reset>,
 }
 
 impl core::fmt::Debug for Credential {

@@ -35,6 +35,9 @@ pub fn reply() -> BoxedStrategy<Reply> {
         user_id().prop_map(Reply::LoggedOff),
         (timestamp(), timestamp()).prop_map(|(token_expires, expires)| Reply::Refreshed { token_expires, expires }),
         number().prop_map(Reply::DataKey),
+        number().prop_map(Reply::Emergency),
+        Just(Reply::PinReset),
+        Just(Reply::PartEnded),
     ]
     .boxed()
 }
@@ -64,6 +67,11 @@ pub fn reject() -> BoxedStrategy<Reject> {
         Just(Reject::BadProof),
         Just(Reject::SecondFactorNeeded),
         Just(Reject::BadSecondFactor),
+        Just(Reject::SessionLocked),
+        Just(Reject::PinBlocked),
+        Just(Reject::MethodNotTaken),
+        Just(Reject::EmergencyState),
+        Just(Reject::ProofTooOld),
         Just(Reject::UnknownKey),
     ]
     .boxed()
@@ -77,4 +85,6 @@ one_of!(field: Field {
     Key, Envelopes,
 
     Node, Address,
+
+    Pin, Times, Emergency, Place,
 });

@@ -81,7 +81,13 @@ fn author() -> BoxedStrategy<Author> {
 }
 
 fn connection() -> BoxedStrategy<Connection> {
-    prop_oneof![Just(Connection::Active), timestamp().prop_map(Connection::Idle), Just(Connection::Gone)].boxed()
+    prop_oneof![
+        Just(Connection::Active),
+        timestamp().prop_map(Connection::Idle),
+        Just(Connection::Gone),
+        number().prop_map(Connection::Used),
+    ]
+    .boxed()
 }
 
 /// Any command.
@@ -92,7 +98,8 @@ pub fn command() -> BoxedStrategy<Command> {
         of_conversations(),
         of_audit(),
         of_keys(),
-        note().prop_map(Command::NoteBackup)
+        note().prop_map(Command::NoteBackup),
+        super::people::command(),
     ]
     .boxed()
 }

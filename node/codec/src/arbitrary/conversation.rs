@@ -87,6 +87,9 @@ pub fn event_body() -> BoxedStrategy<EventBody> {
         session_id().prop_map(EventBody::SessionEnded),
         Just(EventBody::UserChanged),
         user_id().prop_map(EventBody::PasswordReset),
+        session_id().prop_map(EventBody::SessionLocked),
+        session_id().prop_map(EventBody::SessionUnlocked),
+        user_id().prop_map(EventBody::PinCleared),
     ]
     .boxed()
 }

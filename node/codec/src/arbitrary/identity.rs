@@ -9,13 +9,13 @@ use types::identity::{
 use super::primitive::*;
 use super::user::permission;
 
-one_of!(method: Method { Password, Code, DeviceKey, Totp, RecoveryCode });
+one_of!(method: Method { Password, Code, DeviceKey, Totp, RecoveryCode, Pin });
 structs!(pub(super) attempt: Attempt { login: bytes16(), source: source() });
 structs!(pub(super) failing: Failing { source: source(), count: number32(), last: timestamp() });
 structs!(pub(super) failures: Failures {
     sources: list(failing()), strange: number32(), strange_last: timestamp(),
 });
-structs!(pub(super) refuse_sign_in: RefuseSignIn { user: maybe(user_id()), attempt: attempt() });
+structs!(pub(super) refuse_sign_in: RefuseSignIn { user: maybe(user_id()), attempt: attempt(), pin: any::<bool>() });
 structs!(pub(super) refresh: Refresh {
     session: session_id(), token: bytes32(), key: bytes32(), number: number(),
 });
@@ -27,7 +27,10 @@ structs!(pub(super) second_factor: SecondFactor {
 structs!(pub(super) add_second_factor: AddSecondFactor {
     secret: bytes(), recovery: list(bytes32()), credential_version: number(),
 });
-structs!(pub(super) settings: Settings { version: number(), second_factor: list(permission()) });
+structs!(pub(super) settings: Settings { version: number(), second_factor: list(permission()),
+    lock_ms: maybe(number()), part_ms: maybe(number()), idle_ms: maybe(number()), longest_ms: maybe(number()),
+    unlock: list(method()),
+});
 
 structs!(pub(super) log_off: LogOff { scope: log_off_scope(), reason: text() });
 

@@ -40,6 +40,10 @@ pub fn key(table: Table) -> BoxedStrategy<Key> {
         Table::EventScope => event_number().prop_map(Key::EventScope).boxed(),
         Table::UserEvent => (user_id(), event_number()).prop_map(|(user, event)| Key::UserEvent(user, event)).boxed(),
 
+        Table::Emergency => number().prop_map(Key::Emergency).boxed(),
+        Table::EmergencyOpen => number().prop_map(Key::EmergencyOpen).boxed(),
+        Table::EmergencyGrant => user_id().prop_map(Key::EmergencyGrant).boxed(),
+
         Table::DataKey => number().prop_map(Key::DataKey).boxed(),
         Table::ScopeKey => (key_scope(), month()).prop_map(|(scope, month)| Key::ScopeKey(scope, month)).boxed(),
         Table::ClusterKey => number32().prop_map(Key::ClusterKey).boxed(),
@@ -83,6 +87,9 @@ fn timer() -> BoxedStrategy<Timer> {
         Just(Timer::EventsExpiry),
         bytes16().prop_map(Timer::FailuresFade),
         session_id().prop_map(Timer::LogOff),
+        session_id().prop_map(Timer::IdleDue),
+        session_id().prop_map(Timer::TimesChanged),
+        number().prop_map(Timer::EmergencyEnd),
     ]
     .boxed()
 }

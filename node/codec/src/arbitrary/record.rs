@@ -39,6 +39,7 @@ pub(super) fn entity() -> BoxedStrategy<Entity> {
         number().prop_map(Entity::Head),
         (node_id(), bytes32()).prop_map(|(node, key)| Entity::Signer(node, key)),
         (number(), number()).prop_map(|(first, last)| Entity::Records(first, last)),
+        number().prop_map(Entity::Emergency),
     ]
     .boxed()
 }
@@ -54,5 +55,8 @@ one_of!(action: Action {
 
     AdmitNode, SeatNode, Refound,
     CreateBackup, FailBackup, VerifyBackup, RefuteBackup, RestoreBackup,
+
+    LockSession, UnlockSession, TapIn, TapOut, SetPin, ClearPin, ResetPin,
+    OpenEmergency, ApproveEmergency, EndEmergency, ReviewEmergency,
 });
-one_of!(purpose: Purpose { Treatment, Emergency, Operations, Compliance });
+one_of!(purpose: Purpose { Treatment, Emergency, Operations, Compliance, BreakGlass });

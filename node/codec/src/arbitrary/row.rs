@@ -11,6 +11,7 @@ use super::conversation::{conversation, event_body, history_policy, message, par
 use super::identity::{failures, settings};
 use super::key::key;
 use super::keys::{cluster_key, data_key, holder_key, key_envelope};
+use super::people::emergency;
 use super::primitive::*;
 use super::record::record;
 use super::seat::{refounding, seat};
@@ -74,6 +75,10 @@ pub fn row(table: Table) -> BoxedStrategy<Row> {
         Table::Failures => failures().prop_map(Row::Failures).boxed(),
         Table::Settings => settings().prop_map(Row::Settings).boxed(),
         Table::FailuresCount => number32().prop_map(Row::FailuresCount).boxed(),
+
+        Table::Emergency => emergency().prop_map(Row::Emergency).boxed(),
+        Table::EmergencyOpen => Just(Row::EmergencyOpen(())).boxed(),
+        Table::EmergencyGrant => number().prop_map(Row::EmergencyGrant).boxed(),
 
         Table::DataKey => data_key().prop_map(Row::DataKey).boxed(),
         Table::ScopeKey => number().prop_map(Row::ScopeKey).boxed(),

@@ -6,12 +6,13 @@ use types::session::{Attachment, Device, Session, SessionEnd, SessionState};
 use types::user::{Credential, ExternalId, PermissionSet, Realm, User, UserKind, UserState};
 
 use super::identity::{method, reset, second_factor};
+use super::people::{pin, place};
 use super::primitive::*;
 
 one_of!(kind: UserKind { Person, Location, Service, Patient });
 one_of!(realm: Realm { Staff, Partner, Patient });
-one_of!(permission: PermissionSet { Admin, Auditor, Helpdesk, Integrator, Viewer });
-one_of!(session_end: SessionEnd { SignedOut, Ended, Expired, Revoked, LoggedOff });
+one_of!(permission: PermissionSet { Admin, Auditor, Helpdesk, Integrator, Viewer, Discloser, Keyholder });
+one_of!(session_end: SessionEnd { SignedOut, Ended, Expired, Revoked, LoggedOff, TappedOut, Idle });
 one_of!(availability: Availability { Available, Busy, Dnd, Away });
 
 structs!(
@@ -28,7 +29,7 @@ structs!(
     /// Any credential.
     pub credential: Credential {
         password: maybe(text()), enrolment: maybe((bytes32(), timestamp()).boxed()), version: number(),
-        reset: maybe(reset()), second: maybe(second_factor()),
+        reset: maybe(reset()), second: maybe(second_factor()), pin: maybe(pin()), pin_cleared: maybe(reset()),
     }
 );
 structs!(
@@ -42,9 +43,11 @@ structs!(
     /// Any session.
     pub session: Session {
         id: session_id(), user: user_id(), device: device_id(), token: bytes32(), state: session_state(),
-        created: timestamp(), expires: timestamp(); attached: maybe(attachment()), idle_since: maybe(timestamp()),
+        created: timestamp(), expires: timestamp(), active: timestamp(), idle_due: maybe(timestamp()), place: maybe(place());
+        attached: maybe(attachment()), idle_since: maybe(timestamp()),
         last_seen: timestamp(), authenticated: timestamp(), methods: list(method()), token_expires: timestamp(),
-        previous: maybe((bytes32(), timestamp()).boxed()), ends: timestamp(),
+        previous: maybe((bytes32(), timestamp()).boxed()), ends: timestamp(), part: maybe(session_id()),
+        idle_ms: number(),
     }
 );
 structs!(pub(super) attachment: Attachment { node: node_id(), epoch: number() });

@@ -2,6 +2,7 @@
 //! are seen.
 
 mod logged;
+mod people;
 mod stored;
 
 pub(super) use logged::{answers, entry, envelopes};

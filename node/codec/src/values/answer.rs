@@ -23,6 +23,10 @@ choices! {
 
         32: Recorded(records),
         40: DataKey(id),
+
+        88: Emergency(number),
+        89: PinReset,
+        90: PartEnded,
     }
     Reject {
         1: NoSession,
@@ -49,6 +53,12 @@ choices! {
         49: BadProof,
         50: SecondFactorNeeded,
         51: BadSecondFactor,
+
+        88: SessionLocked,
+        89: PinBlocked,
+        90: MethodNotTaken,
+        91: EmergencyState,
+        92: ProofTooOld,
     }
 }
 
@@ -63,6 +73,8 @@ numbers! {
         40: Key, 41: Envelopes,
 
         48: SecondFactor, 49: Settings, 50: Reason,
+
+        88: Pin, 89: Times, 90: Emergency, 91: Place,
 
         104: Node, 105: Address,
         112: Backup,

@@ -47,7 +47,7 @@ messages! {
 
 choices! {
     Author { 1: Session(request), 2: Node }
-    Connection { 1: Active, 2: Idle(since), 3: Gone }
+    Connection { 1: Active, 2: Idle(since), 3: Gone, 4: Used(ago) }
     // Numbers below 16 have a key of one byte; what is posted all day has one.
     Command {
         1: Post(post),
@@ -90,6 +90,16 @@ choices! {
         52: RemoveSecondFactor(user),
         53: ChangeSettings(settings),
         54: LogOff(log_off),
+
+        88: LockSession(session),
+        89: UnlockSession(unlock),
+        90: TapIn(tap_in),
+        91: SetPin(pin),
+        92: ClearPin(user),
+        93: OpenEmergency(open),
+        94: ApproveEmergency(number),
+        95: EndEmergency(number),
+        96: ReviewEmergency(review),
 
         104: AdmitNode(admit),
         105: SeatNode(node),

@@ -38,6 +38,10 @@ choices! {
         8: SessionEnded(session),
         9: UserChanged,
         16: PasswordReset(by),
+
+        88: SessionLocked(session),
+        89: SessionUnlocked(session),
+        90: PinCleared(by),
     }
 }
 

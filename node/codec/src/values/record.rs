@@ -23,6 +23,8 @@ choices! {
         7: Head(size),
         8: Signer(1: node, 2: key),
         9: Records(1: first, 2: last),
+
+        88: Emergency(number),
     }
     RecordResult { 1: Done, 2: Refused(number) }
 }
@@ -38,8 +40,11 @@ numbers! {
         48: RotateClusterKey, 49: RetireClusterKey, 50: ApproveHolder,
         64: ResetPassword, 65: RefreshSession, 66: AddSecondFactor, 67: ConfirmSecondFactor, 68: RemoveSecondFactor, 69: ChangeSettings, 70: LogOff,
 
+        128: LockSession, 129: UnlockSession, 130: TapIn, 131: TapOut, 132: SetPin, 133: ClearPin, 134: ResetPin,
+        136: OpenEmergency, 137: ApproveEmergency, 138: EndEmergency, 139: ReviewEmergency,
+
         160: AdmitNode, 161: SeatNode, 162: Refound,
         176: CreateBackup, 177: FailBackup, 178: VerifyBackup, 179: RefuteBackup, 180: RestoreBackup,
     }
-    Purpose { 1: Treatment, 2: Emergency, 3: Operations, 4: Compliance }
+    Purpose { 1: Treatment, 2: Emergency, 3: Operations, 4: Compliance, 5: BreakGlass }
 }

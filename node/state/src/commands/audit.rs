@@ -12,7 +12,7 @@ use types::limits::{
 use types::record::{Action, Agent, AuditKey, Entity, Record, Result as End};
 use types::reply::Field;
 use types::row::{Divergence, Head, HeadSignature, Signer};
-use types::{Command, Key, NodeId, Reject, Reply, Row, SessionId};
+use types::{Command, Key, NodeId, Reject, Reply, Row, SessionId, UserId};
 
 use crate::policy::{self, Actor};
 use crate::tx::{Step, Tx, found as present};
@@ -45,6 +45,12 @@ pub(crate) fn admit<V: View>(tx: &Tx<'_, V>, command: &Command) -> Step<(), V> {
             | Command::SignIn(_) // Whoever decides has to sign in first.
             | Command::RefuseSignIn(_)
             | Command::Refresh(_)
+            | Command::LockSession(_)
+            | Command::UnlockSession(_)
+            | Command::TapIn(_)
+            | Command::OpenEmergency(_) // Whoever should decide may not be there.
+            | Command::ApproveEmergency(_)
+            | Command::EndEmergency(_)
             | Command::Found(_)
             | Command::MarkHead
             | Command::SignHead(_)
@@ -236,11 +242,12 @@ pub(crate) fn observe<V: View>(tx: &mut Tx<'_, V>, observations: &[Observation])
         return Err(Reject::Invalid(Field::Observations).into());
     }
     for one in observations {
-        let agent = agent(tx, one.session)?;
+        let (agent, location) = agent(tx, one.session)?;
         let record = Record::new(tx.now, tx.origin, agent, one.action, one.entities.clone());
         tx.record(Record {
             result: one.refused.map_or(End::Done, End::Refused),
             purpose: one.purpose,
+            location,
             reason: one.reason.clone(),
             seen: one.seen,
             count: one.count,
@@ -264,11 +271,14 @@ const fn is_observed(action: Action) -> bool {
     )
 }
 
-/// Whoever the session is of, whether it goes on or has ended since.
-fn agent<V: View>(tx: &Tx<'_, V>, session: Option<SessionId>) -> Step<Agent, V> {
-    let Some(session) = session else { return Ok(Agent::Unknown) };
+/// Whoever the session is of, and at which place, whether it goes on or has ended since.
+fn agent<V: View>(tx: &Tx<'_, V>, session: Option<SessionId>) -> Step<(Agent, Option<UserId>), V> {
+    let Some(session) = session else { return Ok((Agent::Unknown, None)) };
     Ok(match tx.session(session)? {
-        None => Agent::Unknown,
-        Some(row) => Agent::User { user: row.user, acting_role: None, device: row.device, session },
+        None => (Agent::Unknown, None),
+        Some(row) => {
+            let location = row.place.map(|place| place.location);
+            (Agent::User { user: row.user, acting_role: None, device: row.device, session }, location)
+        }
     })
 }

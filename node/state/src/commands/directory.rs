@@ -18,7 +18,7 @@ use super::conversations::SEALING_BYTES_MAX;
 use super::keys::check_key;
 use super::{participants, sessions};
 use crate::keys;
-use crate::policy::{Action, Actor, may};
+use crate::policy::{self, Action, Actor, may};
 use crate::tx::{Step, Tx, found};
 use crate::view::{Rows, View};
 
@@ -35,6 +35,7 @@ pub(crate) fn create<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, users: &[NewUse
         return Err(Reject::Invalid(Field::Users).into());
     }
     for (index, user) in users.iter().enumerate() {
+        policy::spares(actor, &user.permissions)?;
         add_user(tx, user, u32::try_from(index).unwrap_or(u32::MAX))?;
     }
     Ok(Reply::Users(users.iter().map(|user| user.id).collect()))
@@ -133,6 +134,8 @@ pub(crate) fn update<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, update: &Update
     }
     if let Some(permissions) = &update.permissions {
         check_permissions(permissions)?;
+        policy::spares(actor, permissions)?;
+        policy::spares(actor, &user.permissions)?;
         // Nobody takes it from themselves, so that one active administrator always remains.
         if user.id == actor.user.id && !permissions.contains(&PermissionSet::Admin) {
             return Err(Reject::NotPermitted.into());
@@ -164,6 +167,7 @@ pub(crate) fn update<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, update: &Update
 pub(crate) fn deactivate<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, id: UserId) -> Step<Reply, V> {
     may(tx, &actor.user, Action::DeactivateUser(id))?.check()?;
     let mut user = found::<_, V>(tx.user(id)?)?;
+    policy::spares(actor, &user.permissions)?;
     if user.state != UserState::Active {
         return Ok(Reply::Version(user.version));
     }

@@ -1,6 +1,5 @@
 //! Sign-ins that fail, counted in replicated state: a failover forgets none.
 
-use types::command::SignIn;
 use types::identity::{Attempt, Failing, Failures, LoginKey, RefuseSignIn, Source};
 use types::limits::{FAILURE_LOGINS_MAX, FAILURE_SOURCES_MAX, FAILURES_KEPT_MS};
 use types::row::Timer;
@@ -33,8 +32,22 @@ pub(crate) fn refuse<V: View>(tx: &mut Tx<'_, V>, refuse: &RefuseSignIn) -> Step
         }
     };
     count(&mut failures, source, tx);
+    count_pin(tx, refuse)?;
     tx.put(Key::Failures(login), Row::Failures(failures));
     Ok(Reply::Done)
+}
+
+/// Few digits are soon tried from many devices: whoever has them is told to set others.
+fn count_pin<V: View>(tx: &mut Tx<'_, V>, refuse: &RefuseSignIn) -> Step<(), V> {
+    if refuse.pin
+        && let Some(user) = refuse.user
+        && let Some(mut credential) = tx.credential(user)?
+        && let Some(pin) = &mut credential.pin
+    {
+        pin.failed = pin.failed.saturating_add(1);
+        tx.put(Key::Credential(user), Row::Credential(credential));
+    }
+    Ok(())
 }
 
 fn count<V: View>(failures: &mut Failures, source: Source, tx: &Tx<'_, V>) {
@@ -68,9 +81,9 @@ fn drop_faded<V: View>(failures: &mut Failures, tx: &Tx<'_, V>) {
     }
 }
 
-/// Lets a sign-in that was checked pass, unless it has to wait; what failed from its source before is forgotten.
-pub(crate) fn pass<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<(), V> {
-    let Some(attempt) = sign_in.attempt else { return Ok(()) };
+/// Lets a proof that was checked pass, unless it has to wait; what failed from its source before is forgotten.
+pub(crate) fn pass<V: View>(tx: &mut Tx<'_, V>, attempt: Option<Attempt>) -> Step<(), V> {
+    let Some(attempt) = attempt else { return Ok(()) };
     let Some(mut failures) = tx.failures(attempt.login)? else { return Ok(()) };
     if let Some(wait) = wait_ms(&failures, attempt.source, tx.now) {
         return Err(Reject::LockedOut(wait).into());

@@ -8,7 +8,6 @@ use types::key::{KeyScope, key_id_of};
 use types::limits::{MENTIONS_MAX, MESSAGE_PAYLOAD_BYTES_MAX};
 use types::message::{Header, Message, MessageKind, Sender};
 use types::reply::Field;
-use types::user::{UserKind, UserState};
 use types::{ConversationId, Key, Principal, Reject, Reply, Row, Scope};
 
 use super::keys::check_key;
@@ -30,7 +29,7 @@ pub(crate) fn post<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, post: &Post) -> S
         return Err(Reject::Invalid(Field::Payload).into());
     }
     check_header(tx, actor, id, &participant, &post.header)?;
-    check_location(tx, actor, post)?;
+    check_location(actor, post)?;
     if key_id_of(&post.sealed.bytes) != Some(post.sealed.key_id) {
         return Err(Reject::Invalid(Field::Payload).into());
     }
@@ -46,7 +45,7 @@ pub(crate) fn post<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, post: &Post) -> S
         sender: Sender {
             user: actor.user.id,
             acting_role: None,
-            location: post.location,
+            location: actor.location(),
             service: None,
             device: actor.device.id,
         },
@@ -106,9 +105,8 @@ fn check_mentions<V: View>(tx: &Tx<'_, V>, id: ConversationId, mentions: &[Princ
     Ok(())
 }
 
-fn check_location<V: View>(tx: &Tx<'_, V>, actor: &Actor, post: &Post) -> Step<(), V> {
-    let Some(id) = post.location else { return Ok(()) };
-    let there = may(tx, &actor.user, Action::SeeUser(id))?.is_yes()
-        && tx.user(id)?.is_some_and(|user| user.kind == UserKind::Location && user.state == UserState::Active);
-    if there { Ok(()) } else { Err(Reject::Invalid(Field::Location).into()) }
+/// A message says where it was written only if the cluster knows: the place is signed in on that device.
+fn check_location(actor: &Actor, post: &Post) -> Result<(), Reject> {
+    let there = post.location.is_none_or(|location| actor.location() == Some(location));
+    if there { Ok(()) } else { Err(Reject::Invalid(Field::Location)) }
 }

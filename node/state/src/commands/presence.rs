@@ -6,13 +6,13 @@ use types::limits::{PRESENCE_CHANGES_MAX, STATUS_TEXT_BYTES_MAX};
 use types::presence::{Connection, Status};
 use types::reply::Field;
 use types::row::Timer;
-use types::session::{Attachment, Session};
-use types::{Key, Reject, Reply, Row, SessionId, UserId};
+use types::session::{Attachment, Session, SessionState};
+use types::{Key, Reject, Reply, Row, SessionId, Timestamp, UserId};
 
 use super::conversations::SEALING_BYTES_MAX;
 use super::keys::check_key;
 use super::sessions;
-use crate::policy::{Action, Actor, actor_of, may};
+use crate::policy::{Action, Actor, may, standing};
 use crate::tx::{Step, Tx};
 use crate::view::{Rows, View};
 
@@ -74,18 +74,24 @@ pub(crate) fn connections<V: View>(tx: &mut Tx<'_, V>, connections: &Connections
 }
 
 fn connect<V: View>(tx: &mut Tx<'_, V>, here: Attachment, id: SessionId, connection: Connection) -> Step<(), V> {
-    let Some(actor) = actor_of(tx, tx.now, id)? else { return Ok(()) };
+    let Some(actor) = standing(tx, tx.now, id)? else { return Ok(()) }; // One that is locked is connected too.
     let mut session = actor.session;
     let before = session.clone();
     match connection {
         Connection::Active => attach(tx, here, &mut session),
         // Only an attachment of this node, in this epoch, may be idled or undone: the session may have moved on.
         Connection::Idle(_) | Connection::Gone if session.attached != Some(here) => return Ok(()),
+        Connection::Idle(_) if session.state == SessionState::Locked => return Ok(()),
         Connection::Idle(since) => session.idle_since = Some(since.min(tx.now)),
+        // What was done before it was locked does not unlock it.
+        Connection::Used(_) if session.state == SessionState::Locked => return Ok(()),
+        Connection::Used(ago) => session.active = session.active.max(Timestamp(tx.now.0.saturating_sub(ago))),
         Connection::Gone => sessions::detach(tx, &mut session, tx.now),
     }
     if session != before {
-        tx.signal(session.user);
+        if !matches!(connection, Connection::Used(_)) {
+            tx.signal(session.user);
+        }
         tx.put(Key::Session(id), Row::Session(session));
     }
     Ok(())
@@ -98,6 +104,8 @@ fn attach<V: View>(tx: &mut Tx<'_, V>, here: Attachment, session: &mut Session) 
         session.last_seen = tx.now;
         tx.put(Key::Attached(here, session.id), Row::Attached(()));
     }
-    session.idle_since = None;
-    sessions::move_expiry(session, tx.now);
+    if session.state == SessionState::Active {
+        session.idle_since = None;
+        sessions::move_expiry(session, tx.now);
+    }
 }

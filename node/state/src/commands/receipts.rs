@@ -6,7 +6,7 @@ use types::limits::{CONFIRMATIONS_MAX, RECEIPT_EVENTS_PARTICIPANTS_MAX};
 use types::reply::Field;
 use types::{EventBody, Key, Principal, Reject, Reply, Row, Scope, Seq};
 
-use crate::policy::{Action, actor_of, may};
+use crate::policy::{Action, may, standing};
 use crate::tx::{Step, Tx};
 use crate::view::{Rows, View};
 use crate::visible::Visible;
@@ -24,7 +24,8 @@ pub(crate) fn confirm<V: View>(tx: &mut Tx<'_, V>, confirmations: &[Confirmation
 
 fn confirm_one<V: View>(tx: &mut Tx<'_, V>, confirmation: &Confirmation) -> Step<(), V> {
     let id = confirmation.conversation;
-    let Some(actor) = actor_of(tx, tx.now, confirmation.session)? else { return Ok(()) };
+    // What was on a screen before it was locked was on a screen.
+    let Some(actor) = standing(tx, tx.now, confirmation.session)? else { return Ok(()) };
     if !may(tx, &actor.user, Action::Confirm(id))?.is_yes() {
         return Ok(());
     }

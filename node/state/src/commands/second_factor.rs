@@ -6,7 +6,7 @@ use types::reply::Field;
 use types::user::{Credential, UserState};
 use types::{Key, Reject, Reply, Row, UserId};
 
-use crate::policy::{Action, Actor, may};
+use crate::policy::{self, Action, Actor, may};
 use crate::tx::{Step, Tx, found};
 use crate::view::{Rows, View};
 
@@ -50,6 +50,7 @@ pub(crate) fn confirm<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, step: u64) -> 
 pub(crate) fn remove<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, id: UserId) -> Step<Reply, V> {
     may(tx, &actor.user, Action::RemoveSecondFactor(id))?.check()?;
     let user = found::<_, V>(tx.user(id)?)?;
+    policy::spares(actor, &user.permissions)?;
     if user.state != UserState::Active {
         return Err(Reject::Deactivated.into());
     }

@@ -6,7 +6,7 @@ use types::command::{Enrol, SetPassword, SignIn};
 use types::identity::{Refresh, Reset};
 use types::limits::{
     DAY_MS, DEVICES_PER_USER_MAX, ENROLMENT_MS_MAX, PASSWORD_HASH_BYTES_MAX, RESET_CODE_MS_MAX, SESSION_IDLE_MS_MAX,
-    SESSION_MS_MAX, SESSION_WITHOUT_KEY_MS_MAX, SESSIONS_PER_USER_MAX, TOKEN_BEFORE_MS, TOKEN_MS,
+    SESSION_WITHOUT_KEY_MS_MAX, SESSIONS_PER_USER_MAX, TOKEN_BEFORE_MS, TOKEN_MS,
 };
 use types::record::{Action as Recorded, Agent, Entity, Record};
 use types::reply::Field;
@@ -15,10 +15,10 @@ use types::session::{Device, Session, SessionEnd, SessionState};
 use types::user::{CodeHash, UserState};
 use types::{EventBody, Key, Reject, Reply, Row, Scope, SessionId, Timestamp, UserId};
 
-use super::{lockout, second_factor};
+use super::{locking, lockout, second_factor};
 use crate::apply::drop_answers;
 use crate::keys;
-use crate::policy::{Action, Actor, may};
+use crate::policy::{self, Action, Actor, may};
 use crate::presence::SESSION_ROWS_MAX;
 use crate::tx::{Step, Tx, found};
 use crate::view::{Rows, View};
@@ -30,7 +30,7 @@ const ENDED_KEPT_MS: u64 = DAY_MS;
 
 /// Opens a session for a user whose password the node has checked.
 pub(crate) fn sign_in<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
-    if let Some(reply) = opened_before(tx, sign_in)? {
+    if let Some(reply) = opened_before(tx, sign_in.session, sign_in.user, sign_in.token)? {
         return Ok(reply);
     }
     let user = found::<_, V>(tx.user(sign_in.user)?)?;
@@ -42,7 +42,7 @@ pub(crate) fn sign_in<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Rep
         return Err(Reject::CredentialChanged.into());
     }
     second_factor::prove(&mut credential, sign_in.second)?;
-    lockout::pass(tx, sign_in)?;
+    lockout::pass(tx, sign_in.attempt)?;
     if let Some(rehashed) = &sign_in.rehashed {
         check_hash(rehashed)?;
         credential.password = Some(rehashed.clone());
@@ -55,7 +55,7 @@ pub(crate) fn sign_in<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Rep
 
 /// Sets a password with a one-time code, ends the user's other sessions, and opens one.
 pub(crate) fn enrol<V: View>(tx: &mut Tx<'_, V>, enrol: &Enrol) -> Step<Reply, V> {
-    if let Some(reply) = opened_before(tx, &enrol.sign_in)? {
+    if let Some(reply) = opened_before(tx, enrol.sign_in.session, enrol.sign_in.user, enrol.sign_in.token)? {
         return Ok(reply);
     }
     let id = enrol.sign_in.user;
@@ -67,7 +67,7 @@ pub(crate) fn enrol<V: View>(tx: &mut Tx<'_, V>, enrol: &Enrol) -> Step<Reply, V
     }
     check_hash(&enrol.password)?;
     second_factor::prove(&mut credential, enrol.sign_in.second)?;
-    lockout::pass(tx, &enrol.sign_in)?;
+    lockout::pass(tx, enrol.sign_in.attempt)?;
     credential.password = Some(enrol.password.clone());
     credential.enrolment = None;
     credential.version = credential.version.saturating_add(1);
@@ -102,6 +102,7 @@ pub(crate) fn issue_enrolment<V: View>(
 ) -> Step<Reply, V> {
     may(tx, &actor.user, Action::IssueEnrolment(id))?.check()?;
     let user = found::<_, V>(tx.user(id)?)?;
+    policy::spares(actor, &user.permissions)?;
     if user.state != UserState::Active {
         return Err(Reject::Deactivated.into());
     }
@@ -111,6 +112,7 @@ pub(crate) fn issue_enrolment<V: View>(
     let good_for = if reset { RESET_CODE_MS_MAX } else { ENROLMENT_MS_MAX };
     if reset {
         credential.reset = Some(Reset { by: actor.user.id, at: tx.now });
+        credential.pin = None; // Whoever is not trusted with the one is not with the other.
     }
     credential.enrolment = Some((code, tx.now.plus_ms(good_for)));
     credential.version = credential.version.saturating_add(1);
@@ -138,6 +140,7 @@ pub(crate) fn end<V: View>(tx: &mut Tx<'_, V>, mut session: Session, why: Sessio
         return Ok(());
     }
     detach(tx, &mut session, tx.now);
+    locking::disarm(tx, &mut session);
     // There unless the expiry has moved since: then it fires once and finds nothing to do. It is not left for many to
     // pile up who sign in over and over.
     tx.remove(Key::Timer(session.expires, Timer::SessionExpiry(session.id)));
@@ -145,9 +148,25 @@ pub(crate) fn end<V: View>(tx: &mut Tx<'_, V>, mut session: Session, why: Sessio
     tx.event(Scope::User(session.user), EventBody::SessionEnded(session.id));
     tx.signal(session.user);
     tx.put(Key::Timer(tx.now.plus_ms(ENDED_KEPT_MS), Timer::SessionExpiry(session.id)), Row::Timer(()));
-    let user = session.user;
-    tx.put(Key::Session(session.id), Row::Session(session));
+    let (id, user, place, part) = (session.id, session.user, session.place, session.part.take());
+    tx.put(Key::Session(id), Row::Session(session));
+    if let Some(place) = place
+        && let Some(mut at) = tx.session(place.session)?
+        && at.part == Some(id)
+    {
+        at.part = None;
+        tx.put(Key::Session(at.id), Row::Session(at));
+    }
+    end_part(tx, part, why)?; // With the session of a place the part in it ends.
     forget_oldest(tx, user)
+}
+
+/// Ends a person's part at a place, if there is one.
+pub(crate) fn end_part<V: View>(tx: &mut Tx<'_, V>, part: Option<SessionId>, why: SessionEnd) -> Step<(), V> {
+    match part.map(|part| tx.session(part)).transpose()?.flatten() {
+        Some(part) => end(tx, part, why),
+        None => Ok(()),
+    }
 }
 
 /// Ends all open sessions of a user but one.
@@ -171,7 +190,9 @@ pub(crate) fn detach<V: View>(tx: &mut Tx<'_, V>, session: &mut Session, seen: T
         tx.remove(Key::Attached(attachment, session.id));
         session.last_seen = session.last_seen.max(seen);
     }
-    session.idle_since = None;
+    if session.state != SessionState::Locked {
+        session.idle_since = None; // Else it is since when it is locked.
+    }
 }
 
 /// Gives a session a new token, for a proof of its device that was not used before.
@@ -194,7 +215,9 @@ pub(crate) fn refresh<V: View>(tx: &mut Tx<'_, V>, refresh: &Refresh) -> Step<Re
     session.previous = Some((session.token, until));
     session.token = refresh.token;
     session.token_expires = tx.now.plus_ms(TOKEN_MS).min(session.ends);
-    move_expiry(&mut session, tx.now);
+    if session.state == SessionState::Active {
+        move_expiry(&mut session, tx.now);
+    }
     let reply = Reply::Refreshed { token_expires: session.token_expires, expires: session.expires };
     tx.put(Key::Session(session.id), Row::Session(session));
     Ok(reply)
@@ -211,10 +234,11 @@ pub(crate) fn touch<V: View>(tx: &mut Tx<'_, V>, id: SessionId) -> Step<(), V> {
     Ok(())
 }
 
-/// Moves the expiry on, at most once an hour, never beyond the longest a session lasts; says whether it moved.
+/// Moves the expiry on, at most once an hour or once in a tenth of the time it is idle, never beyond the longest a session lasts; says whether it moved.
 pub(crate) fn move_expiry(session: &mut Session, now: Timestamp) -> bool {
-    let expires = now.plus_ms(SESSION_IDLE_MS_MAX).min(session.ends);
-    let moved = expires.since_ms(session.expires) >= EXPIRY_STEP_MS;
+    let idle_ms = if session.idle_ms == 0 { SESSION_IDLE_MS_MAX } else { session.idle_ms };
+    let expires = now.plus_ms(idle_ms).min(session.ends);
+    let moved = expires.since_ms(session.expires) >= EXPIRY_STEP_MS.min(idle_ms.checked_div(10).unwrap_or(0));
     if moved {
         session.expires = expires;
     }
@@ -285,12 +309,17 @@ pub(crate) fn sessions<V: View>(tx: &Tx<'_, V>, user: UserId) -> Step<Vec<Sessio
 }
 
 /// The answer to a sign-in that was carried out before: a node that did not hear of it tries again.
-fn opened_before<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Option<Reply>, V> {
-    let Some(session) = tx.session(sign_in.session)? else { return Ok(None) };
-    if session.token != sign_in.token || session.user != sign_in.user {
+pub(crate) fn opened_before<V: View>(
+    tx: &mut Tx<'_, V>,
+    id: SessionId,
+    user: UserId,
+    token: CodeHash,
+) -> Step<Option<Reply>, V> {
+    let Some(session) = tx.session(id)? else { return Ok(None) };
+    if session.token != token || session.user != user {
         return Err(Reject::Taken(0).into());
     }
-    if session.state != SessionState::Active || session.expires <= tx.now {
+    if matches!(session.state, SessionState::Ended(..)) || session.expires <= tx.now {
         return Err(Reject::NoSession.into());
     }
     let device = found::<_, V>(tx.device(session.device)?)?;
@@ -302,8 +331,11 @@ fn open<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
     make_room(tx, sign_in.user)?;
     let device = device(tx, sign_in)?;
     // A device that cannot prove itself gets one token, for a shift.
-    let lasts = if device.key.is_some() { SESSION_MS_MAX } else { SESSION_WITHOUT_KEY_MS_MAX };
-    let good_for = if device.key.is_some() { TOKEN_MS } else { SESSION_WITHOUT_KEY_MS_MAX };
+    let settings = tx.settings()?.unwrap_or_default();
+    let longest = settings.session_ms();
+    let lasts = if device.key.is_some() { longest } else { longest.min(SESSION_WITHOUT_KEY_MS_MAX) };
+    let good_for = if device.key.is_some() { lasts.min(TOKEN_MS) } else { lasts };
+    let idle_ms = settings.session_idle_ms();
     let session = Session {
         id: sign_in.session,
         user: sign_in.user,
@@ -311,7 +343,7 @@ fn open<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
         token: sign_in.token,
         state: SessionState::Active,
         created: tx.now,
-        expires: tx.now.plus_ms(SESSION_IDLE_MS_MAX.min(lasts)),
+        expires: tx.now.plus_ms(idle_ms.min(lasts)),
         attached: None,
         idle_since: None,
         last_seen: Timestamp(0),
@@ -320,8 +352,19 @@ fn open<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
         token_expires: tx.now.plus_ms(good_for),
         previous: None,
         ends: tx.now.plus_ms(lasts),
+        active: tx.now,
+        idle_due: None,
+        place: None,
+        part: None,
+        idle_ms,
     };
-    let reply = signed_in(&session, &device);
+    begin(tx, session, &device)
+}
+
+/// Puts a new session with its timers.
+pub(crate) fn begin<V: View>(tx: &mut Tx<'_, V>, mut session: Session, device: &Device) -> Step<Reply, V> {
+    locking::arm(tx, &mut session)?;
+    let reply = signed_in(&session, device);
     tx.put(Key::Timer(session.expires, Timer::SessionExpiry(session.id)), Row::Timer(()));
     tx.put(Key::UserSession(session.user, session.id), Row::UserSession(()));
     tx.put(Key::Session(session.id), Row::Session(session));
@@ -340,7 +383,7 @@ fn signed_in(session: &Session, device: &Device) -> Reply {
 }
 
 /// Ends the session that was longest without a connection, if there are too many open ones.
-fn make_room<V: View>(tx: &mut Tx<'_, V>, user: UserId) -> Step<(), V> {
+pub(crate) fn make_room<V: View>(tx: &mut Tx<'_, V>, user: UserId) -> Step<(), V> {
     let mut open = sessions(tx, user)?;
     open.retain(|session| !matches!(session.state, SessionState::Ended(..)));
     if open.len() < SESSIONS_PER_USER_MAX {
@@ -419,7 +462,7 @@ fn retire_oldest<V: View>(tx: &mut Tx<'_, V>, user: UserId) -> Step<(), V> {
     Ok(())
 }
 
-fn check_hash(hash: &str) -> Result<(), Reject> {
+pub(crate) fn check_hash(hash: &str) -> Result<(), Reject> {
     let valid = !hash.is_empty() && hash.len() <= PASSWORD_HASH_BYTES_MAX;
     if valid { Ok(()) } else { Err(Reject::Invalid(Field::Password)) }
 }

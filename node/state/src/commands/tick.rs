@@ -5,7 +5,7 @@ use types::row::Timer;
 use types::session::Attachment;
 use types::{DeviceId, Key, Reply, Row, Scope, Timestamp};
 
-use super::{lockout, log_off, presence, sessions};
+use super::{emergency, locking, lockout, log_off, presence, sessions};
 use crate::apply::drop_answers;
 use crate::keys;
 use crate::tx::{Step, Tx};
@@ -23,6 +23,9 @@ pub(crate) fn tick<V: View>(tx: &mut Tx<'_, V>) -> Step<Reply, V> {
             break;
         }
         let Key::Timer(due, timer) = key else { continue };
+        if due > tx.now {
+            break;
+        }
         budget = budget.saturating_sub(1);
         tx.remove(key);
         match timer {
@@ -33,6 +36,10 @@ pub(crate) fn tick<V: View>(tx: &mut Tx<'_, V>) -> Step<Reply, V> {
             Timer::EventsExpiry => expire_events(tx, &mut budget)?,
             Timer::FailuresFade(login) => lockout::fade(tx, login)?,
             Timer::LogOff(from) => log_off::go_on(tx, due, from, &mut budget)?,
+
+            Timer::IdleDue(id) => locking::idle_due(tx, due, id)?,
+            Timer::TimesChanged(from) => locking::go_on(tx, from, &mut budget)?,
+            Timer::EmergencyEnd(number) => emergency::lapse(tx, number)?,
         }
     }
     Ok(Reply::Done)

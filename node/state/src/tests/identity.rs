@@ -20,7 +20,7 @@ fn desk(n: u8) -> Source {
 }
 
 fn wrong(world: &mut World, source: Source) -> Outcome {
-    let refuse = RefuseSignIn { user: Some(user(1)), attempt: Attempt { login: LOGIN, source } };
+    let refuse = RefuseSignIn { user: Some(user(1)), attempt: Attempt { login: LOGIN, source }, pin: false };
     world.node(Command::RefuseSignIn(refuse))
 }
 
@@ -213,7 +213,7 @@ fn a_recovery_code_is_good_once() {
 #[test]
 fn what_needs_a_second_factor_is_not_in_force_before_it() {
     let mut world = World::new(1);
-    let settings = |version| Settings { version, second_factor: vec![PermissionSet::Admin] };
+    let settings = |version| Settings { version, second_factor: vec![PermissionSet::Admin], ..Settings::default() };
     assert_eq!(world.by(1, Command::ChangeSettings(settings(0))), Err(Reject::NotPermitted));
     assert_eq!(world.by(0, Command::ChangeSettings(settings(0))), Ok(Reply::Version(1)));
     assert_eq!(world.by(0, Command::CreateUsers(vec![new_user(9)])), Err(Reject::NotPermitted));

@@ -2,8 +2,10 @@
 
 use alloc::collections::BTreeMap;
 
+use types::emergency::Emergency;
 use types::limits::{CONVERSATIONS_PER_USER_MAX, INTERVALS_MAX, REQUEST_WINDOW, SESSIONS_PER_USER_MAX};
-use types::session::SessionState;
+use types::row::Timer;
+use types::session::{Session, SessionState};
 use types::{EventNumber, Key, Row, Scope, Seq};
 
 use crate::model::Model;
@@ -51,13 +53,23 @@ pub(super) fn check(model: &Model) {
             (Key::Session(id), Row::Session(session)) => {
                 assert!(model.rows.contains_key(&Key::UserSession(session.user, *id)));
                 if let Some(attachment) = session.attached {
-                    assert_eq!(session.state, SessionState::Active, "only an open session is attached");
+                    assert!(!matches!(session.state, SessionState::Ended(..)), "only an open session is attached");
                     assert!(model.rows.contains_key(&Key::Attached(attachment, *id)));
                 }
+                idle_and_place(model, session);
                 if !matches!(session.state, SessionState::Ended(..)) {
                     *open.entry(session.user).or_default() += 1;
                 }
             }
+            (Key::Timer(at, Timer::IdleDue(id)), _) => {
+                let Ok(Some(session)) = model.session(*id) else { panic!("a timer of no session") };
+                assert_eq!(session.idle_due, Some(*at), "one timer for each session");
+            }
+            (Key::EmergencyGrant(user), Row::EmergencyGrant(number)) => {
+                let Ok(Some(emergency)) = model.emergency(*number) else { panic!("a grant of nothing") };
+                assert!(emergency.is_of(*user) && emergency.approved.is_some() && emergency.ended.is_none());
+            }
+            (Key::Emergency(number), Row::Emergency(one)) => emergency(model, *number, one),
             (Key::UserSession(_, id), _) => assert!(matches!(model.session(*id), Ok(Some(_)))),
             (Key::Attached(attachment, id), _) => {
                 let Ok(Some(session)) = model.session(*id) else { panic!("attached, but forgotten") };
@@ -123,4 +135,34 @@ pub(super) fn check(model: &Model) {
         }
     }
     assert!(open.values().all(|&count| count <= SESSIONS_PER_USER_MAX));
+}
+
+/// Only what is not locked has a timer to lock it; a place and the part in it name each other.
+fn idle_and_place(model: &Model, session: &Session) {
+    if let Some(due) = session.idle_due {
+        assert_eq!(session.state, SessionState::Active);
+        assert!(model.rows.contains_key(&Key::Timer(due, Timer::IdleDue(session.id))));
+    }
+    let ended = matches!(session.state, SessionState::Ended(..));
+    if let Some(place) = session.place
+        && !ended
+    {
+        assert_eq!(session.state, SessionState::Active, "a part ends instead of being locked");
+        let Ok(Some(at)) = model.session(place.session) else { panic!("a part without its place") };
+        assert_eq!((at.part, at.user, at.device), (Some(session.id), place.location, session.device));
+    }
+    if let Some(part) = session.part {
+        let Ok(Some(part)) = model.session(part) else { panic!("a place with a part that is forgotten") };
+        assert_eq!(part.place.map(|place| place.session), Some(session.id));
+        assert!(!ended && !matches!(part.state, SessionState::Ended(..)), "a part ends with its place");
+    }
+}
+
+fn emergency(model: &Model, number: u64, one: &Emergency) {
+    let open = model.rows.contains_key(&Key::EmergencyOpen(number));
+    let settled = one.ended.is_some() && (one.approved.is_none() || one.reviewed.is_some());
+    assert_eq!(open, !settled, "what is not over, or not reviewed, stays open");
+    assert_eq!(one.ended.is_none(), model.rows.contains_key(&Key::Timer(one.until, Timer::EmergencyEnd(number))));
+    assert!(one.approved.is_none_or(|(by, _)| by != one.opened_by), "by two");
+    assert!(one.reviewed.is_none_or(|(by, _)| !one.is_of(by)), "nobody reviews themselves");
 }

@@ -3,10 +3,13 @@
 mod audit;
 mod backups;
 mod conversations;
+mod emergency;
 mod exactly_once;
 mod identity;
 mod invariants;
 mod keys;
+mod locking;
+mod places;
 mod presence;
 mod properties;
 mod seats;
@@ -124,6 +127,12 @@ impl World {
     /// A group of user `owner` with others as writers.
     pub(super) fn group(&mut self, id: u8, owner: u8, others: &[u8]) {
         self.by(owner, create(id, ConversationKind::Group, others)).expect("creates a group");
+    }
+
+    /// From here on no session is locked because nothing is done in it.
+    pub(super) fn never_lock(&mut self) {
+        let settings = types::identity::Settings { lock_ms: Some(0), ..types::identity::Settings::default() };
+        self.by(0, Command::ChangeSettings(settings)).expect("set");
     }
 
     pub(super) fn attach(&mut self, n: u8) {

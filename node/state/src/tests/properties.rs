@@ -8,12 +8,39 @@ use types::command::{
     UpdateConversation, UpdateUser,
 };
 use types::conversation::{HistoryPolicy, POLICY_EVERYTHING, PolicyRef};
+use types::emergency::{OpenEmergency, ReviewEmergency};
+use types::identity::Settings;
 use types::limits::{DAY_MS, GRACE_MS};
+use types::locking::UnlockSession;
+use types::place::{SetPin, TapIn};
 use types::presence::Availability;
 use types::record::Action;
 use types::{Key, Row};
 
 const PEOPLE: u8 = 4;
+
+impl World {
+    /// Adds a place that is signed in (user 5), keyholders (1, 2) and an auditor (3).
+    fn people(&mut self) {
+        let room = NewUser { kind: UserKind::Location, ..new_user(5) };
+        self.by(0, Command::CreateUsers(vec![room])).expect("a room");
+        self.node(enrol(5, 5)).answer.result.expect("signed in");
+        for (n, set) in [(1, PermissionSet::Keyholder), (2, PermissionSet::Keyholder), (3, PermissionSet::Auditor)] {
+            let grant = UpdateUser {
+                id: user(n),
+                version: 0,
+                display_name: None,
+                unit: None,
+                words: None,
+                external_ids: None,
+                may_message: None,
+                permissions: Some(vec![set]),
+                sealed_name: None,
+            };
+            self.by(0, Command::UpdateUser(grant)).expect("granted");
+        }
+    }
+}
 
 fn some_user() -> impl Strategy<Value = UserId> {
     (0..PEOPLE + 2).prop_map(user)
@@ -60,6 +87,7 @@ fn node_command() -> impl Strategy<Value = Command> {
     let connection = prop_oneof![
         3 => Just(Connection::Active),
         1 => time().prop_map(Connection::Idle),
+        2 => (0_u64..10_000).prop_map(Connection::Used),
         1 => Just(Connection::Gone)
     ];
     let confirmation = (some_session(), some_conversation(), number(), number()).prop_map(
@@ -98,6 +126,7 @@ fn node_command() -> impl Strategy<Value = Command> {
         }),
         2 => (0..PEOPLE + 2, 0..PEOPLE + 6).prop_map(|(who, n)| enrol(who, n)),
         3 => key_command(),
+        4 => tap_in(),
     ]
 }
 
@@ -114,8 +143,17 @@ fn key_command() -> impl Strategy<Value = Command> {
 }
 
 fn account_command() -> impl Strategy<Value = Command> {
-    let update = (some_user(), 0_u64..3, of(any::<bool>()), of(Just(vec![PermissionSet::Admin]))).prop_map(
-        |(id, version, may_message, permissions)| UpdateUser {
+    let update = (
+        some_user(),
+        0_u64..3,
+        of(any::<bool>()),
+        of(prop_oneof![
+            Just(vec![PermissionSet::Admin]),
+            Just(vec![PermissionSet::Admin, PermissionSet::Auditor, PermissionSet::Keyholder]),
+            Just(vec![PermissionSet::Auditor, PermissionSet::Keyholder]),
+        ]),
+    )
+        .prop_map(|(id, version, may_message, permissions)| UpdateUser {
             id,
             version,
             display_name: None,
@@ -125,8 +163,7 @@ fn account_command() -> impl Strategy<Value = Command> {
             may_message,
             permissions,
             sealed_name: None,
-        },
-    );
+        });
     prop_oneof![
         2 => some_session().prop_map(Command::EndSession),
         1 => list(0..PEOPLE + 4, 0..3).prop_map(|ids| Command::CreateUsers(ids.into_iter().map(new_user).collect())),
@@ -143,7 +180,53 @@ fn account_command() -> impl Strategy<Value = Command> {
             Command::SetStatus(SetStatus { availability, text: vec![], expires })
         }),
         1 => (1_u32..4).prop_map(|version| Command::RotateClusterKey(cluster_key(version))),
+        6 => people_command(),
     ]
+}
+
+fn people_command() -> impl Strategy<Value = Command> {
+    let methods = || prop_oneof![Just(Method::Password), Just(Method::Pin), Just(Method::DeviceKey)];
+    let unlock = (methods(), 0_u64..4, of((0_u8..6, 0_u64..4))).prop_map(|(method, credential_version, proof)| {
+        let proof = proof.map(|(key, number)| ([key; 32], number));
+        Command::UnlockSession(UnlockSession { method, credential_version, proof, attempt: None })
+    });
+    let settings = (0_u64..3, of(0_u64..20_000), of(4_000_u64..20_000), of(60_000_u64..90_000)).prop_map(
+        |(version, lock_ms, part_ms, idle_ms)| {
+            let unlock = vec![Method::DeviceKey, Method::Pin];
+            Command::ChangeSettings(Settings { version, lock_ms, part_ms, idle_ms, unlock, ..Settings::default() })
+        },
+    );
+    let set_pin = (0_u64..4)
+        .prop_map(|credential_version| Command::SetPin(SetPin { hash: "$argon2id$p".to_string(), credential_version }));
+    let open = Just(Command::OpenEmergency(OpenEmergency { reason: "a test".to_string(), lasts_ms: 60_000 }));
+    prop_oneof![
+        2 => some_session().prop_map(Command::LockSession),
+        3 => unlock,
+        1 => settings,
+        2 => set_pin,
+        1 => some_user().prop_map(Command::ClearPin),
+        2 => open,
+        2 => (0_u64..4).prop_map(Command::ApproveEmergency),
+        1 => (0_u64..4).prop_map(Command::EndEmergency),
+        1 => (0_u64..4).prop_map(|number| {
+            Command::ReviewEmergency(ReviewEmergency { number, note: "seen".to_string() })
+        }),
+    ]
+}
+
+fn tap_in() -> impl Strategy<Value = Command> {
+    (0..PEOPLE + 1, some_session(), 0..PEOPLE + 6, 1_u64..4, any::<bool>()).prop_map(|(who, at, n, version, pin)| {
+        Command::TapIn(TapIn {
+            user: user(who),
+            at,
+            session: session(n),
+            token: [n; 32],
+            credential_version: version,
+            attempt: None,
+            methods: vec![if pin { Method::Pin } else { Method::Password }],
+            second: None,
+        })
+    })
 }
 
 fn conversation_command() -> impl Strategy<Value = Command> {
@@ -209,6 +292,7 @@ fn is_for_node(command: &Command) -> bool {
             | Command::RaiseFeatureLevel(_)
             | Command::SignIn(_)
             | Command::Enrol(_)
+            | Command::TapIn(_)
             | Command::AddDataKey(_)
             | Command::RewrapDataKeys(_)
             | Command::RetireClusterKey(_)
@@ -244,6 +328,7 @@ proptest! {
     fn any_commands_keep_every_invariant_and_have_one_outcome(steps in list(some_step(), 1..60)) {
         let mut world = World::new(PEOPLE);
         world.group(0, 1, &[2, 3]);
+        world.people();
         let mut twin = world.model.clone();
         for (later, who, numbered, command) in steps {
             world.now += later;

@@ -143,6 +143,7 @@ fn a_device_that_was_retired_goes_on_above_its_numbers() {
 #[test]
 fn a_session_lasts_while_it_is_used_and_is_forgotten_a_day_after_its_end() {
     let mut world = World::new(1);
+    world.never_lock();
     world.group(1, 1, &[]);
     world.now += SESSION_IDLE_MS_MAX / 2;
     posted(world.by(1, post(1)));

@@ -26,7 +26,7 @@ pub(in crate::tests) fn envelopes() -> Vec<Envelope> {
     let request = Request { session: SESSION, number: 300, settled: 299, content: [0x49; 16] };
     let node = |command| Envelope { origin: NodeId(5), author: Author::Node, command };
     let user = |command| Envelope { origin: NodeId(6), author: Author::Session(request.clone()), command };
-    of_nodes().into_iter().map(node).chain(of_users().into_iter().map(user)).collect()
+    of_nodes().into_iter().map(node).chain(of_users().into_iter().chain(people::commands()).map(user)).collect()
 }
 
 fn of_nodes() -> Vec<Command> {
@@ -45,6 +45,7 @@ fn of_nodes() -> Vec<Command> {
                 (SESSION, Connection::Gone),
             ],
         }),
+        Command::Connections(Connections { epoch: 3, changes: vec![(SESSION, Connection::Used(1_500))] }),
         Command::Confirm(vec![confirmation(9), confirmation(10)]),
         Command::RaiseFeatureLevel(2),
         Command::SignIn(sign_in()),
@@ -137,7 +138,7 @@ fn of_users() -> Vec<Command> {
             second: Some(SecondProof::Totp(59_843_520)),
             ..sign_in()
         }),
-        Command::RefuseSignIn(RefuseSignIn { user: Some(ANA), attempt: attempt() }),
+        Command::RefuseSignIn(RefuseSignIn { user: Some(ANA), attempt: attempt(), pin: false }),
         Command::Refresh(Refresh { session: SESSION, token: [0xB1; 32], key: [0xD1; 32], number: 9 }),
         Command::AddSecondFactor(AddSecondFactor {
             secret: b"sealed".to_vec(),
@@ -147,7 +148,11 @@ fn of_users() -> Vec<Command> {
         Command::ConfirmSecondFactor(59_843_520),
         Command::RemoveSecondFactor(BEN),
         Command::LogOff(LogOff { scope: LogOffScope::Device(PHONE), reason: "lost".to_owned() }),
-        Command::ChangeSettings(Settings { version: 2, second_factor: vec![PermissionSet::Admin] }),
+        Command::ChangeSettings(Settings {
+            version: 2,
+            second_factor: vec![PermissionSet::Admin],
+            ..Settings::default()
+        }),
         Command::CreateUsers(vec![NewUser { sealed_name: b"name".to_vec(), ..new_user() }]),
         Command::UpdateUser(UpdateUser { sealed_name: Some(b"name".to_vec()), ..update_user() }),
         Command::RotateClusterKey(new_cluster_key()),
@@ -159,7 +164,7 @@ fn of_users() -> Vec<Command> {
     ]
 }
 
-fn attempt() -> Attempt {
+pub(super) fn attempt() -> Attempt {
     Attempt { login: [0x10; 16], source: Source::Device(PHONE) }
 }
 
@@ -256,6 +261,9 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
         Reply::LoggedOff(ANA),
         Reply::Refreshed { token_expires: AT, expires: LATER },
         Reply::DataKey(5),
+        Reply::Emergency(3),
+        Reply::PinReset,
+        Reply::PartEnded,
     ];
     let rejects = [
         Reject::NoSession,
@@ -281,6 +289,12 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
         Reject::SecondFactorNeeded,
         Reject::BadSecondFactor,
         Reject::UnknownKey,
+        Reject::SessionLocked,
+        Reject::PinBlocked,
+        Reject::MethodNotTaken,
+        Reject::EmergencyState,
+        Reject::ProofTooOld,
+        Reject::Limit(Field::Emergency),
     ];
     let results = replies.into_iter().map(Ok).chain(rejects.into_iter().map(Err));
     results.map(|result| Answer { result, cursor: EventNumber(1_000) }).collect()

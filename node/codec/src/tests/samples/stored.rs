@@ -34,7 +34,12 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
         }
         Table::Login => vec![Row::Login(ANA)],
         Table::Word => vec![Row::Word(())],
-        Table::Credential => vec![credential(None), credential(Some(Reset { by: BEN, at: AT })), with_second_factor()],
+        Table::Credential => vec![
+            credential(None),
+            credential(Some(Reset { by: BEN, at: AT })),
+            with_second_factor(),
+            people::with_pin(),
+        ],
         Table::Device => {
             vec![Row::Device(device()), Row::Device(Device { key: Some([0xD1; 32]), proofs: 9, ..device() })]
         }
@@ -44,7 +49,9 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
             .take(2)
             .map(|answer| Row::Answer(KeptAnswer { content: [0x49; 16], answer }))
             .collect(),
-        Table::Session => session_states().into_iter().map(session).chain([proven()]).map(Row::Session).collect(),
+        Table::Session => {
+            session_states().into_iter().map(session).chain([proven(), at_a_place()]).map(Row::Session).collect()
+        }
         Table::UserSession => vec![Row::UserSession(())],
         Table::Attached => vec![Row::Attached(())],
         Table::Conversation => vec![Row::Conversation(conversation())],
@@ -98,7 +105,13 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
             strange_last: LATER,
         })],
         Table::FailuresCount => vec![Row::FailuresCount(3)],
-        Table::Settings => vec![Row::Settings(Settings { version: 2, second_factor: vec![PermissionSet::Admin] })],
+        Table::Settings => {
+            let first = Settings { version: 2, second_factor: vec![PermissionSet::Admin], ..Settings::default() };
+            vec![Row::Settings(first), Row::Settings(people::settings())]
+        }
+        Table::Emergency => people::emergencies(),
+        Table::EmergencyOpen => vec![Row::EmergencyOpen(())],
+        Table::EmergencyGrant => vec![Row::EmergencyGrant(3)],
 
         Table::DataKey => [KeyScope::Conversation(TALK), KeyScope::User(PATIENT)]
             .map(|scope| {
@@ -178,6 +191,9 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
             Timer::EventsExpiry,
             Timer::FailuresFade([0x10; 16]),
             Timer::LogOff(SESSION),
+            Timer::IdleDue(SESSION),
+            Timer::TimesChanged(SESSION),
+            Timer::EmergencyEnd(3),
         ]
         .map(|timer| Key::Timer(AT, timer))
         .to_vec(),
@@ -192,6 +208,9 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
         Table::Failures => vec![Key::Failures([0x10; 16])],
         Table::FailuresCount => vec![Key::FailuresCount()],
         Table::Settings => vec![Key::Settings()],
+        Table::Emergency => vec![Key::Emergency(3)],
+        Table::EmergencyOpen => vec![Key::EmergencyOpen(3)],
+        Table::EmergencyGrant => vec![Key::EmergencyGrant(ANA)],
 
         Table::DataKey => vec![Key::DataKey(5)],
         Table::ScopeKey => [KeyScope::Conversation(TALK), KeyScope::User(PATIENT)]
@@ -241,8 +260,15 @@ fn user(state: UserState) -> User {
 }
 
 fn session_states() -> Vec<SessionState> {
-    let ends =
-        [SessionEnd::SignedOut, SessionEnd::Ended, SessionEnd::Expired, SessionEnd::Revoked, SessionEnd::LoggedOff];
+    let ends = [
+        SessionEnd::SignedOut,
+        SessionEnd::Ended,
+        SessionEnd::Expired,
+        SessionEnd::Revoked,
+        SessionEnd::LoggedOff,
+        SessionEnd::TappedOut,
+        SessionEnd::Idle,
+    ];
     let ended = ends.map(|end| SessionState::Ended(LATER, end));
     [SessionState::Active, SessionState::Locked].into_iter().chain(ended).collect()
 }
@@ -264,6 +290,11 @@ fn session(state: SessionState) -> Session {
         token_expires: Timestamp(0),
         previous: None,
         ends: Timestamp(0),
+        active: Timestamp(0),
+        idle_due: None,
+        place: None,
+        part: None,
+        idle_ms: 0,
     }
 }
 
@@ -278,9 +309,26 @@ fn proven() -> Session {
     }
 }
 
+fn at_a_place() -> Session {
+    Session {
+        active: AT,
+        idle_due: Some(LATER),
+        place: Some(people::place()),
+        part: Some(SESSION),
+        idle_ms: 86_400_000,
+        ..session(SessionState::Active)
+    }
+}
+
 fn credential(reset: Option<Reset>) -> Row {
     let password = Some("$argon2id$".to_owned());
-    Row::Credential(Credential { password, enrolment: Some(([0xAF; 32], LATER)), version: 6, reset, second: None })
+    Row::Credential(Credential {
+        password,
+        enrolment: Some(([0xAF; 32], LATER)),
+        version: 6,
+        reset,
+        ..Credential::default()
+    })
 }
 
 fn with_second_factor() -> Row {
@@ -346,6 +394,9 @@ fn bodies() -> Vec<EventBody> {
         EventBody::SessionEnded(SESSION),
         EventBody::UserChanged,
         EventBody::PasswordReset(BEN),
+        EventBody::SessionLocked(SESSION),
+        EventBody::SessionUnlocked(SESSION),
+        EventBody::PinCleared(BEN),
     ]
 }
 
@@ -394,5 +445,11 @@ fn records() -> Vec<Record> {
         seen: Some(LATER),
         ..done.clone()
     };
-    vec![done, refused, founded, full]
+    let emergency = Record {
+        action: Action::OpenEmergency,
+        entities: vec![Entity::Emergency(3)],
+        purpose: Some(Purpose::BreakGlass),
+        ..done.clone()
+    };
+    vec![done, refused, founded, full, emergency]
 }
