@@ -7,6 +7,7 @@ use raft::Handle;
 use state::lockout;
 use state::view::{Rows, heads};
 use types::identity::{Attempt, LoginKey, RefuseSignIn, SecondProof, Source};
+use types::limits::PIN_FAILURES_MAX;
 use types::user::Credential;
 use types::{Command, DeviceId, Reject, UserId};
 
@@ -59,9 +60,45 @@ impl<H: Handle> Services<H> {
         address: Option<IpAddr>,
         deadline: Instant,
     ) -> Result<(), Error> {
+        self.count(RefuseSignIn { user, attempt, pin: false }, address, deadline).await
+    }
+
+    /// The same for a PIN, which is good for nothing any more once it was wrong too often.
+    pub(crate) async fn count_wrong_pin(
+        &self,
+        user: Option<UserId>,
+        attempt: Attempt,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        self.count(RefuseSignIn { user, attempt, pin: true }, None, deadline).await
+    }
+
+    async fn count(&self, refuse: RefuseSignIn, address: Option<IpAddr>, deadline: Instant) -> Result<(), Error> {
         self.inner.sign_ins.failed(address, Instant::now());
         self.inner.metrics.sign_ins_refused.inc();
-        self.put_own(Command::RefuseSignIn(RefuseSignIn { user, attempt }), deadline).await?;
+        self.put_own(Command::RefuseSignIn(refuse), deadline).await?;
+        Ok(())
+    }
+
+    /// Checks a PIN against someone's; none of theirs takes as long and is wrong.
+    ///
+    /// Errors: `BAD_CREDENTIALS`, counted; `PIN_BLOCKED` for one that was wrong too often, whatever is typed.
+    pub(crate) async fn verify_pin(
+        &self,
+        known: Option<(UserId, &Credential)>,
+        pin: String,
+        attempt: Attempt,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let kept = known.and_then(|(_, credential)| credential.pin.as_ref());
+        if kept.is_some_and(|pin| pin.failed >= PIN_FAILURES_MAX) {
+            return Err(Reject::PinBlocked.into());
+        }
+        let verdict = self.inner.passwords.verify(pin, kept.map(|pin| pin.hash.clone())).await?;
+        if matches!(verdict, Verdict::Wrong) {
+            self.count_wrong_pin(known.map(|(user, _)| user), attempt, deadline).await?;
+            return Err(Error::BadCredentials);
+        }
         Ok(())
     }
 

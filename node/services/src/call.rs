@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use raft::Handle;
-use state::policy;
+use state::policy::{self, Action};
 use state::view::Rows;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
@@ -13,6 +13,7 @@ use types::limits::{CALL_MS_DEFAULT, CALL_MS_MAX};
 use types::{DeviceId, Reject, SessionId, Timestamp, UserId};
 
 use crate::Services;
+use crate::activity;
 use crate::audit::observe;
 use crate::codes;
 use crate::errors::Error;
@@ -36,7 +37,18 @@ pub(crate) struct Call {
     pub(crate) token_until: Timestamp,
     /// It is answered by then.
     pub(crate) deadline: Instant,
+    /// The place it is made at, where it is made in a person's part there.
+    pub(crate) location: Option<UserId>,
+    /// Whether its session was locked when it began.
+    pub(crate) locked: bool,
+    /// Whether it may be made in a locked session.
+    pub(crate) even_locked: bool,
+    /// Whether the session locks, or ends, when nothing is done in it.
+    pub(crate) idles: bool,
 }
+
+/// What a call does that may be made in a locked session, for the policy to say whether it may.
+pub(crate) type WhileLocked = fn(SessionId) -> Action;
 
 impl<H: Handle> Services<H> {
     /// Runs a call that needs no session.
@@ -59,10 +71,37 @@ impl<H: Handle> Services<H> {
         self.finish(method, started, result)
     }
 
-    /// Runs a call in a session.
+    /// Runs a call in a session that is not locked.
     pub(crate) async fn call<T, R, F>(
         &self,
         method: &'static str,
+        request: Request<T>,
+        work: impl FnOnce(Call, T) -> F,
+    ) -> Result<Response<R>, Status>
+    where
+        F: Future<Output = Result<R, Error>>,
+    {
+        self.call_as(method, None, request, work).await
+    }
+
+    /// Runs a call in a session, locked or not, if the policy says that a locked one may.
+    pub(crate) async fn call_even_locked<T, R, F>(
+        &self,
+        method: &'static str,
+        wish: WhileLocked,
+        request: Request<T>,
+        work: impl FnOnce(Call, T) -> F,
+    ) -> Result<Response<R>, Status>
+    where
+        F: Future<Output = Result<R, Error>>,
+    {
+        self.call_as(method, Some(wish), request, work).await
+    }
+
+    async fn call_as<T, R, F>(
+        &self,
+        method: &'static str,
+        wish: Option<WhileLocked>,
         request: Request<T>,
         work: impl FnOnce(Call, T) -> F,
     ) -> Result<Response<R>, Status>
@@ -76,9 +115,11 @@ impl<H: Handle> Services<H> {
         let mut session = None;
         let run = async {
             self.serving()?;
-            let call = self.authenticate(token, deadline).await?;
-            session = Some(call.session);
+            let call = self.authenticate(token, deadline, wish, &mut session).await?;
             self.inner.rates.take(call.session, Instant::now())?;
+            if call.idles && activity::is_use(method) {
+                self.inner.activity.note(call.session, Instant::now());
+            }
             work(call, body).await
         };
         let result = within(deadline, run).await;
@@ -117,7 +158,14 @@ impl<H: Handle> Services<H> {
     ///
     /// Errors: `NO_SESSION` for no token, a forged one, a session that is unknown or over. A session that another node
     /// has only just opened is waited for. `TOKEN_EXPIRED` for a token that was good until lately.
-    pub(crate) async fn authenticate(&self, token: Option<String>, deadline: Instant) -> Result<Call, Error> {
+    /// `SESSION_LOCKED` for one that is locked, unless the policy lets it do what it wishes; `known` names it then.
+    pub(crate) async fn authenticate(
+        &self,
+        token: Option<String>,
+        deadline: Instant,
+        wish: Option<WhileLocked>,
+        known: &mut Option<SessionId>,
+    ) -> Result<Call, Error> {
         let parsed = token.as_deref().and_then(codes::parse_token);
         let (session, hash) = parsed.ok_or(Reject::NoSession)?;
         let view = self.inner.handle.view();
@@ -139,11 +187,26 @@ impl<H: Handle> Services<H> {
         };
         let view = self.inner.handle.view();
         let now = state::view::heads(&view)?.clock;
-        let actor = policy::actor_of(&view, now, session)?.ok_or(Reject::NoSession)?;
+        let actor = policy::standing(&view, now, session)?.ok_or(Reject::NoSession)?;
         if token_until <= now {
             return Err(Error::TokenExpired);
         }
-        Ok(Call { session, user: actor.user.id, device: actor.device.id, token_until, deadline })
+        *known = Some(session);
+        let even_locked = wish.is_some_and(|wish| policy::while_locked(&actor, wish(session)));
+        if actor.is_locked() && !even_locked {
+            return Err(Error::Denied(Reject::SessionLocked, Some(types::record::Entity::Session(session))));
+        }
+        Ok(Call {
+            session,
+            user: actor.user.id,
+            device: actor.device.id,
+            token_until,
+            deadline,
+            location: actor.location(),
+            locked: actor.is_locked(),
+            even_locked,
+            idles: actor.session.idle_due.is_some(),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use types::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
 use types::identity::Method;
 use types::message::{Message, Priority};
 use types::presence::{Availability, Presence};
-use types::session::{Receipt, Session};
+use types::session::{Receipt, Session, SessionState};
 use types::user::{PermissionSet, Realm, User, UserKind, UserState};
 use types::{ConversationId, DeviceId, Principal, SessionId, Timestamp, UserId};
 
@@ -93,6 +93,7 @@ pub(crate) const fn permission_set(set: PermissionSet) -> v1::PermissionSet {
         PermissionSet::Integrator => v1::PermissionSet::Integrator,
         PermissionSet::Viewer => v1::PermissionSet::Viewer,
         PermissionSet::Discloser => v1::PermissionSet::Discloser,
+        PermissionSet::Keyholder => v1::PermissionSet::Keyholder,
     }
 }
 
@@ -107,6 +108,12 @@ pub(crate) fn session(session: &Session, connected: bool, current: SessionId) ->
         current: session.id == current,
         auth_time: Some(time(session.authenticated)),
         auth_methods: session.methods.iter().map(|method| auth_method(*method).to_owned()).collect(),
+        state: match session.state {
+            SessionState::Active => v1::SessionState::Active.into(),
+            SessionState::Locked => v1::SessionState::Locked.into(),
+            SessionState::Ended(..) => v1::SessionState::Unspecified.into(),
+        },
+        location: session.place.map(|place| names::of_user(place.location)).unwrap_or_default(),
     }
 }
 
@@ -117,6 +124,7 @@ const fn auth_method(method: Method) -> &'static str {
         Method::DeviceKey => "device_key",
         Method::Totp => "totp",
         Method::RecoveryCode => "recovery_code",
+        Method::Pin => "pin",
     }
 }
 
@@ -177,7 +185,7 @@ pub(crate) fn message(conversation: ConversationId, message: &Message, text: Str
     }
 }
 
-const fn priority(priority: Priority) -> v1::Priority {
+pub(crate) const fn priority(priority: Priority) -> v1::Priority {
     match priority {
         Priority::Routine => v1::Priority::Routine,
         Priority::Urgent => v1::Priority::Urgent,
@@ -208,6 +216,7 @@ pub(crate) fn presence(user: UserId, presence: Presence, text: String, expires: 
         Presence::Dnd => (State::Dnd, None),
         Presence::Away => (State::Away, None),
         Presence::Idle(since) => (State::Idle, Some(since)),
+        Presence::Locked(since) => (State::Locked, Some(since)),
         Presence::Reconnecting => (State::Reconnecting, None),
         Presence::Offline(since) => (State::Offline, since),
     };
@@ -229,11 +238,17 @@ pub(crate) fn availability_in(field: &str, state: i32) -> Result<Option<Availabi
         Ok(State::Busy) => Ok(Some(Availability::Busy)),
         Ok(State::Dnd) => Ok(Some(Availability::Dnd)),
         Ok(State::Away) => Ok(Some(Availability::Away)),
-        Ok(State::Idle | State::Reconnecting | State::Offline) => {
+        Ok(State::Idle | State::Reconnecting | State::Offline | State::Locked) => {
             Err(Error::invalid(field, "cannot be set: it follows from the sessions"))
         }
         Err(_) => Err(unknown(field, state)),
     }
+}
+
+/// Milliseconds of a duration from the wire.
+pub(crate) fn ms_in(field: &str, lasts: prost_types::Duration) -> Result<u64, Error> {
+    let lasts = Duration::try_from(lasts).map_err(|_| Error::invalid(field, "may not be negative"))?;
+    u64::try_from(lasts.as_millis()).map_err(|_| Error::invalid(field, "is too long"))
 }
 
 /// The error for an enum value this release does not know.

@@ -260,6 +260,11 @@ fn told_of_reject(reject: &Reject) -> Told {
         Reject::BadProof => Told::new(Code::Unauthenticated, "BAD_PROOF"),
         Reject::SecondFactorNeeded => Told::new(Code::Unauthenticated, "SECOND_FACTOR_NEEDED"),
         Reject::BadSecondFactor => Told::new(Code::Unauthenticated, "BAD_SECOND_FACTOR"),
+        Reject::SessionLocked => Told::new(Code::FailedPrecondition, "SESSION_LOCKED"),
+        Reject::PinBlocked => Told::new(Code::FailedPrecondition, "PIN_BLOCKED"),
+        Reject::MethodNotTaken => Told::new(Code::FailedPrecondition, "METHOD_NOT_TAKEN"),
+        Reject::EmergencyState => Told::new(Code::FailedPrecondition, "EMERGENCY_STATE"),
+        Reject::ProofTooOld => Told::new(Code::FailedPrecondition, "PROOF_TOO_OLD"),
         Reject::UnknownKey => Told::after(Code::Unavailable, "UNKNOWN_KEY", 100),
     }
 }

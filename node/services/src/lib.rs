@@ -3,6 +3,7 @@
 //! [`Services`] is all of `tricord.v1` over a [`raft::Handle`]; the server mounts [`Services::routes`] on its own port.
 //! Access is decided by `state::policy` alone, here for reads and for each event of a stream; for commands in `apply`.
 
+mod activity;
 mod admission;
 pub mod alarms;
 mod attempts;
@@ -13,6 +14,7 @@ mod confirmations;
 mod connections;
 mod convert;
 mod cursor;
+mod emergencies;
 mod errors;
 mod fetch;
 mod finalize;
@@ -25,6 +27,7 @@ mod metrics;
 mod names;
 mod pages;
 mod passwords;
+mod pins;
 mod places;
 mod queue;
 mod reads;
@@ -47,8 +50,11 @@ use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::cluster_service_server::ClusterServiceServer;
 use proto::v1::conversation_service_server::ConversationServiceServer;
 use proto::v1::directory_service_server::DirectoryServiceServer;
+use proto::v1::emergency_service_server::EmergencyServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
+use proto::v1::lock_service_server::LockServiceServer;
 use proto::v1::message_service_server::MessageServiceServer;
+use proto::v1::place_service_server::PlaceServiceServer;
 use proto::v1::presence_service_server::PresenceServiceServer;
 use proto::v1::security_service_server::SecurityServiceServer;
 use proto::v1::session_service_server::SessionServiceServer;
@@ -115,6 +121,7 @@ struct Inner<H: Handle> {
     unknown_sessions: Semaphore,
     confirmations: confirmations::Confirmations,
     connections: connections::ConnectionChanges,
+    activity: activity::Activity,
     hub: hub::Hub,
     typing: typing::Pace,
     observer: audit::observe::Observer,
@@ -160,6 +167,7 @@ impl<H: Handle> Services<H> {
             unknown_sessions: Semaphore::new(UNKNOWN_SESSIONS_ASKED_MAX),
             confirmations: confirmations::Confirmations::default(),
             connections: connections::ConnectionChanges::default(),
+            activity: activity::Activity::default(),
             hub: hub::Hub::new(position),
             typing: typing::Pace::default(),
             observer,
@@ -175,6 +183,8 @@ impl<H: Handle> Services<H> {
         services.run(hub::run(services.clone(), applied, typing));
         services.run(confirmations::run(services.clone()));
         services.run(connections::run(services.clone()));
+        services.run(activity::run(services.clone()));
+        services.run(emergencies::watch(services.clone()));
         services.run(audit::observe::run(services.clone(), observations));
         services.run(audit::refusals::run(services.clone()));
         services.run(audit::spool::run(services.clone()));
@@ -206,6 +216,9 @@ impl<H: Handle> Services<H> {
             .add_service(ClusterServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(AuditServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(KeyServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(LockServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(PlaceServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(EmergencyServiceServer::new(self.clone()).max_decoding_message_size(max))
     }
 
     /// Sync streams open on this node.

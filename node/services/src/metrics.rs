@@ -29,6 +29,9 @@ pub struct Metrics {
     pub(crate) connections_waiting: IntGauge,
     pub(crate) typing_dropped: IntCounter,
     pub(crate) sign_ins_refused: IntCounter,
+    pub(crate) emergencies_pending: IntGauge,
+    pub(crate) emergencies_in_force: IntGauge,
+    pub(crate) emergencies_unreviewed: IntGauge,
     observations: IntCounter,
 }
 
@@ -66,6 +69,18 @@ impl Metrics {
             sign_ins_refused: counter(
                 "tricord_client_sign_ins_refused_total",
                 "Sign-ins with a wrong password or code",
+            )?,
+            emergencies_pending: gauge(
+                "tricord_emergencies_pending_count",
+                "Emergency access that waits for a second keyholder",
+            )?,
+            emergencies_in_force: gauge(
+                "tricord_emergencies_in_force_count",
+                "Emergency access that two keyholders act by now",
+            )?,
+            emergencies_unreviewed: gauge(
+                "tricord_emergencies_unreviewed_count",
+                "Emergency access in force, or over and not reviewed by an auditor",
             )?,
             calls: counters("tricord_client_calls_total", "Calls of clients, by method and code", &["method", "code"])?,
             latency,

@@ -33,6 +33,17 @@ pub(crate) fn of_message(id: ConversationId, seq: Seq) -> String {
     format!("conversations/{id}/messages/{seq}")
 }
 
+/// `emergencies/{number}`.
+pub(crate) fn of_emergency(number: u64) -> String {
+    format!("emergencies/{number}")
+}
+
+/// Parses `emergencies/{number}`.
+pub(crate) fn emergency(field: &str, name: &str) -> Result<u64, Error> {
+    let number = name.strip_prefix("emergencies/").and_then(|number| number.parse().ok());
+    number.ok_or_else(|| Error::invalid(field, "expected emergencies/{number}"))
+}
+
 /// Parses `users/{id}`.
 pub(crate) fn user(field: &str, name: &str) -> Result<UserId, Error> {
     let id = name.strip_prefix("users/").and_then(|id| id.parse().ok());

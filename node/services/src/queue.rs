@@ -25,6 +25,12 @@ pub(crate) enum End {
     SlowReader,
     /// This node stops, or its state was replaced: the reader resumes elsewhere, or here.
     ShuttingDown,
+    /// Its session was locked: what waits is not for whoever stands before it now.
+    Locked,
+    /// Its session was unlocked: there is more to tell it.
+    Unlocked,
+    /// Its session has ended.
+    SignedOut,
 }
 
 /// The queue between the hub, which never waits, and one stream.
@@ -97,7 +103,7 @@ impl Queue {
     /// Ends the stream; what waits is dropped, its reader has its cursor.
     pub(crate) fn end(&self, end: End) {
         let mut waiting = lock(&self.waiting);
-        if waiting.end.is_none() {
+        if waiting.end.is_none() || end == End::SignedOut {
             *waiting = Waiting { end: Some(end), ..Waiting::default() };
             drop(waiting);
             self.wake.notify_one();

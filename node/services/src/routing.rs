@@ -25,7 +25,7 @@ pub(crate) struct Routing {
     position: EventNumber,
     next: StreamId,
     streams: HashMap<StreamId, Entry>,
-    sessions: HashMap<SessionId, usize>,
+    sessions: HashMap<SessionId, BTreeSet<StreamId>>,
     users: HashMap<UserId, BTreeSet<StreamId>>,
     conversations: HashMap<ConversationId, BTreeSet<StreamId>>,
     watched: HashMap<UserId, BTreeSet<StreamId>>,
@@ -88,13 +88,13 @@ impl Routing {
         if self.streams.len() >= STREAMS_PER_NODE_MAX {
             return Err(Error::TooManyStreams("this node has as many as it may; try another"));
         }
-        let of_session = self.sessions.get(&session).copied().unwrap_or(0);
+        let of_session = self.sessions.get(&session).map_or(0, BTreeSet::len);
         if of_session >= STREAMS_PER_SESSION_MAX {
             return Err(Error::TooManyStreams("this session has as many as it may; close one"));
         }
-        self.sessions.insert(session, of_session + 1);
         let id = self.next;
         self.next += 1;
+        self.sessions.entry(session).or_default().insert(id);
         for &watched in &watching {
             self.watched.entry(watched).or_default().insert(id);
         }
@@ -147,16 +147,8 @@ impl Routing {
         for watched in entry.watching {
             remove(&mut self.watched, watched, id);
         }
-        match self.sessions.get_mut(&entry.session) {
-            Some(count) if *count > 1 => {
-                *count -= 1;
-                false
-            }
-            _ => {
-                self.sessions.remove(&entry.session);
-                true
-            }
-        }
+        remove(&mut self.sessions, entry.session, id);
+        !self.sessions.contains_key(&entry.session)
     }
 
     /// Queues an event for everyone it is for; gives how many readers were cut off.
@@ -169,6 +161,12 @@ impl Routing {
         for entry in streams.into_iter().flatten().filter_map(|id| self.streams.get(id)) {
             cut += usize::from(entry.queue.push(event.clone()));
         }
+        match event.body {
+            EventBody::SessionLocked(session) => self.end_session(session, End::Locked),
+            EventBody::SessionUnlocked(session) => self.end_session(session, End::Unlocked),
+            EventBody::SessionEnded(session) => self.end_session(session, End::SignedOut),
+            _ => {}
+        }
         match (event.scope, event.body) {
             (Scope::User(user), EventBody::Joined(conversation)) => self.member(user, conversation, event.number, true),
             (Scope::User(user), EventBody::Left(conversation)) => self.member(user, conversation, event.number, false),
@@ -180,6 +178,12 @@ impl Routing {
         }
         self.position = self.position.max(event.number);
         cut
+    }
+
+    /// Ends the streams of a session, in whichever stage: they say why, and nothing that still waited.
+    fn end_session(&self, session: SessionId, end: End) {
+        let streams = self.sessions.get(&session).into_iter().flatten();
+        streams.filter_map(|id| self.streams.get(id)).for_each(|entry| entry.queue.end(end));
     }
 
     fn member(&mut self, user: UserId, conversation: ConversationId, number: EventNumber, joined: bool) {
@@ -311,6 +315,30 @@ mod tests {
         routing.route(&event(13, Scope::User(USER), EventBody::Left(WARD)));
         routing.route(&posted(14));
         assert_eq!(numbers(&queue), [11, 13]);
+    }
+
+    #[test]
+    fn what_waits_for_a_session_is_dropped_when_it_is_locked_or_ends() {
+        let ends = [
+            (EventBody::SessionLocked(SESSION), End::Locked),
+            (EventBody::SessionUnlocked(SESSION), End::Unlocked),
+            (EventBody::SessionEnded(SESSION), End::SignedOut),
+        ];
+        for (body, end) in ends {
+            let mut routing = Routing::new(EventNumber(10));
+            let (catching_up, first) = entered(&mut routing);
+            let (id, queue) = entered(&mut routing);
+            routing.listen(id);
+            routing.attach(id, BTreeSet::from([WARD]), EventNumber(10));
+            routing.route(&posted(11));
+            let other = SessionId([9; 16]);
+            routing.route(&event(12, Scope::User(USER), EventBody::SessionLocked(other)));
+            assert_eq!((first.ended(), queue.ended()), (None, None), "another session");
+            routing.route(&event(13, Scope::User(USER), body));
+            assert_eq!((first.ended(), queue.ended()), (Some(end), Some(end)));
+            assert!(queue.take().events.is_empty(), "nothing that waited");
+            assert!(!routing.leave(catching_up) && routing.leave(id));
+        }
     }
 
     #[test]

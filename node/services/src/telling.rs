@@ -7,6 +7,7 @@ use proto::v1::*;
 use raft::Typing as Notice;
 use state::policy::{self, Action};
 use state::view::{Rows, View};
+use types::message::Priority;
 use types::session::Receipt as StoredReceipt;
 use types::user::User as StoredUser;
 use types::{ConversationId, DeviceId, Event, EventBody, Lineage, Principal, Scope, Seq, SessionId, UserId};
@@ -23,6 +24,8 @@ pub(crate) struct Telling {
     pub(crate) session: SessionId,
     pub(crate) lineage: Lineage,
     pub(crate) with_messages: bool,
+    /// Its session is locked: it is told that something urgent waits, and nothing else.
+    pub(crate) locked: bool,
 }
 
 /// What is to be told.
@@ -38,7 +41,15 @@ impl Telling {
     pub(crate) fn tell<V: View<Fault = raft::Fault>>(&self, view: &V, events: &[Event]) -> Result<Told, Error> {
         let mut told = Told::default();
         let Some(user) = view.user(self.user)? else { return Ok(told) };
+        if self.locked {
+            told.items = self.alerts(view, &user, events)?;
+            return Ok(told);
+        }
         for event in events {
+            if matches!(event.body, EventBody::SessionLocked(id) | EventBody::SessionUnlocked(id) if id == self.session)
+            {
+                continue; // What was so then; what is so now ends the stream.
+            }
             let over = event.body == EventBody::SessionEnded(self.session);
             // That one's own session has ended may be known even where the account has ended with it.
             let own_end = over && event.scope == Scope::User(self.user);
@@ -57,6 +68,34 @@ impl Telling {
         Ok(told)
     }
 
+    /// That urgent messages wait, for each that does: neither where nor from whom, and no cursor that would lead past them.
+    fn alerts<V: View<Fault = raft::Fault>>(
+        &self,
+        view: &V,
+        user: &StoredUser,
+        events: &[Event],
+    ) -> Result<Vec<SyncResponse>, Error> {
+        let mut items = Vec::new();
+        for event in events {
+            let (Scope::Conversation(id), EventBody::Posted(seq)) = (event.scope, event.body) else { continue };
+            if !policy::may(view, user, Action::SeeEvent(event.scope, event.number))?.is_yes() {
+                continue;
+            }
+            let stored = match &event.message {
+                Some(message) => Some((message.header.priority, message.sender.user)),
+                None => view.message(id, seq)?.map(|message| (message.header.priority, message.sender.user)),
+            };
+            let Some((priority, sender)) = stored else { continue };
+            let displayed = view.participant(id, Principal::User(user.id))?.is_some_and(|own| own.displayed >= seq);
+            if priority >= Priority::Urgent && sender != user.id && !displayed {
+                let alert = MessageAlert { priority: convert::priority(priority).into() };
+                let time = Some(convert::time(event.at));
+                items.push(SyncResponse { cursor: Vec::new(), time, item: Some(Item::MessageAlert(alert)) });
+            }
+        }
+        Ok(items)
+    }
+
     /// Typing notices of conversations the user takes part in.
     pub(crate) fn typing<V: View<Fault = raft::Fault>>(
         &self,
@@ -64,7 +103,7 @@ impl Telling {
         notices: &[Notice],
     ) -> Result<Vec<SyncResponse>, Error> {
         let mut items = Vec::new();
-        let Some(user) = view.user(self.user)? else { return Ok(items) };
+        let Some(user) = view.user(self.user)?.filter(|_| !self.locked) else { return Ok(items) };
         for notice in notices {
             if policy::may(view, &user, Action::SeeParticipants(notice.conversation))?.is_yes() {
                 let conversation = names::of_conversation(notice.conversation);
@@ -108,6 +147,15 @@ impl Telling {
             }
             (EventBody::SessionEnded(session), _) => {
                 Item::SessionEnded(SessionEnded { session: names::of_session(self.user, session) })
+            }
+            (EventBody::SessionLocked(session), _) => {
+                Item::SessionLocked(SessionLocked { session: names::of_session(self.user, session) })
+            }
+            (EventBody::SessionUnlocked(session), _) => {
+                Item::SessionUnlocked(SessionUnlocked { session: names::of_session(self.user, session) })
+            }
+            (EventBody::PinCleared(by), _) => {
+                Item::PinCleared(PinCleared { time: Some(convert::time(event.at)), user: names::of_user(by) })
             }
             (EventBody::UserChanged, _) => Item::SelfChanged(SelfChanged {}),
             (EventBody::PasswordReset(by), _) => {

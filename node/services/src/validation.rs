@@ -131,6 +131,7 @@ pub(crate) fn permission_sets(field: String, sets: &[i32]) -> Result<Vec<Permiss
             Ok(v1::PermissionSet::Integrator) => PermissionSet::Integrator,
             Ok(v1::PermissionSet::Viewer) => PermissionSet::Viewer,
             Ok(v1::PermissionSet::Discloser) => PermissionSet::Discloser,
+            Ok(v1::PermissionSet::Keyholder) => PermissionSet::Keyholder,
             Ok(v1::PermissionSet::Unspecified) | Err(_) => return Err(unknown(&field, set)),
         });
     }

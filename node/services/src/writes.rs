@@ -57,6 +57,10 @@ impl<H: Handle> Services<H> {
         let mut bytes = Vec::with_capacity(method.len() + 1 + content.encoded_len());
         bytes.extend_from_slice(method.as_bytes());
         bytes.push(0);
+        if call.location.is_some() {
+            // One after another uses the device of a place: what one person asked for is not another's to have asked.
+            bytes.extend_from_slice(&call.user.0);
+        }
         content.encode_raw(&mut bytes);
         let content = seal::request_hash(&self.cluster()?.request_key, &bytes);
         let request = Request { session: call.session, number: id.number, settled: id.settled, content };

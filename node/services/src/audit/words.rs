@@ -43,6 +43,7 @@ const fn purpose(purpose: Purpose) -> &'static str {
         Purpose::Emergency => "ETREAT",
         Purpose::Operations => "HOPERAT",
         Purpose::Compliance => "HCOMPL",
+        Purpose::BreakGlass => "BTG",
     }
 }
 
@@ -57,6 +58,7 @@ fn target(entity: &Entity) -> String {
         Entity::Node(node) | Entity::Signer(node, _) => format!("nodes/{node}"),
         Entity::Head(size) => format!("heads/{size}"),
         Entity::Records(first, last) => format!("records/{first}-{last}"),
+        Entity::Emergency(number) => names::of_emergency(*number),
     }
 }
 
@@ -77,7 +79,7 @@ pub(crate) fn target_in(field: &str, name: &str) -> Result<Option<Entity>, Error
     let wrong = || {
         Error::invalid(
             field,
-            "expected users/{id}, sessions/{id}, conversations/{id}[/messages/{seq}], nodes/{id}, policies/{id} or heads/{size}",
+            "expected users/{id}, sessions/{id}, conversations/{id}[/messages/{seq}], nodes/{id}, policies/{id}, heads/{size} or emergencies/{number}",
         )
     };
     let (kind, rest) = name.split_once('/').ok_or_else(wrong)?;
@@ -86,6 +88,7 @@ pub(crate) fn target_in(field: &str, name: &str) -> Result<Option<Entity>, Error
         "sessions" => rest.parse().ok().map(Entity::Session),
         "policies" => rest.parse().ok().map(Entity::Policy),
         "heads" => rest.parse().ok().map(Entity::Head),
+        "emergencies" => rest.parse().ok().map(Entity::Emergency),
         "nodes" => node(rest).map(Entity::Node),
         "conversations" => conversation(rest),
         _ => None,
@@ -113,11 +116,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// What an action is about, for the record of its refusal.
 pub(crate) const fn about(action: Wish) -> Option<Entity> {
     match action {
-        Wish::EndSession(id) => Some(Entity::Session(id)),
+        Wish::EndSession(id) | Wish::LockSession(id) => Some(Entity::Session(id)),
+        Wish::ApproveEmergency(number) | Wish::EndEmergency(number) | Wish::ReviewEmergency(number) => {
+            Some(Entity::Emergency(number))
+        }
         Wish::UpdateUser { user, .. }
         | Wish::DeactivateUser(user)
         | Wish::IssueEnrolment(user)
         | Wish::RemoveSecondFactor(user)
+        | Wish::ClearPin(user)
         | Wish::LogOff(types::identity::LogOffScope::User(user))
         | Wish::SeePresence(user)
         | Wish::SeeUser(user)

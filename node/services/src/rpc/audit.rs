@@ -239,12 +239,24 @@ async fn export<H: Handle>(services: &Services<H>, call: Call, body: ExportRecor
     let services = services.clone();
     raft::blocking::run(move || {
         // A reader that goes away ends the export; it goes on from where it was.
-        let told = give(&read.view, body.start_index, size, head, |part| parts.blocking_send(Ok(part)).is_ok());
-        if let Err(error) = told {
+        let mut locked = Ok(());
+        let told = give(&read.view, body.start_index, size, head, |part| {
+            locked = still_there(&services, &call);
+            locked.is_ok() && parts.blocking_send(Ok(part)).is_ok()
+        });
+        if let Err(error) = told.and(locked) {
             let _ = parts.blocking_send(Err(services.status(&error)));
         }
     });
     Ok(ReceiverStream::new(receiver))
+}
+
+/// Whether the session of a call that goes on for long may still see what it brings.
+fn still_there<H: Handle>(services: &Services<H>, call: &Call) -> Result<(), Error> {
+    let view = services.inner.handle.view();
+    let now = state::view::heads(&view)?.clock;
+    let actor = state::policy::standing(&view, now, call.session)?.ok_or(Reject::NoSession)?;
+    if actor.is_locked() { Err(Reject::SessionLocked.into()) } else { Ok(()) }
 }
 
 fn give<V: View<Fault = raft::Fault>>(

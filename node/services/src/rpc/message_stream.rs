@@ -92,7 +92,12 @@ async fn run<H: Handle>(
                         in_flight.push_back(std::future::ready(Err(Error::TokenExpired.status())).boxed());
                         open = false;
                     }
-                    Some(Ok(request)) => held = admit(&services, call, request, &mut in_flight),
+                    Some(Ok(request)) => {
+                        if call.idles {
+                            services.inner.activity.note(call.session, Instant::now());
+                        }
+                        held = admit(&services, call, request, &mut in_flight);
+                    }
                     Some(Err(status)) => {
                         in_flight.push_back(std::future::ready(Err(status)).boxed());
                         open = false;

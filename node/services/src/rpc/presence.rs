@@ -119,6 +119,9 @@ async fn report_activity<H: Handle>(
     body: ReportActivityRequest,
 ) -> Result<ReportActivityResponse, Error> {
     let idle_since = body.idle_since.map(|at| convert::time_in("idle_since", at)).transpose()?;
+    if idle_since.is_none() && call.idles {
+        services.inner.activity.note(call.session, Instant::now());
+    }
     // Without a stream on this node the session is not connected here, and there is nothing to say of it.
     if services.inner.hub.has_session(call.session) {
         let connection = idle_since.map_or(Connection::Active, Connection::Idle);

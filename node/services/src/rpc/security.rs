@@ -1,5 +1,7 @@
 //! Second factors, and what the whole cluster asks for.
 
+use std::time::Duration;
+
 use proto::v1::security_service_server::SecurityService;
 use proto::v1::*;
 use raft::Handle;
@@ -7,7 +9,7 @@ use seal::Place;
 use state::policy::Action;
 use state::view::{Rows, heads};
 use tonic::{Request, Response, Status};
-use types::identity::{AddSecondFactor, Attempt, LogOff, LogOffScope, Settings as Stored, Source};
+use types::identity::{AddSecondFactor, Attempt, LogOff, LogOffScope, Method, Settings as Stored, Source};
 use types::key::KeyScope;
 use types::limits::{RECORD_REASON_BYTES_MAX, RECOVERY_CODES_MAX};
 use types::{Command, Reject, Reply};
@@ -163,7 +165,16 @@ async fn get_settings<H: Handle>(
     read.check(Action::SeeSettings)?;
     let stored = read.view.settings()?.unwrap_or_default();
     let second_factor = stored.second_factor.iter().map(|set| convert::permission_set(*set).into()).collect();
-    let settings = Settings { second_factor, version: stored.version };
+    let lasts = |ms: Option<u64>| ms.map(|ms| convert::duration(Duration::from_millis(ms)));
+    let settings = Settings {
+        second_factor,
+        version: stored.version,
+        lock_after: lasts(stored.lock_ms),
+        part_idle: lasts(stored.part_ms),
+        session_idle: lasts(stored.idle_ms),
+        session_longest: lasts(stored.longest_ms),
+        unlock_methods: stored.unlock.iter().map(|method| unlock_method(*method).into()).collect(),
+    };
     Ok(GetSettingsResponse { settings: Some(settings), info: Some(read.info) })
 }
 
@@ -176,8 +187,42 @@ async fn update_settings<H: Handle>(
     let content = UpdateSettingsRequest { request_id: None, ..body };
     let settings = content.settings.as_ref().ok_or_else(|| Error::invalid("settings", "is missing"))?;
     let second_factor = validation::permission_sets("settings.second_factor".into(), &settings.second_factor)?;
-    let command = Command::ChangeSettings(Stored { version: settings.version, second_factor });
+    let lasts =
+        |field: &str, lasts: Option<prost_types::Duration>| lasts.map(|lasts| convert::ms_in(field, lasts)).transpose();
+    let command = Command::ChangeSettings(Stored {
+        version: settings.version,
+        second_factor,
+        lock_ms: lasts("settings.lock_after", settings.lock_after)?,
+        part_ms: lasts("settings.part_idle", settings.part_idle)?,
+        idle_ms: lasts("settings.session_idle", settings.session_idle)?,
+        longest_ms: lasts("settings.session_longest", settings.session_longest)?,
+        unlock: unlock_methods("settings.unlock_methods", &settings.unlock_methods)?,
+    });
     let done = services.put(&call, "UpdateSettings", id, &content, command).await?;
     let Reply::Version(version) = done.reply else { return Err(unexpected()) };
     Ok(UpdateSettingsResponse { version, cursor: services.cursor(done.event)? })
+}
+
+const fn unlock_method(method: Method) -> UnlockMethod {
+    match method {
+        Method::Pin => UnlockMethod::Pin,
+        Method::DeviceKey => UnlockMethod::DeviceKey,
+        Method::Password | Method::Code | Method::Totp | Method::RecoveryCode => UnlockMethod::Password,
+    }
+}
+
+fn unlock_methods(field: &str, methods: &[i32]) -> Result<Vec<Method>, Error> {
+    validation::count(field, methods.len(), 0, 3)?;
+    let mut taken = Vec::new();
+    for &method in methods {
+        taken.push(match UnlockMethod::try_from(method) {
+            Ok(UnlockMethod::Password) => Method::Password,
+            Ok(UnlockMethod::Pin) => Method::Pin,
+            Ok(UnlockMethod::DeviceKey) => Method::DeviceKey,
+            Ok(UnlockMethod::Unspecified) | Err(_) => return Err(convert::unknown(field, method)),
+        });
+    }
+    taken.sort();
+    taken.dedup();
+    Ok(taken)
 }

@@ -45,11 +45,11 @@ impl<H: Handle> SessionService for Services<H> {
     }
 
     async fn sign_out(&self, request: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
-        self.call("SignOut", request, |call, body| sign_out(self, call, body)).await
+        self.call_even_locked("SignOut", Action::EndSession, request, |call, body| sign_out(self, call, body)).await
     }
 
     async fn get_self(&self, request: Request<GetSelfRequest>) -> Result<Response<GetSelfResponse>, Status> {
-        self.call("GetSelf", request, |call, body| get_self(self, call, body)).await
+        self.call_even_locked("GetSelf", |_| Action::SeeSelf, request, |call, body| get_self(self, call, body)).await
     }
 
     async fn list_sessions(
@@ -135,12 +135,15 @@ async fn enrol<H: Handle>(
 }
 
 /// By when a majority must have answered: who stands at a screen is told soon that none does, whatever the deadline.
-fn soon(deadline: Instant) -> Instant {
+pub(crate) fn soon(deadline: Instant) -> Instant {
     deadline.min(Instant::now() + Duration::from_millis(SIGN_IN_MAJORITY_MS_MAX))
 }
 
 /// The active user of a login, and what proves them.
-fn known<V: View<Fault = raft::Fault>>(view: &V, login: &str) -> Result<Option<(UserId, Credential)>, Error> {
+pub(crate) fn known<V: View<Fault = raft::Fault>>(
+    view: &V,
+    login: &str,
+) -> Result<Option<(UserId, Credential)>, Error> {
     let Some(id) = view.login(login)? else {
         // Before its first entry a cluster knows nobody, which is no word on what was typed.
         return if view.cluster()?.is_none() { Err(Error::NotFounded) } else { Ok(None) };
@@ -258,7 +261,7 @@ fn lifetime<H: Handle>(services: &Services<H>, until: Timestamp) -> prost_types:
     convert::duration(Duration::from_millis(until.since_ms(services.inner.handle.heads().borrow().clock)))
 }
 
-async fn credentials<H: Handle>(
+pub(crate) async fn credentials<H: Handle>(
     services: &Services<H>,
     token: String,
     done: Done,
@@ -271,7 +274,12 @@ async fn credentials<H: Handle>(
     let row = services
         .seen(deadline, |view| Ok(if view.session(session)?.is_some() { view.user(user)? } else { None }))
         .await?;
-    let reset = services.inner.handle.view().credential(user)?.and_then(|credential| credential.reset);
+    let view = services.inner.handle.view();
+    let credential = view.credential(user)?.unwrap_or_default();
+    let opened = view.session(session)?;
+    let lock_after = opened.as_ref().and_then(|row| row.idle_due.map(|due| due.since_ms(row.active)));
+    let location = opened.and_then(|row| row.place).map(|place| names::of_user(place.location));
+    drop(view);
     Ok(Credentials {
         token,
         session: names::of_session(user, session),
@@ -282,7 +290,13 @@ async fn credentials<H: Handle>(
         cursor: services.cursor(done.event)?,
         token_lifetime: Some(lifetime(services, token_expires)),
         cluster: services.cluster()?.id.to_string(),
-        password_reset: reset
+        pin_cleared: credential
+            .pin_cleared
+            .map(|cleared| PinCleared { time: Some(convert::time(cleared.at)), user: names::of_user(cleared.by) }),
+        location: location.unwrap_or_default(),
+        lock_after: lock_after.map(|ms| convert::duration(Duration::from_millis(ms))),
+        password_reset: credential
+            .reset
             .map(|reset| PasswordReset { time: Some(convert::time(reset.at)), user: names::of_user(reset.by) }),
     })
 }

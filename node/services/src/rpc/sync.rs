@@ -10,10 +10,10 @@ use proto::v1::sync_response::Item;
 use proto::v1::sync_service_server::SyncService;
 use proto::v1::*;
 use raft::Handle;
-use state::policy;
+use state::policy::{self, Action};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
-use types::limits::{PRESENCE_INTERVAL_MS, PRESENCE_WATCH_MAX, STREAM_PROGRESS_MS};
+use types::limits::{ALERTS_MAX, PRESENCE_INTERVAL_MS, PRESENCE_WATCH_MAX, STREAM_PROGRESS_MS};
 use types::presence::Connection;
 use types::{Event, EventNumber, Lineage, Reject, UserId};
 
@@ -41,7 +41,7 @@ impl<H: Handle> SyncService for Services<H> {
     type SyncStream = Items;
 
     async fn sync(&self, request: Request<SyncRequest>) -> Result<Response<Items>, Status> {
-        self.call("Sync", request, |call, body| open(self, call, body)).await
+        self.call_even_locked("Sync", |_| Action::HearAlerts, request, |call, body| open(self, call, body)).await
     }
 }
 
@@ -52,6 +52,10 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     let mut watched: Vec<UserId> = watched.collect::<Result<_, _>>()?;
     watched.sort();
     watched.dedup();
+    let with_messages = body.with_messages && !call.locked;
+    if call.locked {
+        watched.clear(); // Who is there is not for whoever stands before it now.
+    }
     let cluster = services.cluster()?;
     let from = cursor::decode(cluster.lineage, &body.cursor)?;
     if let Some(number) = from
@@ -59,7 +63,7 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     {
         return Err(if services.inner.handle.stale_age().is_some() { Error::NoMajority } else { Error::Behind });
     }
-    if body.with_messages {
+    if with_messages {
         services.content_allowed(call.session)?;
     }
     let read = services.read(&call, Some(ReadOptions { allow_stale: true, ..ReadOptions::default() })).await?;
@@ -68,7 +72,7 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     if after < heads.events_dropped {
         return Err(Error::CursorExpired);
     }
-    if body.with_messages {
+    if with_messages {
         // What the stream brings as it happens is covered by this.
         let opened = audit::observe::seen(call.session, types::record::Action::OpenStream, Vec::new());
         services.observe(vec![opened], call.deadline).await?;
@@ -76,6 +80,10 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     let queue = Arc::new(Queue::default());
     let id = services.inner.hub.enter(call.user, call.session, Arc::clone(&queue), watched.clone())?;
     let place = Place { services: services.clone(), call, id };
+    // From here on the hub ends the stream when the session is locked or unlocked; this is for what came before.
+    if session_locked(services, &call)? != call.locked {
+        return Err(if call.locked { Error::Behind } else { Reject::SessionLocked.into() });
+    }
     services.inner.connections.note(call.session, Connection::Active);
     // Watched from before they are read, so that no change falls between.
     let (first, _) = services.scan(read, move |read| presence::all(read, &watched)).await?;
@@ -88,7 +96,8 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
         place,
         lineage: cluster.lineage,
         queue,
-        with_messages: body.with_messages,
+        with_messages,
+        alerts: 0,
         stage: Stage::CatchUp(after),
         ready: first,
         over: false,
@@ -97,6 +106,13 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     };
     let items = stream::unfold(reader, |mut reader| async move { reader.next().await.map(|item| (item, reader)) });
     Ok(Box::pin(items))
+}
+
+/// Whether a session is locked, as this node knows it.
+fn session_locked<H: Handle>(services: &Services<H>, call: &Call) -> Result<bool, Error> {
+    let view = services.inner.handle.view();
+    let now = state::view::heads(&view)?.clock;
+    Ok(policy::standing(&view, now, call.session)?.ok_or(Reject::NoSession)?.is_locked())
 }
 
 /// A stream's place in the hub; leaving it behind says that it has closed.
@@ -136,6 +152,8 @@ struct Reader<H: Handle> {
     lineage: Lineage,
     queue: Arc<Queue>,
     with_messages: bool,
+    /// Urgent messages it was told of so far, in a locked session.
+    alerts: usize,
     stage: Stage,
     ready: VecDeque<SyncResponse>,
     over: bool,
@@ -151,6 +169,12 @@ struct Reader<H: Handle> {
 impl<H: Handle> Reader<H> {
     async fn next(&mut self) -> Option<Result<SyncResponse, Status>> {
         loop {
+            if !self.over
+                && let Some(item) = self.last_word()
+            {
+                // What was read or waited before is not told any more: it may be someone else who reads.
+                (self.ready, self.over) = (VecDeque::from([item]), true);
+            }
             if let Some(item) = self.ready.pop_front() {
                 self.spoke = Instant::now();
                 return Some(Ok(item));
@@ -168,11 +192,24 @@ impl<H: Handle> Reader<H> {
         }
     }
 
+    /// What a stream says last whose session was locked, unlocked, or has ended. Without a cursor: there was more.
+    fn last_word(&self) -> Option<SyncResponse> {
+        let session = names::of_session(self.place.call.user, self.place.call.session);
+        let item = match self.queue.ended()? {
+            End::Locked => Item::SessionLocked(SessionLocked { session }),
+            End::Unlocked => Item::SessionUnlocked(SessionUnlocked { session }),
+            End::SignedOut => Item::SessionEnded(SessionEnded { session }),
+            End::SlowReader | End::ShuttingDown => return None,
+        };
+        Some(SyncResponse { cursor: Vec::new(), time: None, item: Some(item) })
+    }
+
     /// Makes something ready, or waits for it.
     async fn fill(&mut self) -> Result<(), Error> {
         match self.queue.ended() {
             Some(End::SlowReader) => return Err(Error::SlowReader),
             Some(End::ShuttingDown) => return Err(Error::ShuttingDown),
+            Some(End::Locked | End::Unlocked | End::SignedOut) => return Ok(()), // Said by `last_word`.
             None => {}
         }
         // Whoever stole a token has no use of a stream it opened, once that has had its time.
@@ -296,7 +333,10 @@ impl<H: Handle> Reader<H> {
         }
         let view = services.inner.handle.view();
         let now = state::view::heads(&view)?.clock;
-        policy::actor_of(&view, now, self.place.call.session)?.ok_or(Reject::NoSession)?;
+        let actor = policy::standing(&view, now, self.place.call.session)?.ok_or(Reject::NoSession)?;
+        if actor.is_locked() && !self.place.call.locked {
+            return Err(Reject::SessionLocked.into());
+        }
         Ok(())
     }
 
@@ -324,10 +364,15 @@ impl<H: Handle> Reader<H> {
             session: self.place.call.session,
             lineage: self.lineage,
             with_messages: self.with_messages,
+            locked: self.place.call.locked,
         }
     }
 
-    fn take(&mut self, told: Told) {
+    fn take(&mut self, mut told: Told) {
+        if self.place.call.locked && !matches!(self.stage, Stage::Live(_)) {
+            told.items.truncate(ALERTS_MAX.saturating_sub(self.alerts)); // That many wait is enough to know.
+            self.alerts += told.items.len();
+        }
         self.place.services.inner.metrics.deliveries.inc_by(told.items.len() as u64);
         self.ready.extend(told.items);
         self.over |= told.over;
@@ -336,7 +381,8 @@ impl<H: Handle> Reader<H> {
     fn progress(&self, at: EventNumber) -> SyncResponse {
         let stale = self.place.services.inner.handle.stale_age().map(convert::duration);
         SyncResponse {
-            cursor: cursor::encode(self.lineage, at),
+            // In a locked session it leads past what was not told.
+            cursor: if self.place.call.locked { Vec::new() } else { cursor::encode(self.lineage, at) },
             time: None,
             item: Some(Item::Progress(Progress { live: true, stale })),
         }

@@ -10,13 +10,13 @@ use crate::node::{NODE, now};
 use crate::world::{PASSWORD, Person, World, next, reason, refused};
 
 /// Someone on a device with a key.
-struct Keyed {
-    key: Ed25519KeyPair,
-    credentials: Credentials,
+pub struct Keyed {
+    pub key: Ed25519KeyPair,
+    pub credentials: Credentials,
 }
 
 impl Keyed {
-    async fn sign_in(world: &World, login: &str) -> Self {
+    pub async fn sign_in(world: &World, login: &str) -> Self {
         let key = Ed25519KeyPair::generate().expect("a key");
         let credentials = sign_in_on(world, login, "", &key).await.expect("signed in");
         Self { key, credentials }
@@ -26,7 +26,7 @@ impl Keyed {
         sign_in_on(world, login, &self.credentials.device, &self.key).await
     }
 
-    fn person(&self, world: &World) -> Person {
+    pub fn person(&self, world: &World) -> Person {
         Person::new(world.channel.clone(), self.credentials.clone())
     }
 
@@ -59,18 +59,26 @@ async fn sign_in_on(world: &World, login: &str, device: &str, key: &Ed25519KeyPa
     Ok(answer.into_inner().credentials.expect("credentials"))
 }
 
-fn id16(hex: &str) -> [u8; 16] {
+pub fn id16(hex: &str) -> [u8; 16] {
     u128::from_str_radix(hex, 16).expect("hexadecimal").to_be_bytes()
 }
 
 /// Lets cluster time go on, until after a session's token or a wait is over.
-async fn pass(world: &World, ms: u64) -> Timestamp {
+pub async fn pass(world: &World, ms: u64) -> Timestamp {
     let at = now().plus_ms(ms);
     world.node.apply_at(Envelope { origin: NODE, author: Author::Node, command: Command::Tick }, at).await;
     at
 }
 
-async fn me(person: &Person) -> Result<GetSelfResponse, Status> {
+/// From here on no session locks because nothing is done in it.
+pub async fn never_lock(world: &World, admin: &Person) {
+    let mut security = security_service_client::SecurityServiceClient::new(world.channel.clone());
+    let settings = Settings { lock_after: Some(prost_types::Duration::default()), ..Settings::default() };
+    let update = UpdateSettingsRequest { settings: Some(settings), request_id: admin.id() };
+    security.update_settings(admin.with(update)).await.expect("set");
+}
+
+pub async fn me(person: &Person) -> Result<GetSelfResponse, Status> {
     Ok(person.sessions().get_self(person.with(GetSelfRequest::default())).await?.into_inner())
 }
 
@@ -128,6 +136,7 @@ async fn a_thief_without_the_key_gets_no_token_and_learns_nothing() {
 async fn a_stream_ends_with_the_token_it_was_opened_with() {
     let world = World::start().await;
     let admin = world.admin().await;
+    never_lock(&world, &admin).await;
     let mori = world.person(&admin, "mori").await;
     world.person(&admin, "ito").await;
     let ito = Keyed::sign_in(&world, "ito").await;
@@ -267,7 +276,7 @@ async fn a_permission_set_that_needs_a_second_factor_is_not_in_force_without() {
     let world = World::start().await;
     let admin = world.admin().await;
     let mut security = security_service_client::SecurityServiceClient::new(world.channel.clone());
-    let settings = Settings { second_factor: vec![PermissionSet::Admin.into()], version: 0 };
+    let settings = Settings { second_factor: vec![PermissionSet::Admin.into()], ..Settings::default() };
     let update = UpdateSettingsRequest { settings: Some(settings), request_id: admin.id() };
     security.update_settings(admin.with(update)).await.expect("set");
     let create = |login: &str| {

@@ -4,10 +4,13 @@
 mod accounts;
 mod audit;
 mod conversations;
+mod emergency;
 mod identity;
+mod locking;
 mod matrix;
 mod messages;
 mod node;
+mod places;
 mod presence;
 mod sync;
 mod world;

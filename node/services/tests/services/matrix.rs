@@ -16,13 +16,24 @@ use tonic::{Code, Request, Status};
 use crate::world::{PASSWORD, Person, World, outgoing, participant, reason};
 
 /// The columns of the table.
-const CALLERS: [&str; 9] =
-    ["nobody", "person", "member", "location", "helpdesk", "integrator", "auditor", "viewer", "admin"];
+const CALLERS: [&str; 11] = [
+    "nobody",
+    "person",
+    "member",
+    "location",
+    "helpdesk",
+    "integrator",
+    "auditor",
+    "viewer",
+    "admin",
+    "keyholder",
+    "locked",
+];
 
 /// One call: its body, and what becomes of it for each caller.
 ///
 /// `y` it is answered; `*` it is refused for what it says, not for who says it; `-` no session; `n` not permitted;
-/// `h` answered as what does not exist.
+/// `h` answered as what does not exist; `l` the session is locked: as `member`'s is, but for that.
 struct Line {
     call: &'static str,
     body: fn(&Caller) -> Vec<u8>,
@@ -62,63 +73,75 @@ macro_rules! line {
 #[rustfmt::skip]
 fn table() -> Vec<Line> {
     vec![
-        //                                                            nob per mem loc hel int aud vie adm
-        line!("SessionService/SignIn",                               "*   *   *   *   *   *   *   *   *", _c => SignInRequest { login: "nobody".into(), password: "not the one".into(), ..SignInRequest::default() }),
-        line!("SessionService/Enrol",                                "*   *   *   *   *   *   *   *   *", _c => EnrolRequest { login: "nobody".into(), code: "0000-0000-0000-0000".into(), password: PASSWORD.into(), ..EnrolRequest::default() }),
-        line!("SessionService/RefreshSession",                       "*   *   *   *   *   *   *   *   *", c => RefreshSessionRequest { session: c.victim.session.clone(), number: 1, signature: vec![0; 64] }),
-        line!("SessionService/GetSelf",                              "-   y   y   y   y   y   y   y   y", _c => GetSelfRequest::default()),
-        line!("SessionService/ListSessions",                         "-   n   n   n   y   n   n   n   y", c => ListSessionsRequest { parent: c.victim.name.clone(), read: None }),
-        line!("DirectoryService/CreateUser",                         "-   n   n   n   n   y   n   n   y", c => CreateUserRequest { user: Some(c.login("one")), without_enrolment_code: false, request_id: c.id() }),
-        line!("DirectoryService/BatchCreateUsers",                   "-   n   n   n   n   y   n   n   y", c => BatchCreateUsersRequest { users: vec![c.login("many")], without_enrolment_codes: true, request_id: c.id() }),
-        line!("DirectoryService/GetUser",                            "-   y   y   y   y   y   y   y   y", c => GetUserRequest { name: c.victim.name.clone(), read: None }),
-        line!("DirectoryService/BatchGetUsers",                      "-   y   y   y   y   y   y   y   y", c => BatchGetUsersRequest { names: vec![c.victim.name.clone()], read: None }),
-        line!("DirectoryService/ListUsers",                          "-   y   y   y   y   y   y   y   y", _c => ListUsersRequest::default()),
-        line!("DirectoryService/SearchUsers",                        "-   y   y   y   y   y   y   y   y", _c => SearchUsersRequest { query: "vic".into(), page_size: 0, read: None }),
-        line!("DirectoryService/UpdateUser",                         "-   n   n   n   n   y   n   n   y", c => UpdateUserRequest { user: Some(User { name: c.victim.name.clone(), display_name: "Other".into(), ..User::default() }), update_paths: vec!["display_name".into()], request_id: c.id() }),
-        line!("DirectoryService/SetPassword",                        "-   *   *   *   *   *   *   *   *", c => SetPasswordRequest { old_password: "not the one".into(), new_password: PASSWORD.into(), request_id: c.id() }),
-        line!("DirectoryService/CreateEnrolmentCode",                "-   n   n   n   y   y   n   n   y", c => CreateEnrolmentCodeRequest { name: c.gone.clone(), request_id: c.id() }),
-        line!("DirectoryService/DeactivateUser",                     "-   n   n   n   n   y   n   n   y", c => DeactivateUserRequest { name: c.gone.clone(), request_id: c.id() }),
+        //                                                            nob per mem loc hel int aud vie adm key loc
+        line!("SessionService/SignIn",                               "*   *   *   *   *   *   *   *   *   *   *", _c => SignInRequest { login: "nobody".into(), password: "not the one".into(), ..SignInRequest::default() }),
+        line!("SessionService/Enrol",                                "*   *   *   *   *   *   *   *   *   *   *", _c => EnrolRequest { login: "nobody".into(), code: "0000-0000-0000-0000".into(), password: PASSWORD.into(), ..EnrolRequest::default() }),
+        line!("SessionService/RefreshSession",                       "*   *   *   *   *   *   *   *   *   *   *", c => RefreshSessionRequest { session: c.victim.session.clone(), number: 1, signature: vec![0; 64] }),
+        line!("SessionService/GetSelf",                              "-   y   y   y   y   y   y   y   y   y   y", _c => GetSelfRequest::default()),
+        line!("SessionService/ListSessions",                         "-   n   n   n   y   n   n   n   y   n   l", c => ListSessionsRequest { parent: c.victim.name.clone(), read: None }),
+        line!("DirectoryService/CreateUser",                         "-   n   n   n   n   y   n   n   y   n   l", c => CreateUserRequest { user: Some(c.login("one")), without_enrolment_code: false, request_id: c.id() }),
+        line!("DirectoryService/BatchCreateUsers",                   "-   n   n   n   n   y   n   n   y   n   l", c => BatchCreateUsersRequest { users: vec![c.login("many")], without_enrolment_codes: true, request_id: c.id() }),
+        line!("DirectoryService/GetUser",                            "-   y   y   y   y   y   y   y   y   y   l", c => GetUserRequest { name: c.victim.name.clone(), read: None }),
+        line!("DirectoryService/BatchGetUsers",                      "-   y   y   y   y   y   y   y   y   y   l", c => BatchGetUsersRequest { names: vec![c.victim.name.clone()], read: None }),
+        line!("DirectoryService/ListUsers",                          "-   y   y   y   y   y   y   y   y   y   l", _c => ListUsersRequest::default()),
+        line!("DirectoryService/SearchUsers",                        "-   y   y   y   y   y   y   y   y   y   l", _c => SearchUsersRequest { query: "vic".into(), page_size: 0, read: None }),
+        line!("DirectoryService/UpdateUser",                         "-   n   n   n   n   y   n   n   y   n   l", c => UpdateUserRequest { user: Some(User { name: c.victim.name.clone(), display_name: "Other".into(), ..User::default() }), update_paths: vec!["display_name".into()], request_id: c.id() }),
+        line!("DirectoryService/SetPassword",                        "-   *   *   *   *   *   *   *   *   *   l", c => SetPasswordRequest { old_password: "not the one".into(), new_password: PASSWORD.into(), request_id: c.id() }),
+        line!("DirectoryService/CreateEnrolmentCode",                "-   n   n   n   y   y   n   n   y   n   l", c => CreateEnrolmentCodeRequest { name: c.gone.clone(), request_id: c.id() }),
+        line!("DirectoryService/DeactivateUser",                     "-   n   n   n   n   y   n   n   y   n   l", c => DeactivateUserRequest { name: c.gone.clone(), request_id: c.id() }),
         // No permission set shows content: an administrator is told what a stranger is told.
-        line!("ConversationService/CreateConversation",              "-   y   y   y   y   y   y   y   y", c => CreateConversationRequest { conversation: Some(Conversation { kind: ConversationKind::Group.into(), title: "Own".into(), ..Conversation::default() }), participants: vec![], request_id: c.id() }),
-        line!("ConversationService/GetConversation",                 "-   h   y   h   h   h   h   h   h", c => GetConversationRequest { name: c.ward.clone(), read: None }),
-        line!("ConversationService/ListConversations",               "-   y   y   y   y   y   y   y   y", _c => ListConversationsRequest::default()),
-        line!("ConversationService/UpdateConversation",              "-   h   y   h   h   h   h   h   h", c => UpdateConversationRequest { conversation: Some(Conversation { name: c.ward.clone(), title: "Ward 4".into(), ..Conversation::default() }), update_paths: vec!["title".into()], request_id: c.id() }),
-        line!("ConversationService/AddParticipants",                 "-   h   y   h   h   h   h   h   h", c => AddParticipantsRequest { name: c.ward.clone(), participants: vec![participant(&c.victim.name)], request_id: c.id() }),
-        line!("ConversationService/RemoveParticipant",               "-   h   y   h   h   h   h   h   h", c => RemoveParticipantRequest { name: c.ward.clone(), user: c.extra.clone(), request_id: c.id() }),
-        line!("ConversationService/ListParticipants",                "-   h   y   h   h   h   h   h   h", c => ListParticipantsRequest { name: c.ward.clone(), ..ListParticipantsRequest::default() }),
-        line!("ConversationService/CreateHistoryPolicy",             "-   n   n   n   n   n   n   n   y", c => CreateHistoryPolicyRequest { r#ref: Some(HistoryPolicyRef { id: 9, version: 1 }), policy: Some(HistoryPolicy { shows: Some(history_policy::Shows::Newest(5)) }), request_id: c.id() }),
-        line!("MessageService/SendMessage",                          "-   h   y   h   h   h   h   h   h", c => SendMessageRequest { message: Some(outgoing(&c.ward, b"K 4.1")), request_id: c.id() }),
-        line!("MessageService/StreamMessages",                       "-   y   y   y   y   y   y   y   y", c => StreamMessagesRequest { message: Some(outgoing(&c.ward, b"K 4.2")), request_id: c.id() }),
-        line!("MessageService/ListMessages",                         "-   h   y   h   h   h   h   h   h", c => ListMessagesRequest { parent: c.ward.clone(), ..ListMessagesRequest::default() }),
-        line!("MessageService/GetMessage",                           "-   h   y   h   h   h   h   h   h", c => GetMessageRequest { name: format!("{}/messages/1", c.ward), read: None }),
-        line!("MessageService/ConfirmMessages",                      "-   h   y   h   h   h   h   h   h", c => ConfirmMessagesRequest { confirmations: vec![Confirmation { conversation: c.ward.clone(), delivered_seq: 1, displayed_seq: 0 }] }),
-        line!("MessageService/ListReceipts",                         "-   h   y   h   h   h   h   h   h", c => ListReceiptsRequest { parent: format!("{}/messages/1", c.ward), ..ListReceiptsRequest::default() }),
-        line!("PresenceService/SetPresence",                         "-   y   y   y   y   y   y   y   y", c => SetPresenceRequest { state: PresenceState::Busy.into(), request_id: c.id(), ..SetPresenceRequest::default() }),
-        line!("PresenceService/BatchGetPresence",                    "-   y   y   y   y   y   y   y   y", c => BatchGetPresenceRequest { users: vec![c.victim.name.clone()], read: None }),
-        line!("PresenceService/ReportActivity",                      "-   y   y   y   y   y   y   y   y", _c => ReportActivityRequest::default()),
-        line!("PresenceService/SendTyping",                          "-   h   y   h   h   h   h   h   h", c => SendTypingRequest { conversation: c.ward.clone() }),
-        line!("SyncService/Sync",                                    "-   y   y   y   y   y   y   y   y", _c => SyncRequest::default()),
-        line!("ClusterService/GetClusterStatus",                     "-   n   n   n   n   n   n   y   y", _c => GetClusterStatusRequest::default()),
-        line!("AuditService/ListRecords",                            "-   n   n   n   n   n   y   n   n", _c => ListRecordsRequest::default()),
-        line!("AuditService/GetHead",                                "-   n   n   n   n   n   y   n   n", _c => GetHeadRequest::default()),
-        line!("AuditService/ProveMessage",                           "-   n   n   n   n   n   *   n   n", c => ProveMessageRequest { name: format!("{}/messages/1", c.ward), ..ProveMessageRequest::default() }),
-        line!("AuditService/ProveConsistency",                       "-   n   n   n   n   n   *   n   n", _c => ProveConsistencyRequest { old_size: 1, new_size: 0 }),
-        line!("AuditService/ExportRecords",                          "-   n   n   n   n   n   *   n   n", _c => ExportRecordsRequest::default()),
-        line!("AuditService/ResolveDivergence",                      "-   n   n   n   n   n   n   n   h", c => ResolveDivergenceRequest { size: 1, root: vec![0; 32], request_id: c.id() }),
-        line!("SecurityService/CreateTotp",                          "-   *   *   *   *   *   *   *   *", c => CreateTotpRequest { password: "not the one".into(), request_id: c.id() }),
-        line!("SecurityService/ConfirmTotp",                         "-   h   h   h   h   h   h   h   h", c => ConfirmTotpRequest { code: "123456".into(), request_id: c.id() }),
+        line!("ConversationService/CreateConversation",              "-   y   y   y   y   y   y   y   y   y   l", c => CreateConversationRequest { conversation: Some(Conversation { kind: ConversationKind::Group.into(), title: "Own".into(), ..Conversation::default() }), participants: vec![], request_id: c.id() }),
+        line!("ConversationService/GetConversation",                 "-   h   y   h   h   h   h   h   h   h   l", c => GetConversationRequest { name: c.ward.clone(), read: None }),
+        line!("ConversationService/ListConversations",               "-   y   y   y   y   y   y   y   y   y   l", _c => ListConversationsRequest::default()),
+        line!("ConversationService/UpdateConversation",              "-   h   y   h   h   h   h   h   h   h   l", c => UpdateConversationRequest { conversation: Some(Conversation { name: c.ward.clone(), title: "Ward 4".into(), ..Conversation::default() }), update_paths: vec!["title".into()], request_id: c.id() }),
+        line!("ConversationService/AddParticipants",                 "-   h   y   h   h   h   h   h   h   h   l", c => AddParticipantsRequest { name: c.ward.clone(), participants: vec![participant(&c.victim.name)], request_id: c.id() }),
+        line!("ConversationService/RemoveParticipant",               "-   h   y   h   h   h   h   h   h   h   l", c => RemoveParticipantRequest { name: c.ward.clone(), user: c.extra.clone(), request_id: c.id() }),
+        line!("ConversationService/ListParticipants",                "-   h   y   h   h   h   h   h   h   h   l", c => ListParticipantsRequest { name: c.ward.clone(), ..ListParticipantsRequest::default() }),
+        line!("ConversationService/CreateHistoryPolicy",             "-   n   n   n   n   n   n   n   y   n   l", c => CreateHistoryPolicyRequest { r#ref: Some(HistoryPolicyRef { id: 9, version: 1 }), policy: Some(HistoryPolicy { shows: Some(history_policy::Shows::Newest(5)) }), request_id: c.id() }),
+        line!("MessageService/SendMessage",                          "-   h   y   h   h   h   h   h   h   h   l", c => SendMessageRequest { message: Some(outgoing(&c.ward, b"K 4.1")), request_id: c.id() }),
+        line!("MessageService/StreamMessages",                       "-   y   y   y   y   y   y   y   y   y   l", c => StreamMessagesRequest { message: Some(outgoing(&c.ward, b"K 4.2")), request_id: c.id() }),
+        line!("MessageService/ListMessages",                         "-   h   y   h   h   h   h   h   h   h   l", c => ListMessagesRequest { parent: c.ward.clone(), ..ListMessagesRequest::default() }),
+        line!("MessageService/GetMessage",                           "-   h   y   h   h   h   h   h   h   h   l", c => GetMessageRequest { name: format!("{}/messages/1", c.ward), read: None }),
+        line!("MessageService/ConfirmMessages",                      "-   h   y   h   h   h   h   h   h   h   l", c => ConfirmMessagesRequest { confirmations: vec![Confirmation { conversation: c.ward.clone(), delivered_seq: 1, displayed_seq: 0 }] }),
+        line!("MessageService/ListReceipts",                         "-   h   y   h   h   h   h   h   h   h   l", c => ListReceiptsRequest { parent: format!("{}/messages/1", c.ward), ..ListReceiptsRequest::default() }),
+        line!("PresenceService/SetPresence",                         "-   y   y   y   y   y   y   y   y   y   l", c => SetPresenceRequest { state: PresenceState::Busy.into(), request_id: c.id(), ..SetPresenceRequest::default() }),
+        line!("PresenceService/BatchGetPresence",                    "-   y   y   y   y   y   y   y   y   y   l", c => BatchGetPresenceRequest { users: vec![c.victim.name.clone()], read: None }),
+        line!("PresenceService/ReportActivity",                      "-   y   y   y   y   y   y   y   y   y   l", _c => ReportActivityRequest::default()),
+        line!("PresenceService/SendTyping",                          "-   h   y   h   h   h   h   h   h   h   l", c => SendTypingRequest { conversation: c.ward.clone() }),
+        line!("SyncService/Sync",                                    "-   y   y   y   y   y   y   y   y   y   y", _c => SyncRequest::default()),
+        line!("ClusterService/GetClusterStatus",                     "-   n   n   n   n   n   n   y   y   n   l", _c => GetClusterStatusRequest::default()),
+        line!("AuditService/ListRecords",                            "-   n   n   n   n   n   y   n   n   n   l", _c => ListRecordsRequest::default()),
+        line!("AuditService/GetHead",                                "-   n   n   n   n   n   y   n   n   n   l", _c => GetHeadRequest::default()),
+        line!("AuditService/ProveMessage",                           "-   n   n   n   n   n   *   n   n   n   l", c => ProveMessageRequest { name: format!("{}/messages/1", c.ward), ..ProveMessageRequest::default() }),
+        line!("AuditService/ProveConsistency",                       "-   n   n   n   n   n   *   n   n   n   l", _c => ProveConsistencyRequest { old_size: 1, new_size: 0 }),
+        line!("AuditService/ExportRecords",                          "-   n   n   n   n   n   *   n   n   n   l", _c => ExportRecordsRequest::default()),
+        line!("AuditService/ResolveDivergence",                      "-   n   n   n   n   n   n   n   h   n   l", c => ResolveDivergenceRequest { size: 1, root: vec![0; 32], request_id: c.id() }),
+        line!("SecurityService/CreateTotp",                          "-   *   *   *   *   *   *   *   *   *   l", c => CreateTotpRequest { password: "not the one".into(), request_id: c.id() }),
+        line!("SecurityService/ConfirmTotp",                         "-   h   h   h   h   h   h   h   h   h   l", c => ConfirmTotpRequest { code: "123456".into(), request_id: c.id() }),
         // Nobody of those it is tried on has any: who may take it away is told that, the others nothing.
-        line!("SecurityService/DeleteTotp",                          "-   n   n   n   h   n   n   n   h", c => DeleteTotpRequest { name: c.victim.name.clone(), password: String::new(), request_id: c.id() }),
-        line!("SecurityService/GetSettings",                         "-   n   n   n   y   n   y   y   y", _c => GetSettingsRequest::default()),
-        line!("SecurityService/UpdateSettings",                      "-   n   n   n   n   n   n   n   y", c => UpdateSettingsRequest { settings: Some(Settings::default()), request_id: c.id() }),
-        line!("KeyService/ListKeys",                                 "-   n   n   n   n   n   y   y   y", _c => ListKeysRequest::default()),
-        line!("KeyService/GetRecoveryEnvelope",                      "-   n   n   n   n   n   n   n   y", _c => GetRecoveryEnvelopeRequest {}),
-        line!("KeyService/ApproveKeyHolder",                         "-   n   n   n   n   n   n   n   *", c => ApproveKeyHolderRequest { node: "z9".into(), public_key: String::new(), request_id: c.id() }),
-        line!("KeyService/RotateClusterKey",                         "-   n   n   n   n   n   n   n   y", c => RotateClusterKeyRequest { request_id: c.id() }),
+        line!("SecurityService/DeleteTotp",                          "-   n   n   n   h   n   n   n   h   n   l", c => DeleteTotpRequest { name: c.victim.name.clone(), password: String::new(), request_id: c.id() }),
+        line!("SecurityService/GetSettings",                         "-   n   n   n   y   n   y   y   y   n   l", _c => GetSettingsRequest::default()),
+        line!("SecurityService/UpdateSettings",                      "-   n   n   n   n   n   n   n   y   n   l", c => UpdateSettingsRequest { settings: Some(Settings::default()), request_id: c.id() }),
+        line!("KeyService/ListKeys",                                 "-   n   n   n   n   n   y   y   y   n   l", _c => ListKeysRequest::default()),
+        line!("KeyService/GetRecoveryEnvelope",                      "-   n   n   n   n   n   n   n   y   n   l", _c => GetRecoveryEnvelopeRequest {}),
+        line!("KeyService/ApproveKeyHolder",                         "-   n   n   n   n   n   n   n   *   n   l", c => ApproveKeyHolderRequest { node: "z9".into(), public_key: String::new(), request_id: c.id() }),
+        line!("KeyService/RotateClusterKey",                         "-   n   n   n   n   n   n   n   y   n   l", c => RotateClusterKeyRequest { request_id: c.id() }),
+        line!("LockService/LockSession",                             "-   h   h   h   h   h   h   h   h   h   l", c => LockSessionRequest { name: c.victim.session.clone(), request_id: c.id() }),
+        line!("LockService/UnlockSession",                           "-   *   *   *   *   *   *   *   *   *   *", c => UnlockSessionRequest { proof: Some(unlock_session_request::Proof::Password("not the one".into())), request_id: c.id() }),
+        line!("PlaceService/TapIn",                                  "-   n   n   *   n   n   n   n   n   n   l", _c => TapInRequest { login: "nobody".into(), secret: Some(tap_in_request::Secret::Pin("473920".into())), code: String::new() }),
+        line!("PlaceService/TapOut",                                 "-   n   n   y   n   n   n   n   n   n   l", c => TapOutRequest { request_id: c.id() }),
+        line!("PlaceService/SetPin",                                 "-   *   *   n   *   *   *   *   *   *   l", c => SetPinRequest { pin: "473920".into(), password: "not the one".into(), request_id: c.id() }),
+        // Nobody of those it is tried on has any, as with DeleteTotp.
+        line!("PlaceService/ClearPin",                               "-   n   n   n   h   n   n   n   h   n   l", c => ClearPinRequest { name: c.victim.name.clone(), request_id: c.id() }),
+        line!("EmergencyService/OpenEmergency",                      "-   n   n   n   n   n   n   n   n   y   l", c => OpenEmergencyRequest { reason: "a test".into(), duration: None, request_id: c.id() }),
+        line!("EmergencyService/ApproveEmergency",                   "-   n   n   n   n   n   n   n   n   h   l", c => ApproveEmergencyRequest { name: "emergencies/77".into(), request_id: c.id() }),
+        line!("EmergencyService/EndEmergency",                       "-   n   n   n   n   n   n   n   h   h   l", c => EndEmergencyRequest { name: "emergencies/77".into(), request_id: c.id() }),
+        line!("EmergencyService/ReviewEmergency",                    "-   n   n   n   n   n   h   n   n   n   l", c => ReviewEmergencyRequest { name: "emergencies/77".into(), note: "a test".into(), request_id: c.id() }),
+        line!("EmergencyService/ListEmergencies",                    "-   n   n   n   n   n   y   y   y   y   l", _c => ListEmergenciesRequest::default()),
         // Last: what ends sessions. Of three scopes the one that a help desk has; see `everybody_is_for_administrators`.
-        line!("SecurityService/LogOff",                              "-   n   n   n   y   n   n   n   y", c => LogOffRequest { scope: Some(log_off_request::Scope::User(c.extra.clone())), reason: "a test".into(), request_id: c.id() }),
-        line!("SessionService/EndSession",                           "-   h   h   h   y   h   h   h   y", c => EndSessionRequest { name: c.victim.session.clone(), request_id: c.id() }),
-        line!("SessionService/SignOut",                              "-   y   y   y   y   y   y   y   y", c => SignOutRequest { request_id: c.id() }),
+        line!("SecurityService/LogOff",                              "-   n   n   n   y   n   n   n   y   n   l", c => LogOffRequest { scope: Some(log_off_request::Scope::User(c.extra.clone())), reason: "a test".into(), request_id: c.id() }),
+        line!("SessionService/EndSession",                           "-   h   h   h   y   h   h   h   y   h   l", c => EndSessionRequest { name: c.victim.session.clone(), request_id: c.id() }),
+        line!("SessionService/SignOut",                              "-   y   y   y   y   y   y   y   y   y   y", c => SignOutRequest { request_id: c.id() }),
     ]
 }
 
@@ -162,6 +185,7 @@ fn decision(result: &Result<(), Status>) -> &'static str {
     let Err(status) = result else { return "y" };
     match reason(status).as_str() {
         "NO_SESSION" => "-",
+        "SESSION_LOCKED" => "l",
         "NOT_PERMITTED" => "n",
         "NOT_FOUND" => "h",
         "" => "no reason",
@@ -181,6 +205,7 @@ async fn callers(world: &World) -> Vec<Caller> {
             "nobody" => None,
             "admin" => Some(admin.clone()),
             "member" => Some(member.clone()),
+            "locked" => Some(locked(world, &admin, &member, &ward).await),
             _ => Some(someone(world, &admin, name).await),
         };
         let victim = world.person(&admin, &format!("victim-{name}")).await;
@@ -193,6 +218,21 @@ async fn callers(world: &World) -> Vec<Caller> {
     callers
 }
 
+/// Someone who takes part in the ward, may do everything, and whose session is locked.
+async fn locked(world: &World, admin: &Person, member: &Person, ward: &str) -> Person {
+    let person = world.person(admin, "locked").await;
+    member.add(ward, &person).await;
+    let sets = [PermissionSet::Admin, PermissionSet::Auditor, PermissionSet::Discloser, PermissionSet::Keyholder];
+    let user = User { name: person.name.clone(), permission_sets: sets.map(Into::into).to_vec(), ..User::default() };
+    let update_paths = vec!["permission_sets".into()];
+    let update = UpdateUserRequest { user: Some(user), update_paths, request_id: admin.id() };
+    admin.directory().update_user(admin.with(update)).await.expect("granted");
+    let lock = LockSessionRequest { name: String::new(), request_id: person.id() };
+    let mut locks = lock_service_client::LockServiceClient::new(world.channel.clone());
+    locks.lock_session(person.with(lock)).await.expect("locked");
+    person
+}
+
 async fn someone(world: &World, admin: &Person, name: &str) -> Person {
     let kind = if name == "location" { UserKind::Location } else { UserKind::Person };
     let set = match name {
@@ -200,6 +240,7 @@ async fn someone(world: &World, admin: &Person, name: &str) -> Person {
         "integrator" => Some(PermissionSet::Integrator),
         "auditor" => Some(PermissionSet::Auditor),
         "viewer" => Some(PermissionSet::Viewer),
+        "keyholder" => Some(PermissionSet::Keyholder),
         _ => None,
     };
     let user = User {
