@@ -7,6 +7,7 @@ mod backup;
 mod keys;
 mod operating;
 mod people;
+mod places;
 mod replacing;
 mod security;
 mod talking;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use keys::*;
 pub use operating::*;
 pub use people::*;
+pub use places::*;
 pub use replacing::*;
 pub use security::*;
 pub use talking::*;
@@ -40,7 +42,8 @@ pub struct Cli {
 /// Options of all commands.
 #[derive(Args, Debug, Clone)]
 pub struct Global {
-    /// A node's client address; repeat it for the others: the client goes on by itself when one does not answer.
+    /// A node's client address; repeat it for the others: the client goes on by itself when one does not answer. As root on a
+    /// node's own machine also unix:PATH of its local socket, which needs no certificate.
     #[arg(long, global = true, value_name = "HOST:PORT", env = "TRICORD_NODES")]
     pub node: Vec<String>,
     /// The certificate authority that signed the nodes' certificates (PEM).
@@ -91,6 +94,15 @@ pub enum Command {
     /// One's signed-in periods.
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Taking part at a place ("Room 1"), one after another.
+    #[command(subcommand)]
+    Place(PlaceCommand),
+    /// The few digits for places and for unlocking.
+    #[command(subcommand)]
+    Pin(PinCommand),
+    /// Emergency access: two keyholders open it, an auditor reviews it.
+    #[command(subcommand)]
+    Emergency(EmergencyCommand),
     /// One-time passwords beside the password.
     #[command(subcommand)]
     Totp(TotpCommand),

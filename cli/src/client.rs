@@ -24,6 +24,8 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(4);
 const RENEWAL: Duration = Duration::from_secs(2);
 /// How long to wait once every node was tried.
 const ROUND_PAUSE: Duration = Duration::from_millis(100);
+/// What the address of a node's local socket begins with; a path follows.
+const LOCAL: &str = "unix:";
 /// Answers may be a little larger than a page.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -91,8 +93,9 @@ impl Client {
         if addresses.is_empty() {
             return Err(Error::Usage("no node is known: name one with --node HOST:PORT (and --ca FILE)".into()));
         }
-        let ca =
-            ca.ok_or_else(|| Error::Usage("no certificate authority is known: name its file with --ca FILE".into()))?;
+        let needed = || Error::Usage("no certificate authority is known: name its file with --ca FILE".into());
+        let local = addresses.iter().all(|address| address.starts_with(LOCAL));
+        let ca = if local { ca.unwrap_or_default() } else { ca.ok_or_else(needed)? };
         let nodes = addresses.iter().map(|address| Node::new(address, ca)).collect::<Result<_>>()?;
         let (preferred, bearer) = (AtomicUsize::new(0), Mutex::new(None));
         Ok(Self { nodes, preferred, bearer, renewal: None, renewing: tokio::sync::Mutex::new(()), deadline })
@@ -280,6 +283,11 @@ enum Attempt {
 impl Node {
     fn new(address: &str, ca: &[u8]) -> Result<Self> {
         let wrong = |why: String| Error::Usage(format!("the node address {address:?}: {why}; HOST:PORT is needed"));
+        if address.starts_with(LOCAL) {
+            // The kernel says who asks, and to whom: no certificate is needed.
+            let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| wrong(chain(&error)))?;
+            return Ok(Self { address: address.to_owned(), endpoint, channel: Mutex::new(None) });
+        }
         if address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
             return Err(wrong("no port".into()));
         }

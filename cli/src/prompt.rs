@@ -30,6 +30,20 @@ pub fn new_password() -> Result<String> {
     Ok(password)
 }
 
+/// A new PIN: on a terminal asked for twice.
+pub fn new_pin() -> Result<String> {
+    let pin = secret("New PIN (6 to 12 digits)")?;
+    if std::io::stdin().is_terminal() && secret("The same again")? != pin {
+        return Err(Error::Usage("the two PINs differ".into()));
+    }
+    Ok(pin)
+}
+
+/// Whether someone is there to be asked.
+pub fn is_there() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// A message's text: on a terminal lines up to an empty one or Ctrl-D; otherwise all of stdin, without its last line break.
 pub fn message() -> Result<Vec<u8>> {
     let fail = |source| Error::Terminal { doing: "read the text", source };

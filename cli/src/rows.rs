@@ -82,6 +82,7 @@ pub fn permission_word(set: v1::PermissionSet) -> &'static str {
         v1::PermissionSet::Integrator => "integrator",
         v1::PermissionSet::Viewer => "viewer",
         v1::PermissionSet::Discloser => "discloser",
+        v1::PermissionSet::Keyholder => "keyholder",
     }
 }
 
@@ -127,6 +128,7 @@ pub fn presence_word(state: v1::PresenceState) -> &'static str {
         v1::PresenceState::Idle => "idle",
         v1::PresenceState::Reconnecting => "reconnecting",
         v1::PresenceState::Offline => "offline",
+        v1::PresenceState::Locked => "locked, alerts get through",
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use proto::v1::{ReadOptions, RequestId};
+use proto::v1::lock_service_client::LockServiceClient;
+use proto::v1::unlock_session_request::Proof;
+use proto::v1::{ReadOptions, RequestId, UnlockSessionRequest};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
@@ -10,6 +12,7 @@ use crate::args::Global;
 use crate::client::{Call, Client};
 use crate::error::{Error, Result};
 use crate::profile::Profile;
+use crate::prompt;
 use crate::renewal::Renewal;
 use crate::store::{State, Store};
 
@@ -17,6 +20,14 @@ use crate::store::{State, Store};
 pub trait Reflects {
     /// The cursor; empty if it has none.
     fn cursor(&self) -> &[u8];
+}
+
+/// What a session is unlocked by.
+pub enum Unlock {
+    /// The password.
+    Password(String),
+    /// The PIN.
+    Pin(String),
 }
 
 /// A signed-in profile.
@@ -57,6 +68,36 @@ impl Session {
         Ok(Self { client, store, state, quiet: false })
     }
 
+    /// Unlocks this session; in one that is not locked, proves anew who one is.
+    pub async fn unlock(&self, proof: Unlock) -> Result<()> {
+        let body = |id| UnlockSessionRequest {
+            proof: Some(match &proof {
+                Unlock::Password(password) => Proof::Password(password.clone()),
+                Unlock::Pin(pin) => Proof::Pin(pin.clone()),
+            }),
+            request_id: Some(id),
+        };
+        let call = Call::write("unlock the session").slow().secret();
+        self.write_once(&call, &body, &rpc!(LockServiceClient.unlock_session)).await.map(drop)
+    }
+
+    /// What follows from a refusal: whether to ask again. A locked session is unlocked by whoever is at the terminal; a
+    /// part at a place that has ended leaves the place to go on with.
+    async fn mends(&self, error: &Error) -> Result<bool> {
+        match error.code() {
+            "SESSION_LOCKED" if !self.quiet && prompt::is_there() => {
+                crate::output::say("This session is locked: nothing was done in it for a while.");
+                self.unlock(Unlock::Password(prompt::secret("Password")?)).await?;
+                Ok(true)
+            }
+            "NO_SESSION" if self.state.place.is_some() && self.store.leave_place()? => {
+                crate::output::say("Your part at this place has ended; tap in again: tricord place tap-in LOGIN.");
+                Ok(false)
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Asks something. When no node can answer freshly, what the nodes have is taken, and said to be stale.
     pub async fn read<Q, A, B, F, Fut>(&self, doing: impl Into<String>, body: B, f: F) -> Result<A>
     where
@@ -81,6 +122,7 @@ impl Session {
                         Ok(())
                     })?;
                 }
+                Err(error) if self.mends(&error).await? => {}
                 Err(error) => return Err(error),
                 Ok(answer) => {
                     self.store.saw(answer.cursor())?;
@@ -101,6 +143,20 @@ impl Session {
         F: Fn(Channel, Request<Q>) -> Fut,
         Fut: Future<Output = Result<Response<A>, Status>>,
     {
+        match self.write_once(&call, &body, &f).await {
+            Err(error) if self.mends(&error).await? => self.write_once(&call, &body, &f).await,
+            result => result,
+        }
+    }
+
+    async fn write_once<Q, A, B, F, Fut>(&self, call: &Call, body: &B, f: &F) -> Result<A>
+    where
+        Q: prost::Message,
+        A: Reflects,
+        B: Fn(RequestId) -> Q,
+        F: Fn(Channel, Request<Q>) -> Fut,
+        Fut: Future<Output = Result<Response<A>, Status>>,
+    {
         let content = body(RequestId { number: 0, settled: 0 });
         let digest = if call.secret {
             String::new() // Matches no other: it always gets a new number.
@@ -114,7 +170,7 @@ impl Session {
             );
         }
         let id = RequestId { number: ticket.number, settled: ticket.settled };
-        let result = self.client.call(&call, |_| body(id), f).await;
+        let result = self.client.call(call, |_| body(id), f).await;
         match &result {
             Ok(answer) => self.store.settle(ticket.number, answer.cursor())?,
             Err(Error::Unconfirmed { .. }) => self.store.release(ticket.number)?,
@@ -169,11 +225,13 @@ reflects! {
     cursor: CreateConversationResponse, UpdateConversationResponse, AddParticipantsResponse, RemoveParticipantResponse,
         CreateUserResponse, BatchCreateUsersResponse, UpdateUserResponse, DeactivateUserResponse, SetPasswordResponse,
         CreateEnrolmentCodeResponse, SendMessageResponse, SetPresenceResponse, EndSessionResponse, CreateTotpResponse,
-        ConfirmTotpResponse, DeleteTotpResponse, UpdateSettingsResponse, LogOffResponse, RotateClusterKeyResponse, ApproveKeyHolderResponse;
+        ConfirmTotpResponse, DeleteTotpResponse, UpdateSettingsResponse, LogOffResponse, RotateClusterKeyResponse, ApproveKeyHolderResponse,
+        LockSessionResponse, UnlockSessionResponse, TapOutResponse, SetPinResponse, ClearPinResponse, OpenEmergencyResponse,
+        ApproveEmergencyResponse, EndEmergencyResponse, ReviewEmergencyResponse;
     info: GetConversationResponse, ListConversationsResponse, ListParticipantsResponse, GetUserResponse,
         BatchGetUsersResponse, ListUsersResponse, SearchUsersResponse, ListMessagesResponse, GetMessageResponse,
         ListReceiptsResponse, BatchGetPresenceResponse, GetSelfResponse, ListSessionsResponse, GetSettingsResponse,
-        ListKeysResponse;
+        ListKeysResponse, ListEmergenciesResponse;
     nothing: SignOutResponse, ResolveDivergenceResponse, GetClusterStatusResponse, ConfirmMessagesResponse,
         ReportActivityResponse
 }

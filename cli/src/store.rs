@@ -56,6 +56,24 @@ pub struct State {
     pub cluster: String,
     /// When the token should be renewed, in seconds since 1970 by this machine's clock; 0: never.
     pub token_renew_at: u64,
+    /// While a person takes part at this place: the place's own session, to go on with afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<At>,
+}
+
+/// A place's own session, kept while a person takes part there.
+#[derive(Serialize, Deserialize, Clone, Default, PartialEq, Eq)]
+pub struct At {
+    /// The location's login.
+    pub login: String,
+    /// `users/{id}` of the location.
+    pub user: String,
+    /// Its session.
+    pub session: String,
+    /// Its token.
+    pub token: String,
+    /// Its cursor.
+    pub cursor: String,
 }
 
 /// A number to use for one write.
@@ -101,6 +119,20 @@ impl Store {
         let result = change(&mut state)?;
         self.write(&state)?;
         Ok(result)
+    }
+
+    /// Goes on as the place, if a person took part there; whether one did.
+    pub fn leave_place(&self) -> Result<bool> {
+        if self.read()?.place.is_none() {
+            return Ok(false);
+        }
+        self.update(|state| {
+            let Some(at) = state.place.take() else { return Ok(false) };
+            (state.login, state.user, state.session, state.token) = (at.login, at.user, at.session, at.token);
+            state.cursor = at.cursor;
+            state.token_renew_at = 1; // It lay still for long: renewed with the next call.
+            Ok(true)
+        })
     }
 
     /// Takes a number for a write, durably, before it is used. A write that asks exactly the same as one that ended

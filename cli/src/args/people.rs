@@ -12,6 +12,17 @@ pub enum SessionCommand {
         /// Whose (operators); without it one's own.
         user: Option<String>,
     },
+    /// Lock this profile's session, or another of one's own: it stays signed in, and shows and does nothing.
+    Lock {
+        /// Which: an id from the list; without it this one.
+        session: Option<String>,
+    },
+    /// Unlock this profile's session; asks for the password, or reads it from stdin.
+    Unlock {
+        /// Ask for the PIN instead.
+        #[arg(long)]
+        pin: bool,
+    },
     /// Sign out a user, a device or everybody (admin; helpdesk, but not everybody). Their streams end at once.
     LogOff(LogOff),
     /// End a session: an id from the list, or users/ID/sessions/ID.
@@ -189,6 +200,8 @@ pub enum Permission {
     Viewer,
     /// Gives away the text of single messages with their proof, each with a reason.
     Discloser,
+    /// May open emergency access together with another keyholder.
+    Keyholder,
 }
 
 /// `presence …`

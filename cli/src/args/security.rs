@@ -1,6 +1,6 @@
 //! Second factors and the cluster's settings.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::Permission;
 
@@ -40,4 +40,30 @@ pub struct SettingsSet {
     /// No permission set needs a second factor.
     #[arg(long, conflicts_with = "second_factor")]
     pub no_second_factor: bool,
+    /// A session on a personal device locks when nothing is done in it for so long (as 15m, 90s); never: not at all.
+    #[arg(long, value_name = "SPAN")]
+    pub lock_after: Option<String>,
+    /// A person's part at a place ends when nothing is done in it for so long.
+    #[arg(long, value_name = "SPAN")]
+    pub part_idle: Option<String>,
+    /// A session that is not used ends after so long (as 14d).
+    #[arg(long, value_name = "SPAN")]
+    pub session_idle: Option<String>,
+    /// A session ends so long after sign-in, whatever it does.
+    #[arg(long, value_name = "SPAN")]
+    pub session_longest: Option<String>,
+    /// By what a locked session is unlocked beside the password; repeat it. The password alone: password.
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub unlock: Option<Vec<UnlockMethod>>,
+}
+
+/// What unlocks a session.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnlockMethod {
+    /// The password, which always does.
+    Password,
+    /// The PIN.
+    Pin,
+    /// The key of the device, where the client keeps it behind a lock of its own.
+    DeviceKey,
 }

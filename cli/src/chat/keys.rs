@@ -6,19 +6,23 @@ use types::limits::{MESSAGE_TEXT_BYTES_MAX, TITLE_BYTES_MAX};
 
 use super::input::Input;
 use super::model::Model;
-use super::news::{Effect, Overlay};
+use super::news::{Effect, Overlay, Typed};
 use super::search::Search;
 use crate::text::thousands;
 
 impl Model {
     /// A key was pressed.
     pub fn key(&mut self, key: KeyEvent) {
-        self.active();
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         if control && matches!(key.code, KeyCode::Char('c' | 'q')) {
             self.ask(Effect::Quit);
             return;
         }
+        if self.locked.is_some() {
+            self.locked_key(key);
+            return;
+        }
+        self.active();
         match std::mem::take(&mut self.overlay) {
             Overlay::Help => self.confirm_shown(), // Any key closes it.
             Overlay::New(search) => self.search_key(search, key),
@@ -28,6 +32,10 @@ impl Model {
 
     /// Text was pasted, perhaps of several lines.
     pub fn paste(&mut self, text: &str) {
+        if let Some(locked) = &mut self.locked {
+            locked.input.insert(text.trim_end());
+            return;
+        }
         self.active();
         let now = self.now;
         match &mut self.overlay {
@@ -50,9 +58,24 @@ impl Model {
         }
     }
 
+    /// A locked screen takes what unlocks it, and nothing else.
+    fn locked_key(&mut self, key: KeyEvent) {
+        let Some(locked) = &mut self.locked else { return };
+        if key.code == KeyCode::Enter {
+            let typed = locked.input.take();
+            if !typed.is_empty() && !locked.asked {
+                (locked.asked, locked.why) = (true, String::new());
+                self.ask(Effect::Unlock(Typed(typed)));
+            }
+        } else {
+            edit(&mut locked.input, key);
+        }
+    }
+
     fn main_key(&mut self, key: KeyEvent, control: bool) {
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         match key.code {
+            KeyCode::Char('l') if control => self.ask(Effect::Lock),
             KeyCode::Char('n') if control => self.overlay = Overlay::New(Search::default()),
             KeyCode::F(1) => self.overlay = Overlay::Help,
             KeyCode::Char('?') if self.input.is_empty() => self.overlay = Overlay::Help,
@@ -117,6 +140,7 @@ impl Model {
             "new" => self.overlay = Overlay::New(Search::default()),
             "help" => self.overlay = Overlay::Help,
             "quit" => self.ask(Effect::Quit),
+            "lock" => self.ask(Effect::Lock),
             _ => {
                 self.notify(&format!(
                     "/{word} is not a command; ? shows what there is. For a text that begins with / type //."

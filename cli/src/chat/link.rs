@@ -7,13 +7,15 @@ use std::time::Duration;
 use proto::v1;
 use proto::v1::conversation_service_client::ConversationServiceClient;
 use proto::v1::directory_service_client::DirectoryServiceClient;
+use proto::v1::lock_service_client::LockServiceClient;
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::presence_service_client::PresenceServiceClient;
+use proto::v1::sync_response::Item;
 use proto::v1::sync_service_client::SyncServiceClient;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tonic::Status;
 
-use super::news::{Effect, News};
+use super::news::{Effect, News, Typed};
 use super::send;
 use crate::address;
 use crate::client::Call;
@@ -21,7 +23,7 @@ use crate::commands::presence::set_presence;
 use crate::error::{Error, Result};
 use crate::judge::{Verdict, judge};
 use crate::rpc;
-use crate::session::Session;
+use crate::session::{Session, Unlock};
 
 /// News waiting to be taken; the stream waits when there are more.
 pub const NEWS_MAX: usize = 1_024;
@@ -160,6 +162,20 @@ async fn one(session: &Session, effect: Effect) -> Result<Option<News>> {
             session.client.call(&call, body, rpc!(PresenceServiceClient.send_typing)).await?;
             None
         }
+        Effect::Lock => {
+            let body = |id| v1::LockSessionRequest { name: String::new(), request_id: Some(id) };
+            session.write(Call::write("lock the session"), body, rpc!(LockServiceClient.lock_session)).await?;
+            Some(News::Locked)
+        }
+        Effect::Unlock(Typed(typed)) => {
+            let digits = typed.bytes().all(|byte| byte.is_ascii_digit());
+            let proof = if digits { Unlock::Pin(typed) } else { Unlock::Password(typed) };
+            Some(match session.unlock(proof).await {
+                Ok(()) => News::Unlocked,
+                Err(Error::Refused { why, .. }) => News::StillLocked(why),
+                Err(error) => News::StillLocked(error.to_string()),
+            })
+        }
         Effect::Watch(_) | Effect::Confirm(..) | Effect::Send { .. } | Effect::Quit => None,
     })
 }
@@ -238,6 +254,16 @@ async fn stream(session: Arc<Session>, news: mpsc::Sender<News>, mut watching: w
                 cursor = None;
                 continue;
             }
+            // What the screen showed is gone: it is had anew once the session is unlocked.
+            Err(End::Locked) => {
+                let _ = news.send(News::Locked).await;
+                continue;
+            }
+            Err(End::Unlocked) => {
+                cursor = None;
+                let _ = news.send(News::Unlocked).await;
+                continue;
+            }
             Err(End::Over(why)) => {
                 let _ = news.send(News::Over(why)).await;
                 return;
@@ -262,6 +288,10 @@ enum End {
     Expired,
     /// The session is over.
     Over(String),
+    /// The session was locked.
+    Locked,
+    /// The session was unlocked.
+    Unlocked,
 }
 
 async fn follow(
@@ -272,9 +302,15 @@ async fn follow(
     failures: &mut u32,
 ) -> std::result::Result<(), End> {
     if cursor.is_none() {
-        let (conversations, info) = address::conversations(session, false).await.map_err(|error| lost(&error))?;
-        *cursor = info.map(|info| info.cursor);
-        let _ = news.send(News::Bootstrapped(conversations)).await;
+        match address::conversations(session, false).await {
+            Ok((conversations, info)) => {
+                *cursor = info.map(|info| info.cursor);
+                let _ = news.send(News::Bootstrapped(conversations)).await;
+            }
+            // A stream from now on alerts, and says when it is unlocked.
+            Err(error) if error.code() == "SESSION_LOCKED" => drop(news.send(News::Locked).await),
+            Err(error) => return Err(lost(&error)),
+        }
     }
     let request = v1::SyncRequest {
         cursor: cursor.clone().unwrap_or_default(),
@@ -297,6 +333,13 @@ async fn follow(
         *failures = 0;
         if !item.cursor.is_empty() {
             *cursor = Some(item.cursor.clone());
+        }
+        match &item.item {
+            Some(Item::SessionLocked(locked)) if locked.session == session.state.session => return Err(End::Locked),
+            Some(Item::SessionUnlocked(unlocked)) if unlocked.session == session.state.session => {
+                return Err(End::Unlocked);
+            }
+            _ => {}
         }
         if news.send(News::Item(Box::new(item))).await.is_err() {
             return Err(End::Away("closing".into()));

@@ -14,6 +14,8 @@ use crate::rows::People;
 
 /// Without a key for this long one is idle.
 pub const IDLE_MS: u64 = 5 * 60 * 1000;
+/// That someone is there is said this often, while they are.
+pub const ACTIVE_MS: u64 = 10_000;
 /// Counts of large conversations are asked for this often.
 const COUNTS_MS: u64 = 5_000;
 
@@ -57,7 +59,10 @@ pub struct Model {
     pub over: Option<String>,
     /// Set before the first bootstrap: which conversation to show then.
     pub wanted: Option<String>,
+    /// While the session is locked.
+    pub locked: Option<Locked>,
     last_key: u64,
+    active_told: u64,
     idle: bool,
     typing_sent: u64,
     counts_asked: u64,
@@ -65,6 +70,19 @@ pub struct Model {
     asked: BTreeSet<String>,
     watched: Vec<String>,
     effects: VecDeque<Effect>,
+}
+
+/// What a locked screen knows.
+#[derive(Clone, Default)]
+pub struct Locked {
+    /// What is typed to unlock it.
+    pub input: Input,
+    /// Urgent messages that wait.
+    pub urgent: usize,
+    /// It was typed, and is being looked at.
+    pub asked: bool,
+    /// Why it did not do.
+    pub why: String,
 }
 
 impl Model {
@@ -90,7 +108,9 @@ impl Model {
             rows: 20,
             over: None,
             wanted: None,
+            locked: None,
             last_key: now,
+            active_told: now,
             idle: false,
             typing_sent: 0,
             counts_asked: 0,
@@ -182,11 +202,30 @@ impl Model {
         self.ask_counts();
     }
 
+    /// The session is locked: what was shown goes, also from memory. What was typed and not sent stays.
+    pub(super) fn lock(&mut self) {
+        if self.locked.is_none() {
+            self.locked = Some(Locked::default());
+        }
+        self.overlay = Overlay::None;
+        self.notice = None;
+        self.presence.clear();
+        self.people = People::default();
+        self.asked.clear();
+        for talk in self.talks.values_mut() {
+            let mut empty = Talk::new(talk.info.clone());
+            empty.outbox = std::mem::take(&mut talk.outbox);
+            empty.confirmed = talk.confirmed;
+            *talk = empty;
+        }
+    }
+
     /// A key was pressed: someone is there.
     pub(super) fn active(&mut self) {
         self.last_key = self.now;
-        if self.idle {
+        if self.idle || self.now.saturating_sub(self.active_told) >= ACTIVE_MS {
             self.idle = false;
+            self.active_told = self.now;
             self.ask(Effect::Activity(None));
         }
         self.confirm_shown();

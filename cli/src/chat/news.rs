@@ -38,6 +38,12 @@ pub enum News {
     Notice(String),
     /// The session is over.
     Over(String),
+    /// The session is locked: what is shown goes.
+    Locked,
+    /// It is not any more.
+    Unlocked,
+    /// It could not be unlocked, and why.
+    StillLocked(String),
 }
 
 /// What the link shall do.
@@ -69,10 +75,24 @@ pub enum Effect {
     Create(String, Vec<String>),
     /// Set one's presence.
     Presence(v1::PresenceState, String),
+    /// Lock the session.
+    Lock,
+    /// Unlock it with what was typed: digits alone are a PIN.
+    Unlock(Typed),
     /// Idle since so many milliseconds; none: active.
     Activity(Option<u64>),
     /// End.
     Quit,
+}
+
+/// A secret that was typed; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Typed(pub String);
+
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Typed")
+    }
 }
 
 /// How the stream stands.

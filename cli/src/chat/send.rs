@@ -78,6 +78,7 @@ fn fate(error: &Error) -> Fate {
         Error::Unconfirmed { .. } => Fate::Unconfirmed,
         Error::NoAnswer { .. } => Fate::Waiting("no node answers.".into()),
         Error::Refused { reason, .. } => match reason.as_str() {
+            "SESSION_LOCKED" => Fate::Waiting("the session is locked.".into()),
             "NO_MAJORITY" => Fate::Waiting("no majority answers.".into()),
             "DISK_FULL" => Fate::Waiting("the nodes' disks are full.".into()),
             "OVERLOADED" | "RATE_LIMITED" | "BEHIND" | "SHUTTING_DOWN" => Fate::Waiting("the cluster is busy.".into()),

@@ -20,6 +20,10 @@ use crate::when::{clock, day};
 /// Draws everything. The number of rows of messages that fit is told to the model.
 pub fn draw(frame: &mut Frame<'_>, model: &mut Model) {
     let area = frame.area();
+    if let Some(locked) = &model.locked {
+        overlay::locked(frame, locked, model.over.as_deref(), area);
+        return;
+    }
     let banner = banner(model);
     let [top, middle, status] =
         Layout::vertical([Constraint::Length(u16::from(banner.is_some())), Constraint::Min(3), Constraint::Length(1)])
@@ -115,7 +119,7 @@ fn presence_sign(presence: Option<&v1::Presence>) -> &'static str {
         v1::PresenceState::Available => "●",
         v1::PresenceState::Busy => "■",
         v1::PresenceState::Dnd => "⊘",
-        v1::PresenceState::Away | v1::PresenceState::Idle => "◐",
+        v1::PresenceState::Away | v1::PresenceState::Idle | v1::PresenceState::Locked => "◐",
         v1::PresenceState::Reconnecting | v1::PresenceState::Offline => "○",
         v1::PresenceState::Unspecified => " ",
     }

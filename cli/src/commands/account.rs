@@ -69,6 +69,11 @@ pub async fn logout(global: &Global) -> Result<()> {
         Err(error) if error.code() == "NO_SESSION" => {}
         Err(error) => return Err(error),
     }
+    session.store.leave_place()?; // One's own part at a place: the place stays signed in.
+    if session.state.place.is_some() {
+        say("Your part here has ended; the place stays signed in.");
+        return Ok(());
+    }
     session.store.update(|state| {
         state.token.clear();
         state.session.clear();
@@ -89,8 +94,11 @@ pub async fn whoami(global: &Global) -> Result<()> {
     let document = serde_json::json!({
         "user": row, "session": id_of(&own.name), "device": own.device, "node": session.client.current(),
         "session_expires": rfc3339(own.expire_time.as_ref()), "auth_time": rfc3339(own.auth_time.as_ref()),
-        "auth_methods": own.auth_methods,
+        "auth_methods": own.auth_methods, "locked": own.state() == v1::SessionState::Locked,
+        "location": own.location,
     });
+    let how = if own.state() == v1::SessionState::Locked { ", locked" } else { "" };
+    let how = if own.location.is_empty() { how } else { ", at a place" };
     let pairs = [
         ("user", format!("@{}", user.login)),
         ("name", rows::with_unit(&user)),
@@ -98,7 +106,7 @@ pub async fn whoami(global: &Global) -> Result<()> {
         ("permissions", row.permissions.join(", ")),
         ("messaging", if row.messaging { "yes".into() } else { "not entitled".into() }),
         ("id", row.id.clone()),
-        ("session", id_of(&own.name).to_owned()),
+        ("session", format!("{}{how}", id_of(&own.name))),
         ("signed in by", own.auth_methods.join(", ")),
         ("expires", crate::when::minute(own.expire_time.as_ref())),
         ("device", own.device.clone()),
@@ -185,6 +193,7 @@ fn keep(
             state.cursor.clear();
         }
         state.version = 1;
+        state.place = None;
         state.login.clone_from(&user.login);
         state.user.clone_from(&user.name);
         state.session = credentials.session;

@@ -5,10 +5,12 @@ mod audit;
 mod backup;
 mod cluster;
 mod conversation;
+mod emergency;
 mod keys;
 pub mod message;
 mod node;
 mod pki;
+mod place;
 pub mod presence;
 mod receipts;
 mod replace;
@@ -35,6 +37,9 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Whoami => account::whoami(global).await?,
         Command::Password => account::password(global).await?,
         Command::Session(command) => sessions::run(&Session::open(global)?, global, command).await?,
+        Command::Place(command) => place::place(global, command).await?,
+        Command::Pin(command) => place::pin(&Session::open(global)?, global, command).await?,
+        Command::Emergency(command) => emergency::run(&Session::open(global)?, global, command).await?,
         Command::Totp(command) => security::totp(&Session::open(global)?, global, command).await?,
         Command::Settings(command) => security::settings(&Session::open(global)?, global, command).await?,
         Command::User(command) => user::run(&Session::open(global)?, global, command).await?,

@@ -3,12 +3,15 @@
 use proto::v1;
 use proto::v1::security_service_client::SecurityServiceClient;
 
-use crate::args::{Format, Global, SettingsCommand, SettingsSet, TotpCommand};
+use types::limits;
+
+use crate::args::{Format, Global, SettingsCommand, SettingsSet, TotpCommand, UnlockMethod};
 use crate::client::Call;
 use crate::commands::user::wire_permission;
 use crate::error::{Error, Result};
 use crate::output::{say, show_pairs};
 use crate::session::Session;
+use crate::when::{parse_span, roughly};
 use crate::{address, prompt, rpc};
 
 /// `totp`
@@ -86,26 +89,95 @@ async fn read(session: &Session) -> Result<v1::Settings> {
 }
 
 async fn change(session: &Session, global: &Global, set: SettingsSet) -> Result<()> {
-    if set.second_factor.is_none() && !set.no_second_factor {
-        return Err(Error::Usage("nothing to change was named: --second-factor, --no-second-factor".into()));
-    }
     let mut settings = read(session).await?;
-    settings.second_factor =
-        set.second_factor.unwrap_or_default().into_iter().map(|set| wire_permission(set) as i32).collect();
+    let before = settings.clone();
+    if set.second_factor.is_some() || set.no_second_factor {
+        settings.second_factor =
+            set.second_factor.unwrap_or_default().into_iter().map(|set| wire_permission(set) as i32).collect();
+    }
+    for (text, span) in [
+        (&set.lock_after, &mut settings.lock_after),
+        (&set.part_idle, &mut settings.part_idle),
+        (&set.session_idle, &mut settings.session_idle),
+        (&set.session_longest, &mut settings.session_longest),
+    ] {
+        if let Some(text) = text {
+            *span = Some(lasts(text)?);
+        }
+    }
+    if let Some(methods) = set.unlock {
+        settings.unlock_methods = methods.into_iter().map(|method| wire_method(method) as i32).collect();
+    }
+    if settings == before {
+        return Err(Error::Usage("nothing to change was named; tricord settings set --help says what there is".into()));
+    }
     let body = |id| v1::UpdateSettingsRequest { settings: Some(settings.clone()), request_id: Some(id) };
     let call = Call::write("change the settings");
     session.write(call, body, rpc!(SecurityServiceClient.update_settings)).await?;
     show(global, &read(session).await?)
 }
 
+/// A span, or `never`.
+fn lasts(text: &str) -> Result<prost_types::Duration> {
+    let seconds = match text {
+        "never" => Some(0),
+        text => parse_span(text).filter(|seconds| *seconds > 0),
+    };
+    let seconds = seconds.ok_or_else(|| Error::Usage(format!("the span {text:?}: as 90s, 15m, 8h or 14d")))?;
+    Ok(prost_types::Duration { seconds, nanos: 0 })
+}
+
+const fn wire_method(method: UnlockMethod) -> v1::UnlockMethod {
+    match method {
+        UnlockMethod::Password => v1::UnlockMethod::Password,
+        UnlockMethod::Pin => v1::UnlockMethod::Pin,
+        UnlockMethod::DeviceKey => v1::UnlockMethod::DeviceKey,
+    }
+}
+
 fn show(global: &Global, settings: &v1::Settings) -> Result<()> {
     let sets: Vec<&str> = settings.second_factor().map(crate::rows::permission_word).collect();
-    let document = serde_json::json!({"second_factor": sets, "version": settings.version});
+    let seconds = |lasts: Option<prost_types::Duration>, default: u64| {
+        lasts.map_or(default / 1_000, |lasts| lasts.seconds.unsigned_abs())
+    };
+    let times = [
+        seconds(settings.lock_after, limits::LOCK_MS_DEFAULT),
+        seconds(settings.part_idle, limits::PART_MS_DEFAULT),
+        seconds(settings.session_idle, limits::SESSION_IDLE_MS_MAX),
+        seconds(settings.session_longest, limits::SESSION_MS_MAX),
+    ];
+    let methods: Vec<&str> = if settings.unlock_methods.is_empty() {
+        vec!["password", "pin"]
+    } else {
+        let others = settings.unlock_methods().filter_map(|method| match method {
+            v1::UnlockMethod::Pin => Some("pin"),
+            v1::UnlockMethod::DeviceKey => Some("device-key"),
+            v1::UnlockMethod::Password | v1::UnlockMethod::Unspecified => None,
+        });
+        std::iter::once("password").chain(others).collect()
+    };
+    let document = serde_json::json!({
+        "second_factor": sets, "version": settings.version, "lock_after_seconds": times[0],
+        "part_idle_seconds": times[1], "session_idle_seconds": times[2], "session_longest_seconds": times[3],
+        "unlock_methods": methods,
+    });
+    let words = |seconds: u64| match seconds {
+        0 => "never".to_owned(),
+        seconds => roughly(i64::try_from(seconds).unwrap_or(i64::MAX)),
+    };
     let second_factor = if sets.is_empty() { "nobody".to_owned() } else { sets.join(", ") };
     show_pairs(
         global.output,
         &document,
-        &[("second factor needed by", second_factor), ("version", settings.version.to_string())],
+        &[
+            ("second factor needed by", second_factor),
+            ("sessions lock after", words(times[0])),
+            ("parts at places end after", words(times[1])),
+            ("unused sessions end after", words(times[2])),
+            ("all sessions end after", words(times[3])),
+            ("unlocked by", methods.join(", ")),
+            ("version", settings.version.to_string()),
+        ],
     )
 }
 

@@ -1,6 +1,7 @@
 //! `session …`: signed-in periods.
 
 use proto::v1;
+use proto::v1::lock_service_client::LockServiceClient;
 use proto::v1::log_off_request::Scope;
 use proto::v1::security_service_client::SecurityServiceClient;
 use proto::v1::session_service_client::SessionServiceClient;
@@ -11,7 +12,7 @@ use crate::client::Call;
 use crate::error::Result;
 use crate::output::{note_stale, say, show};
 use crate::rows::id_of;
-use crate::session::Session;
+use crate::session::{Session, Unlock};
 use crate::when::{minute, rfc3339};
 use crate::{address, prompt, rpc};
 
@@ -24,12 +25,16 @@ struct Row {
     expires: Option<String>,
     connected: bool,
     current: bool,
+    locked: bool,
+    location: Option<String>,
 }
 
 /// Does it.
 pub async fn run(session: &Session, global: &Global, command: SessionCommand) -> Result<()> {
     match command {
         SessionCommand::List { user } => list(session, global, user).await,
+        SessionCommand::Lock { session: which } => lock(session, which).await,
+        SessionCommand::Unlock { pin } => unlock(session, pin).await,
         SessionCommand::LogOff(who) => log_off(session, global, who).await,
         SessionCommand::End { session: which } => end(session, &which).await,
     }
@@ -54,26 +59,53 @@ async fn list(session: &Session, global: &Global, user: Option<String>) -> Resul
             expires: rfc3339(session.expire_time.as_ref()),
             connected: session.connected,
             current: session.current,
+            locked: session.state() == v1::SessionState::Locked,
+            location: Some(session.location.clone()).filter(|location| !location.is_empty()),
         })
         .collect();
     let cells = answer
         .sessions
         .iter()
         .map(|session| {
-            let state = match (session.current, session.connected) {
-                (true, _) => "this one",
-                (_, true) => "connected",
-                _ => "",
+            let mut state = match (session.current, session.connected) {
+                (true, _) => vec!["this one"],
+                (_, true) => vec!["connected"],
+                _ => Vec::new(),
             };
+            if session.state() == v1::SessionState::Locked {
+                state.push("locked");
+            }
+            if !session.location.is_empty() {
+                state.push("at a place");
+            }
             vec![
                 id_of(&session.name).into(),
                 minute(session.create_time.as_ref()),
                 minute(session.expire_time.as_ref()),
-                state.into(),
+                state.join(", "),
             ]
         })
         .collect();
     show(global.output, &serde_json::json!({"sessions": rows}), &["session", "since", "expires", ""], cells)
+}
+
+async fn lock(session: &Session, which: Option<String>) -> Result<()> {
+    let name = match which {
+        Some(which) if which.contains('/') => which,
+        Some(which) => format!("{}/sessions/{which}", session.state.user),
+        None => String::new(),
+    };
+    let body = |id| v1::LockSessionRequest { name: name.clone(), request_id: Some(id) };
+    session.write(Call::write("lock the session"), body, rpc!(LockServiceClient.lock_session)).await?;
+    say("Locked. You stay signed in; tricord session unlock goes on.");
+    Ok(())
+}
+
+async fn unlock(session: &Session, pin: bool) -> Result<()> {
+    let proof = if pin { Unlock::Pin(prompt::secret("PIN")?) } else { Unlock::Password(prompt::secret("Password")?) };
+    session.unlock(proof).await?;
+    say("Unlocked.");
+    Ok(())
 }
 
 async fn log_off(session: &Session, global: &Global, who: LogOff) -> Result<()> {

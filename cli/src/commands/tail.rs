@@ -120,6 +120,13 @@ impl Follow {
             if !item.cursor.is_empty() {
                 self.cursor = item.cursor;
             }
+            match &item.item {
+                Some(Item::SessionLocked(locked)) if locked.session == tail.session.state.session => {
+                    say("This session is locked; messages wait. tricord session unlock goes on.");
+                }
+                Some(Item::MessageAlert(_)) => say("An urgent message waits. tricord session unlock shows it."),
+                _ => {}
+            }
             let Some(Item::MessagePosted(posted)) = item.item else { continue };
             let wanted = tail.only.as_ref().is_none_or(|only| *only == posted.conversation);
             if let Some(message) = posted.message

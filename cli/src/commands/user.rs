@@ -259,5 +259,6 @@ pub fn wire_permission(set: Permission) -> v1::PermissionSet {
         Permission::Integrator => v1::PermissionSet::Integrator,
         Permission::Viewer => v1::PermissionSet::Viewer,
         Permission::Discloser => v1::PermissionSet::Discloser,
+        Permission::Keyholder => v1::PermissionSet::Keyholder,
     }
 }

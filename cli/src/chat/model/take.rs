@@ -76,6 +76,13 @@ impl Model {
             }
             News::Notice(words) => self.notify(&words),
             News::Over(why) => self.over = Some(why),
+            News::Locked => self.lock(),
+            News::Unlocked => self.locked = None,
+            News::StillLocked(why) => {
+                if let Some(locked) = &mut self.locked {
+                    (locked.asked, locked.why) = (false, crate::text::line(&why));
+                }
+            }
         }
     }
 
@@ -150,6 +157,16 @@ impl Model {
             Some(Item::SessionEnded(ended)) if ended.session == self.session => {
                 self.over = Some("This session was ended. Sign in again: tricord login LOGIN.".into());
             }
+            Some(Item::SessionLocked(locked)) if locked.session == self.session => self.lock(),
+            Some(Item::SessionUnlocked(unlocked)) if unlocked.session == self.session => self.locked = None,
+            Some(Item::MessageAlert(_)) => {
+                if let Some(locked) = &mut self.locked {
+                    locked.urgent += 1;
+                }
+            }
+            Some(Item::PinCleared(_)) => {
+                self.notify("Your PIN was taken away. If you did not ask for that, tell the help desk now.");
+            }
             Some(Item::Progress(progress)) => {
                 if progress.live {
                     self.link = Link::Live;
@@ -176,7 +193,8 @@ impl Model {
             Some(Item::PasswordReset(_)) => {
                 self.notify("Your password was taken away. If you did not ask for that, tell the help desk now.");
             }
-            Some(Item::SessionEnded(_) | Item::Typing(_)) | None => {}
+            Some(Item::SessionEnded(_) | Item::SessionLocked(_) | Item::SessionUnlocked(_) | Item::Typing(_))
+            | None => {}
         }
     }
 

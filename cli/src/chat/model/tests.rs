@@ -248,3 +248,37 @@ fn the_end_of_this_session_is_said() {
     model.news(item(Item::SessionEnded(v1::SessionEnded { session: "users/me/sessions/s".into() })));
     assert!(model.over.is_some());
 }
+
+#[test]
+fn a_locked_session_forgets_what_it_showed_and_takes_only_what_unlocks_it() {
+    let mut model = opened();
+    type_in(&mut model, "draft");
+    model.take_effects();
+    model.news(item(Item::SessionLocked(v1::SessionLocked { session: model.session.clone() })));
+    assert!(model.locked.is_some() && model.talks.values().all(|talk| talk.messages.is_empty()));
+    assert!(model.people.0.is_empty() && model.presence.is_empty());
+    press(&mut model, KeyCode::F(1));
+    type_in(&mut model, "my password");
+    press(&mut model, KeyCode::Enter);
+    press(&mut model, KeyCode::Enter);
+    let effects = model.take_effects();
+    assert_eq!(effects, [Effect::Unlock(super::super::news::Typed("my password".into()))], "once, and nothing else");
+    assert!(!format!("{effects:?}").contains("password"), "in no log line");
+    model.news(News::StillLocked("wrong".into()));
+    assert_eq!(model.locked.as_ref().map(|locked| (locked.asked, locked.why.as_str())), Some((false, "wrong")));
+    model.news(item(Item::SessionUnlocked(v1::SessionUnlocked { session: model.session.clone() })));
+    assert!(model.locked.is_none());
+    assert_eq!(model.input.text(), "draft", "what was typed is still there");
+}
+
+#[test]
+fn someone_who_types_is_reported_now_and_then() {
+    let mut model = opened();
+    model.take_effects();
+    type_in(&mut model, "ab");
+    assert!(!model.take_effects().contains(&Effect::Activity(None)), "a keystroke costs nothing");
+    model.tick(model.now + ACTIVE_MS);
+    type_in(&mut model, "cd");
+    let told = model.take_effects().into_iter().filter(|effect| *effect == Effect::Activity(None)).count();
+    assert_eq!(told, 1);
+}

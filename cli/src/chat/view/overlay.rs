@@ -7,6 +7,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Paragraph};
 
 use super::dim;
+use crate::chat::model::Locked;
 use crate::chat::search::Search;
 use crate::rows::with_unit;
 use crate::text::{line, shorten};
@@ -19,6 +20,7 @@ const HELP: &[(&str, &str)] = &[
     ("Ctrl-N", "write to someone new; Tab there marks for a group"),
     ("F2 /status", "auto, available, busy, dnd, away, then a text"),
     ("F3", "urgency: routine, urgent, asap, stat (also /stat TEXT)"),
+    ("Ctrl-L", "lock (also /lock): urgent messages still alert you"),
     ("Ctrl-C", "leave (also /quit)"),
     ("● ◐ ■ ⊘ ○", "available, idle or away, busy, do not disturb, offline"),
 ];
@@ -34,6 +36,35 @@ pub fn help(frame: &mut Frame<'_>, area: Rect) {
     let lines: Vec<Line<'_>> = HELP.iter().map(|(key, what)| Line::from(format!(" {key:<11} {what}"))).collect();
     frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" Keys; any key closes ")), area);
+}
+
+/// A locked session: nothing of what was there.
+pub fn locked(frame: &mut Frame<'_>, locked: &Locked, over: Option<&str>, area: Rect) {
+    let area = centered(area, 64, 9);
+    let dots = "•".repeat(locked.input.text().chars().count().min(40));
+    let waits = match locked.urgent {
+        0 => String::new(),
+        1 => " An URGENT message waits.".into(),
+        count => format!(" {count} URGENT messages wait."),
+    };
+    let state = match over {
+        Some(over) => format!(" {}", line(over)),
+        None if locked.asked => " Looking…".into(),
+        None => format!(" {}", locked.why),
+    };
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let columns = usize::from(area.width).saturating_sub(2);
+    let lines = vec![
+        Line::styled(waits, bold),
+        Line::default(),
+        Line::from(" Your password or PIN, then Enter:"),
+        Line::from(format!(" {dots}▏")),
+        Line::default(),
+        Line::styled(shorten(&state, columns), dim()),
+        Line::styled(" Ctrl-C leaves.", dim()),
+    ];
+    frame.render_widget(Clear, area);
+    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" Locked ")), area);
 }
 
 /// Looking for people.

@@ -141,3 +141,19 @@ fn any_size_of_terminal_is_drawn() {
         }
     }
 }
+
+#[test]
+fn a_locked_screen_shows_nothing_of_what_was_there() {
+    let mut model = chatting();
+    model.input.set("half a sentence about bed 4");
+    model.news(News::Locked);
+    model.news(item(Item::MessageAlert(v1::MessageAlert { priority: v1::Priority::Stat as i32 })));
+    for character in "4711".chars() {
+        model.key(KeyEvent::new(KeyCode::Char(character), KeyModifiers::NONE));
+    }
+    check("locked.txt", &mut model);
+    let shown = screen(&mut model);
+    for secret in ["Ito", "bed", "Ward", "4711", "山田"] {
+        assert!(!shown.contains(secret), "{secret}");
+    }
+}
