@@ -5,7 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use proto::v1::cluster_service_client::ClusterServiceClient;
-use proto::v1::{ClusterHealth, GetClusterStatusRequest, GetClusterStatusResponse, NodeRole};
+use proto::v1::security_service_client::SecurityServiceClient;
+use proto::v1::{
+    ClusterHealth, GetClusterStatusRequest, GetClusterStatusResponse, NodeRole, Settings, UpdateSettingsRequest,
+};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -18,8 +21,8 @@ use crate::{Client, Links, Node, NodeProcess, Result, run_daemon};
 pub const SLOTS: [&str; 3] = ["a", "b", "c"];
 /// The first operator and the password that the harness gives them.
 const ADMIN: &str = "admin";
-/// See [`ADMIN`].
-const ADMIN_PASSWORD: &str = "harness admin password";
+/// The password that the harness gives the first operator.
+pub const ADMIN_PASSWORD: &str = "harness admin password";
 /// How long a cluster or a node may take to serve. A busy machine is slow; what matters is measured elsewhere.
 const READY: Duration = Duration::from_secs(60);
 
@@ -120,6 +123,7 @@ impl Cluster {
         };
         let cluster = Self { nodes, links, admin, dir, shares, disks, clocks, delays, hosts, _temporary: temporary };
         cluster.wait_until_well().await?;
+        cluster.never_lock().await?;
         Ok(cluster)
     }
 
@@ -127,6 +131,19 @@ impl Cluster {
     #[must_use]
     pub fn recovery_shares(&self) -> &[String] {
         &self.shares
+    }
+
+    /// Clients of a harness read for hours and nobody stands before them: their sessions do not lock.
+    async fn never_lock(&self) -> Result<()> {
+        let settings = Settings { lock_after: Some(prost_types::Duration::default()), ..Settings::default() };
+        let told = self
+            .admin
+            .write(|wire, id| {
+                let request = UpdateSettingsRequest { settings: Some(settings.clone()), request_id: Some(id) };
+                async move { SecurityServiceClient::new(wire).update_settings(request).await }
+            })
+            .await;
+        told.map(drop).map_err(|status| format!("set what locks: {}", status.message()).into())
     }
 
     /// Connections to the nodes.

@@ -19,7 +19,7 @@ pub mod replay;
 
 pub use binaries::binary;
 pub use client::{ATTEMPT, Client, PATIENCE, Wire};
-pub use cluster::{Cluster, Options, SLOTS};
+pub use cluster::{ADMIN_PASSWORD, Cluster, Options, SLOTS};
 pub use links::{Links, Node};
 pub use node::{NodeProcess, run_daemon};
 pub use numbers::Numbers;
