@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 mod audit;
 mod backup;
+mod disaster;
 mod keys;
 mod operating;
 mod people;
@@ -15,6 +16,7 @@ mod talking;
 pub use audit::*;
 pub use backup::*;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use disaster::*;
 pub use keys::*;
 pub use operating::*;
 pub use people::*;
@@ -141,6 +143,9 @@ pub enum Command {
     /// The node on this machine, asked through its local socket: for root, when nothing else works.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// The last resort, when two of the three nodes are lost for good.
+    #[command(subcommand)]
+    Disaster(DisasterCommand),
     /// The audit log: look, prove, export, verify.
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod cluster;
 mod conversation;
+mod disaster;
 mod emergency;
 mod keys;
 pub mod message;
@@ -53,6 +54,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Cluster(command) => return cluster::run(global, command).await,
         Command::Top => top::run(Session::open(global)?).await?,
         Command::Node(command) => return node::run(global, command).await,
+        Command::Disaster(command) => disaster::run(global, command)?,
         Command::Audit(command) => audit::run(global, command).await?,
         Command::Backup(command) => backup::run(global, command).await?,
         Command::Key(command) => keys::run(&Session::open(global)?, global, command).await?,

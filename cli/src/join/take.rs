@@ -55,13 +55,18 @@ pub fn settle(bundle: &Bundle, config: &Path, arguments: &[&str]) -> Result<Stri
     for file in &bundle.files {
         file.write_missing(dir)?;
     }
+    daemon_says(config, arguments)
+}
+
+/// Runs `tricordd` on this configuration; what it prints.
+pub fn daemon_says(config: &Path, arguments: &[&str]) -> Result<String> {
     let daemon = daemon();
     let doing = format!("run {} {}", daemon.display(), arguments.first().copied().unwrap_or_default());
     let output = Command::new(&daemon).args(arguments).arg("--config").arg(config).output();
     let output = output.map_err(|error| Error::Content { doing: doing.clone(), why: error.to_string() })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::Content { doing, why: said });
+        return Err(Error::Content { doing, why: said.strip_prefix("tricordd: ").unwrap_or(&said).to_owned() });
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -164,6 +164,7 @@ fn result_of(result: Option<forward_response::Result>) -> Result<Answer, Refusal
             Ok(ForwardFailure::Overloaded) => Refusal::Overloaded,
             Ok(ForwardFailure::Refused) => Refusal::Refused,
             Ok(ForwardFailure::DiskFull) => Refusal::DiskFull,
+            Ok(ForwardFailure::SingleCopy) => Refusal::SingleCopy,
             Ok(ForwardFailure::OutcomeUnknown | ForwardFailure::Unspecified) | Err(_) => Refusal::OutcomeUnknown,
         }),
         None => Err(Refusal::OutcomeUnknown),

@@ -97,6 +97,7 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>) {
         }
         shared.measure();
         shared.judge_disks();
+        shared.judge_copies();
     }
 }
 

@@ -43,6 +43,11 @@ pub trait Handle: Clone + Send + Sync + 'static {
     /// Tells the other nodes that someone is typing. Dropped when they are busy.
     fn send_typing(&self, typing: Typing);
 
+    /// Whether what is written now lies on one disk alone, which only an operator can have accepted.
+    fn single_copy(&self) -> bool {
+        false
+    }
+
     /// Says how many sync streams are open here, for the status the others see.
     fn set_streams(&self, count: u32) {
         let _ = count;
@@ -96,6 +101,9 @@ pub enum ProposeError {
     /// The disks of most nodes are nearly full; nothing was written.
     #[error("the disks of two nodes or more are nearly full; nothing was written")]
     DiskFull,
+    /// The cluster was founded anew and has one node only; nothing was written.
+    #[error("the cluster has only one node since it was founded anew; writes wait until a second has joined")]
+    SingleCopy,
     /// Larger than `ENVELOPE_BYTES_MAX`; nothing was written.
     #[error("the request is too large by {0} bytes")]
     TooLarge(usize),

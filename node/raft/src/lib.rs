@@ -28,6 +28,7 @@ mod node;
 mod peer;
 mod propose;
 mod read;
+pub mod refound;
 mod seats;
 mod settings;
 mod shared;

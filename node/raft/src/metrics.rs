@@ -113,8 +113,14 @@ impl Metrics {
         for slot in Slot::ALL {
             self.lag.with_label_values(&[slot.letter()]).set(0);
         }
-        let reasons =
-            [Refusal::NotLeader, Refusal::Overloaded, Refusal::DiskFull, Refusal::OutcomeUnknown, Refusal::Refused];
+        let reasons = [
+            Refusal::NotLeader,
+            Refusal::Overloaded,
+            Refusal::DiskFull,
+            Refusal::SingleCopy,
+            Refusal::OutcomeUnknown,
+            Refusal::Refused,
+        ];
         for why in reasons {
             self.proposals_refused.with_label_values(&[reason(why)]);
         }
@@ -156,6 +162,7 @@ const fn reason(why: Refusal) -> &'static str {
         Refusal::NotLeader => "not_leader",
         Refusal::Overloaded => "overloaded",
         Refusal::DiskFull => "disk_full",
+        Refusal::SingleCopy => "single_copy",
         Refusal::OutcomeUnknown => "outcome_unknown",
         Refusal::Refused => "refused",
     }

@@ -243,6 +243,7 @@ impl<E: Engine> Node<E> {
             metrics: metrics.clone(),
             on_fatal: config.on_fatal,
             stop: stop.clone(),
+            alone: AtomicBool::new(false),
             barred: AtomicBool::new(false),
             calls: TaskTracker::new(),
             last_log: AtomicU64::new(0),
@@ -256,6 +257,7 @@ impl<E: Engine> Node<E> {
             clock: clock.clone(),
         });
 
+        shared.judge_copies();
         let _ = reversion.set(reversion::of(&shared)); // Its only time.
         live.store(true, Ordering::Release);
         raft.run();
@@ -517,7 +519,7 @@ impl<E: Engine> Handle for Node<E> {
     }
 
     fn stale_age(&self) -> Option<Duration> {
-        self.shared.contact.stale_age()
+        self.shared.stale_age()
     }
 
     fn status(&self) -> ClusterStatus {
@@ -527,6 +529,10 @@ impl<E: Engine> Handle for Node<E> {
             leader: leadership.leader,
             nodes: Slot::ALL.map(|slot| self.shared.node_status(slot)),
         }
+    }
+
+    fn single_copy(&self) -> bool {
+        self.shared.alone.load(Ordering::Relaxed)
     }
 
     fn send_typing(&self, typing: Typing) {

@@ -37,6 +37,8 @@ pub(crate) enum Refusal {
     Overloaded,
     /// The disks of most nodes are nearly full. Nothing was written.
     DiskFull,
+    /// This node is the only one, and nobody accepted that. Nothing was written.
+    SingleCopy,
     /// It may yet be carried out.
     OutcomeUnknown,
     /// Not a command, or not the sender's to put. Nothing was written.
@@ -51,6 +53,8 @@ pub(crate) struct Proposer {
     metrics: Metrics,
     /// Set while clients' writes are refused for want of room on the disks.
     full: Arc<AtomicBool>,
+    /// Set while clients' writes wait for a second node.
+    alone: Arc<AtomicBool>,
 }
 
 /// The other end of [`Proposer`].
@@ -71,7 +75,10 @@ struct Proposal {
 pub(crate) fn channel(metrics: Metrics) -> (Proposer, Proposals) {
     let (sender, queue) = mpsc::channel(PROPOSALS_WAITING_MAX);
     let bytes = Arc::new(Semaphore::new(PROPOSAL_BYTES_WAITING_MAX));
-    (Proposer { queue: sender, bytes, metrics, full: Arc::default() }, Proposals { queue, held: None })
+    (
+        Proposer { queue: sender, bytes, metrics, full: Arc::default(), alone: Arc::default() },
+        Proposals { queue, held: None },
+    )
 }
 
 impl Proposer {
@@ -95,6 +102,9 @@ impl Proposer {
         // What nodes write of themselves is little, and without it nobody could sign in to read.
         if self.full.load(Ordering::Relaxed) && matches!(envelope.author, Author::Session(_)) {
             return Err(Refusal::DiskFull);
+        }
+        if self.alone.load(Ordering::Relaxed) && matches!(envelope.author, Author::Session(_)) {
+            return Err(Refusal::SingleCopy);
         }
         let bytes = bytes + ENVELOPE_OVERHEAD;
         let weight = u32::try_from(bytes).map_err(|_| Refusal::Refused)?;
@@ -123,6 +133,11 @@ impl Proposer {
     /// Bytes of what waits to become an entry, or is in one that is not yet answered.
     pub(crate) fn waiting_bytes(&self) -> i64 {
         i64::try_from(PROPOSAL_BYTES_WAITING_MAX.saturating_sub(self.bytes.available_permits())).unwrap_or(i64::MAX)
+    }
+
+    /// Refuses clients' writes while this node is the only one, or takes them again; answers whether that is a change.
+    pub(crate) fn set_alone(&self, alone: bool) -> bool {
+        self.alone.swap(alone, Ordering::Relaxed) != alone
     }
 
     fn waiting(&self) -> i64 {

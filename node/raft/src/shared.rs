@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use openraft::async_runtime::watch::WatchReceiver;
 use proto::peer;
+use state::Rows;
 use store::{Engine, LogStore, Space, StateStore};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -52,6 +54,8 @@ pub(crate) struct Shared<E: Engine> {
     pub(crate) metrics: Metrics,
     pub(crate) on_fatal: OnFatal,
     pub(crate) stop: CancellationToken,
+    /// This node alone votes.
+    pub(crate) alone: AtomicBool,
     /// It was said that this disk is an old copy.
     pub(crate) barred: AtomicBool,
     /// Calls of peers that have not ended.
@@ -85,10 +89,11 @@ impl<E: Engine> Shared<E> {
             match refusal {
                 Refusal::Overloaded if !sent => return Err(ProposeError::Overloaded),
                 Refusal::DiskFull if !sent => return Err(ProposeError::DiskFull),
+                Refusal::SingleCopy if !sent => return Err(ProposeError::SingleCopy),
                 Refusal::OutcomeUnknown => sent = true,
                 Refusal::Refused if !sent => return Err(ProposeError::Refused),
                 Refusal::Refused => return Err(ProposeError::OutcomeUnknown), // An earlier attempt may have worked.
-                Refusal::NotLeader | Refusal::Overloaded | Refusal::DiskFull => {}
+                Refusal::NotLeader | Refusal::Overloaded | Refusal::DiskFull | Refusal::SingleCopy => {}
             }
             if self.stop.is_cancelled() && !sent {
                 return Err(ProposeError::ShuttingDown);
@@ -196,6 +201,30 @@ impl<E: Engine> Shared<E> {
             tracing::info!("there is room on the disks again: clients' writes are taken");
         }
         self.metrics.writes_refused.set(i64::from(full));
+    }
+
+    /// After a refounding this node may be the only one: then clients' writes wait for a second, unless an operator accepted one copy.
+    pub(crate) fn judge_copies(&self) {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let alone = metrics.membership_config.membership().voter_ids().take(2).count() == 1;
+        let accepted = || self.state.view().refounding().ok().flatten().is_some_and(|last| last.single_copy);
+        self.alone.store(alone, Ordering::Relaxed);
+        let wait = alone && !accepted();
+        if self.proposer.set_alone(wait) {
+            if wait {
+                tracing::error!(
+                    "this node is the only one of the cluster: clients' writes wait until another has joined"
+                );
+            } else {
+                tracing::info!("clients' writes are taken: this node is not the only one any more");
+            }
+        }
+    }
+
+    /// For how long nobody who counts was heard of. Alone, a leader is its own majority.
+    pub(crate) fn stale_age(&self) -> Option<Duration> {
+        let alone = self.alone.load(Ordering::Relaxed) && self.leadership.borrow().own == Role::Leader;
+        if alone { None } else { self.contact.stale_age() }
     }
 
     fn applied_index(&self) -> u64 {

@@ -17,6 +17,7 @@ mod ops_port;
 mod page;
 mod places;
 mod process;
+mod refound;
 mod restored;
 mod run;
 mod tls;
@@ -54,6 +55,13 @@ enum Command {
         #[command(flatten)]
         to: adopt::Adopt,
     },
+    /// Begins a new history with what this node has, the others being lost for good. `tricord disaster refound` calls it.
+    Refound {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        to: refound::Refound,
+    },
     /// Runs the node until it is told to stop (SIGTERM). Certificates are read again when their files change, or on
     /// SIGHUP.
     Run(ConfigFile),
@@ -78,6 +86,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Found(file) => found(&file),
         Command::Adopt { file, to } => adopt(&file, &to),
+        Command::Refound { file, to } => refound(&file, &to),
         Command::Run(file) => run(&file),
         Command::Check(file) => check(&file),
         Command::Backup(command) => backups::run_command(&command),
@@ -125,6 +134,18 @@ fn adopt(file: &ConfigFile, to: &adopt::Adopt) -> Result<(), Failure> {
     ));
     // All of it is hexadecimal digits and a number: nothing needs quoting.
     print(&format!(r#"{{"node":{},"disk":"{disk}","public_key":"{public_key}"}}"#, node.0));
+    Ok(())
+}
+
+fn refound(file: &ConfigFile, to: &refound::Refound) -> Result<(), Failure> {
+    let refound::Report { name, node, last, unapplied, begun } = refound::run(&Config::load(&file.config)?, to)?;
+    let begun = begun.map_or_else(|| "null".to_owned(), |at| at.0.to_string());
+    // Quoted as TOML quotes, which for a name that was checked is as JSON does.
+    let name = toml::Value::String(name);
+    print(&format!(
+        r#"{{"name":{name},"node":"{node}","last_ms":{},"unapplied":{unapplied},"begun_ms":{begun}}}"#,
+        last.0
+    ));
     Ok(())
 }
 

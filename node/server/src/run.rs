@@ -12,6 +12,7 @@ use prometheus::Registry;
 use raft::{Handle, Node, NodeInfo, PeerTls, SnapshotLimits, SystemClock, TlsListener};
 use seal::{NodeKey, PublicKey};
 use services::Services;
+use state::Rows;
 use store::{DataDir, DataDirError, Identity, LogStore, RocksDisk, RocksEngine, Space, StateStore};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
@@ -274,6 +275,9 @@ fn raft_config(
     let log = LogStore::open_dir(&disk, &data.log_dir()).map_err(|error| damaged(error.into()))?;
     let state = StateStore::open(Arc::new(disk), &data.state_dir()).map_err(|error| damaged(error.into()))?;
     let state = state.knowing(FEATURE_LEVEL)?;
+    if state.view().cluster()?.is_some_and(|cluster| cluster.lineage != own.lineage) {
+        return Err("a new history was begun here and not ended: run 'tricord disaster refound --begin' again".into());
+    }
     let founding = match &config.founding {
         Some(path) if path.exists() => Some(Founding::load(path)?),
         _ => None,

@@ -142,7 +142,12 @@ impl<H: Handle> Services<H> {
     ) -> Result<Response<R>, Status> {
         let code = result.as_ref().map_or_else(|error| error.told().code, |_| Code::Ok);
         self.inner.metrics.called(method, code, started.elapsed());
-        result.map(Response::new).map_err(|error| self.status(&error))
+        let mut response = result.map(Response::new).map_err(|error| self.status(&error))?;
+        if self.inner.handle.single_copy() {
+            // On every answer while it is so: what was written lies on one disk alone.
+            response.metadata_mut().insert("tricord-copies", tonic::metadata::MetadataValue::from_static("1"));
+        }
+        Ok(response)
     }
 
     /// The status of an error; a fault of the state is also reported to whoever stops the node.

@@ -275,6 +275,7 @@ fn told_of_propose(error: &ProposeError) -> Told {
         ProposeError::OutcomeUnknown => Told::after(Code::Unavailable, "OUTCOME_UNKNOWN", 100),
         ProposeError::Overloaded => Told::after(Code::ResourceExhausted, "OVERLOADED", 500),
         ProposeError::DiskFull => Told::after(Code::ResourceExhausted, "DISK_FULL", 5_000),
+        ProposeError::SingleCopy => Told::after(Code::Unavailable, "SINGLE_COPY", 5_000),
         ProposeError::TooLarge(_) => Told::new(Code::InvalidArgument, "INVALID"),
         ProposeError::Refused => Told::new(Code::Internal, "NODE_FAULT"),
         ProposeError::ShuttingDown => Told::after(Code::Unavailable, "SHUTTING_DOWN", 0),

@@ -193,6 +193,13 @@ impl DataDir {
         }
     }
 
+    /// Gives it another lineage: the last step of beginning a new history. It stays the same node on the same disk.
+    pub fn set_lineage(mut self, lineage: Lineage) -> Result<Self, DataDirError> {
+        self.identity.lineage = lineage;
+        replace_file(&self.path.join(IDENTITY), text::write(&self.identity, FORMAT).as_bytes())?;
+        Ok(self)
+    }
+
     /// Whose it is.
     #[must_use]
     pub const fn identity(&self) -> &Identity {

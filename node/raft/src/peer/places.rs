@@ -103,7 +103,7 @@ impl<E: Engine> PlaceService for Service<E> {
             lineage: Bytes::copy_from_slice(&own.lineage.0),
             node: own.node.0,
             founded: view.cluster().map_err(unreadable)?.is_some(),
-            serves: self.0.contact.stale_age().is_none(),
+            serves: self.0.stale_age().is_none(),
             places: places.into(),
             lineage_before: refounding.map(|last| Bytes::copy_from_slice(&last.before.0)).unwrap_or_default(),
         }))

@@ -230,6 +230,7 @@ const fn failure(refusal: Refusal) -> ForwardFailure {
         Refusal::NotLeader => ForwardFailure::NotLeader,
         Refusal::Overloaded => ForwardFailure::Overloaded,
         Refusal::DiskFull => ForwardFailure::DiskFull,
+        Refusal::SingleCopy => ForwardFailure::SingleCopy,
         Refusal::OutcomeUnknown => ForwardFailure::OutcomeUnknown,
         Refusal::Refused => ForwardFailure::Refused,
     }

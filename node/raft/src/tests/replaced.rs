@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use raft::{Handle, Identity};
-use types::seat::AdmitNode;
-use types::{Author, Command, Incarnation, NodeId, Reply, Slot};
+use raft::refound::{Dirs, refound, survey};
+use raft::{Handle, Identity, NodeInfo, ProposeError};
+use types::seat::{AdmitNode, Refound};
+use types::{Author, Command, Incarnation, Lineage, NodeId, Reply, Slot, Timestamp};
 
 use super::support::{CLUSTER, Cluster, LINEAGE, PATIENCE, has_user, until};
 
@@ -94,4 +95,66 @@ async fn a_new_node_whose_disk_is_lost_on_its_way_gives_way_to_the_next() {
     until("it is one of three", || is_seated(&cluster, other, next(lost, 3))).await;
     assert_eq!(cluster.node(other).members().len(), 3);
     assert!(Handle::status(cluster.node(other)).nodes.iter().all(|one| one.node != next(lost, 1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_history_from_one_node_has_all_it_had_waits_with_writes_and_is_three_again() {
+    let mut cluster = Cluster::founded().await;
+    let leader = cluster.leader().await;
+    let [survivor, lost] = others(leader);
+    let mut users = Vec::new();
+    for _ in 0..5 {
+        users.push(cluster.create_user(leader).await);
+    }
+    until("the survivor has them", || cluster.has_user(survivor, users[4])).await;
+    for slot in Slot::ALL {
+        cluster.kill(slot).await;
+    }
+    let dir = cluster.dir(survivor);
+    let dirs = Dirs { log: dir.join("log"), state: dir.join("state") };
+    let own = Identity { cluster: CLUSTER, lineage: LINEAGE, node: next(survivor, 1), disk: [survivor.number(); 16] };
+    let info = NodeInfo { node: own.node, disk: own.disk, ..cluster.info(survivor) };
+    let lineage = Lineage([0x22; 16]);
+    let new = Refound { lineage, node: own.node, at: Timestamp(1), single_copy: false };
+    let (before, begun) = tokio::task::block_in_place(|| {
+        let before = survey(&dirs).expect("readable");
+        let begun = refound(&dirs, &info, new).expect("begun");
+        let again = refound(&dirs, &info, new).expect("the same after an interruption");
+        assert_eq!(begun, again);
+        (before, begun)
+    });
+    assert_eq!((before.lineage, begun.before), (LINEAGE, LINEAGE));
+
+    let tls = cluster.pki.tls(CLUSTER, survivor);
+    cluster.start_as(survivor, Identity { lineage, ..own }, tls, dir).await;
+    until("it leads alone", || super::support::leads(cluster.node(survivor))).await;
+    assert!(users.iter().all(|user| cluster.has_user(survivor, *user)), "something is missing");
+    let alone = cluster.try_create_user(survivor, Duration::from_secs(2)).await;
+    assert_eq!(alone, Err(ProposeError::SingleCopy));
+
+    // A disk of the history that ended is told so.
+    cluster.start(leader).await;
+    until("it is told", || {
+        let said = cluster.fatal.lock().expect("not poisoned");
+        said.iter().any(|(who, why)| *who == next(leader, 1) && why.contains("founded anew"))
+    })
+    .await;
+    cluster.kill(leader).await;
+
+    let (one, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    for (slot, dir) in [(lost, &one), (leader, &other)] {
+        let node = next(slot, 2);
+        admit(&cluster, survivor, node).await;
+        let tls = cluster.pki.tls(CLUSTER, slot);
+        cluster.start_as(slot, Identity { lineage, ..identity(node) }, tls, dir.path().to_path_buf()).await;
+        until("it counts", || is_seated(&cluster, survivor, node)).await;
+    }
+    until("writes are taken", || !Handle::single_copy(cluster.node(survivor))).await;
+    let user = cluster.create_user(lost).await;
+    cluster.kill(survivor).await;
+    until("the new ones have all of it", || {
+        cluster.all(|node| users.iter().chain([&user]).all(|user| has_user(node, *user)))
+    })
+    .await;
+    cluster.create_user(leader).await;
 }
