@@ -210,7 +210,10 @@ async fn watch(socket: &Path, slot: &str, global: &Global) -> Result<()> {
     loop {
         let now = match look(socket, slot, global).await {
             Ok(place) if place.state() == PlaceState::Seated => {
-                say(&format!("{} is one of three: done. Any one node may stop again.", place.node_name));
+                say(&format!(
+                    "{} counts now: done. Whether any one may stop, 'tricord cluster status' says.",
+                    place.node_name
+                ));
                 return Ok(());
             }
             Ok(place) => words(&place),
@@ -240,7 +243,7 @@ fn words(place: &GetPlaceResponse) -> String {
                 steps => format!("{node}: catching up, {} entries to go.", crate::text::thousands(steps * step)),
             }
         }
-        PlaceState::Seated => format!("{node} is one of three."),
+        PlaceState::Seated => format!("{node} counts: nobody is on the way to this place."),
         PlaceState::None | PlaceState::Unspecified => format!("{node}: nobody is on the way to this place."),
     }
 }
