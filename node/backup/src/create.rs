@@ -15,6 +15,7 @@ use types::limits::BACKUP_CHUNK_BYTES;
 use types::{ClusterId, Lineage, NodeId, Timestamp};
 
 use crate::contents::Contents;
+use crate::evidence;
 use crate::target::Partial;
 use crate::{Error, Evidence, Item, Manifest, Pace, Progress, Series, Target};
 
@@ -41,6 +42,8 @@ pub struct Order {
     pub records: u64,
     /// The root over them.
     pub root: Hash,
+    /// Who signs the audit log, as the snapshot knows it.
+    pub signers: Vec<(NodeId, types::row::Signer)>,
     /// A sealed head that covers them, if there is one.
     pub evidence: Option<Evidence>,
 }
@@ -59,8 +62,8 @@ impl Order {
         let recovery = PublicKey(view.key_holder(Holder::Recovery)?.ok_or(Error::NoKit)?.public);
         let records = heads(view)?.records;
         let root = tree::root(&TreeNodes(view), records)?;
-        let (cluster, lineage) = (cluster.id, cluster.lineage);
-        Ok(Self { snapshot, cluster, lineage, recovery, node, created, records, root, evidence: None })
+        let (cluster, lineage, signers) = (cluster.id, cluster.lineage, evidence::signers(view)?);
+        Ok(Self { snapshot, cluster, lineage, recovery, node, created, records, root, signers, evidence: None })
     }
 }
 

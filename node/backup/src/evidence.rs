@@ -1,6 +1,8 @@
 //! That the audit log in a backup is the one that nodes have sealed: a sealed head at its size or above, and the proof that
 //! the log in the backup is the beginning of that one.
 
+use std::collections::BTreeSet;
+
 use record::Checkpoint;
 use record::checkpoint::{key_name, origin};
 use record::note::{Note, Signature, Verifier};
@@ -25,11 +27,19 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// The first sealed head of this size or above, if there is one yet.
-    pub fn of<V: View<Fault = Fault>>(view: &V, records: u64) -> Result<Option<Self>, Fault> {
+    /// The first head of this size or above that two of these have sealed, if there is one yet: who came after the
+    /// backup is a stranger to whoever reads it.
+    pub fn of<V: View<Fault = Fault>>(
+        view: &V,
+        records: u64,
+        signers: &[(NodeId, Signer)],
+    ) -> Result<Option<Self>, Fault> {
         let (Some(cluster), 1..) = (view.cluster()?, records) else { return Ok(None) };
         let heads = view.scan(&Key::Head(records), &Key::Head(u64::MAX), false, UNSEALED_MAX)?;
-        let Some((size, head)) = heads.into_iter().find_map(sealed) else { return Ok(None) };
+        let Some((size, head)) = heads.into_iter().filter_map(sealed).find(|(_, head)| sealed_among(head, signers))
+        else {
+            return Ok(None);
+        };
         let Some(note) = note(view, cluster.id, size, &head)? else { return Ok(None) };
         let proof = tree::prove_consistency(&TreeNodes(view), records, size)?;
         Ok(proof.map(|proof| Self { note, proof }))
@@ -85,6 +95,14 @@ pub(crate) fn heads<V: View<Fault = Fault>>(view: &V, cluster: ClusterId, size: 
         notes.extend(note(view, cluster, size, &head)?);
     }
     Ok(notes)
+}
+
+/// Whether signers of two slots have signed what most did.
+fn sealed_among(head: &Head, signers: &[(NodeId, Signer)]) -> bool {
+    let signed = head.signatures.iter().filter(|one| head.root() == Some(one.root));
+    let known = signed.filter(|one| signers.iter().any(|(node, _)| *node == one.node));
+    let slots: BTreeSet<_> = known.map(|one| one.node.slot()).collect();
+    slots.len() >= 2
 }
 
 fn sealed((key, row): (Key, Row)) -> Option<(u64, Head)> {

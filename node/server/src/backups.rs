@@ -19,7 +19,7 @@ use store::{RocksDisk, StateView};
 use tokio::sync::Mutex;
 use types::backup::{BackupDeed, NoteBackup};
 use types::limits::{BACKUP_HEAD_MS_MAX, BACKUP_REASON_BYTES_MAX};
-use types::{NodeId, Timestamp};
+use types::{NodeId, Timestamp, row};
 
 pub use command::{BackupCommand, run as run_command};
 pub use metrics::Metrics;
@@ -155,7 +155,7 @@ impl Backups {
             Ok((target, order))
         })
         .await?;
-        order.evidence = self.evidence(order.records).await?;
+        order.evidence = self.evidence(order.records, order.signers.clone()).await?;
         let sealed = order.evidence.is_some();
         let inner = self.inner.clone();
         let keep = wish.keep.or(inner.config.keep);
@@ -176,11 +176,15 @@ impl Backups {
     }
 
     /// A sealed head that covers this many records: soon after them there is one, as long as two nodes run.
-    async fn evidence(&self, records: u64) -> Result<Option<Evidence>, BackupError> {
+    async fn evidence(
+        &self,
+        records: u64,
+        signers: Vec<(NodeId, row::Signer)>,
+    ) -> Result<Option<Evidence>, BackupError> {
         let until = Instant::now() + Duration::from_millis(BACKUP_HEAD_MS_MAX);
         loop {
-            let view = self.inner.node.view();
-            let found = blocking(move || Ok(Evidence::of(&view, records)?)).await?;
+            let (view, known) = (self.inner.node.view(), signers.clone());
+            let found = blocking(move || Ok(Evidence::of(&view, records, &known)?)).await?;
             let signs = self.inner.signer.is_some();
             if found.is_some() || !signs || Instant::now() > until {
                 return Ok(found);

@@ -205,6 +205,12 @@ impl NodeId {
     pub const fn slot(self) -> Option<Slot> {
         Slot::from_number((self.0 & 3) as u8)
     }
+
+    /// Which one of its slot it is, from 1.
+    #[must_use]
+    pub const fn incarnation(self) -> Incarnation {
+        Incarnation((self.0 >> 2) as u32)
+    }
 }
 
 impl fmt::Display for NodeId {

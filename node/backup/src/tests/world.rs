@@ -156,7 +156,7 @@ impl World {
         self.now += 60_000;
         let view = StateView::of_checkpoint(&RocksDisk::default(), &snapshot.dir())?;
         let mut order = Order::new(snapshot, &view, A, Timestamp(self.now))?;
-        order.evidence = Evidence::of(&self.store.view(), order.records)?;
+        order.evidence = Evidence::of(&self.store.view(), order.records, &order.signers)?;
         create(&order, target, &self.series(), Some(&self.signers[0]), pace, progress)
     }
 

@@ -12,7 +12,7 @@ use types::limits::{
 use types::record::{Action, Agent, AuditKey, Entity, Record, Result as End};
 use types::reply::Field;
 use types::row::{Divergence, Head, HeadSignature, Signer};
-use types::{Command, Key, NodeId, Reject, Reply, Row, SessionId, UserId};
+use types::{Command, Incarnation, Key, NodeId, Reject, Reply, Row, SessionId, UserId};
 
 use crate::policy::{self, Actor};
 use crate::tx::{Step, Tx, found as present};
@@ -209,10 +209,14 @@ pub(crate) fn set_signer<V: View>(tx: &mut Tx<'_, V>, key: AuditKey) -> Step<Rep
     Ok(Reply::Done)
 }
 
-/// Whether it is of the founding, or was let in since and not replaced.
+/// Whether it is of the founding, or of the three that went on from a backup, or was let in since and not replaced.
 fn is_let_in<V: View>(tx: &Tx<'_, V>, node: NodeId) -> Step<bool, V> {
-    let first = node.slot().is_some_and(|slot| node == NodeId::new(slot, types::Incarnation(1)));
-    Ok(first || tx.seat(node)?.is_some_and(|seat| seat.replaced.is_none()))
+    if let Some(seat) = tx.seat(node)? {
+        return Ok(seat.replaced.is_none());
+    }
+    let restored = tx.refounding()?.map(|refounding| refounding.node.incarnation());
+    let came_with = node.incarnation() == Incarnation(1) || restored == Some(node.incarnation());
+    Ok(node.slot().is_some() && came_with)
 }
 
 /// An operator says which root is right: nodes with another stop, and writing goes on.

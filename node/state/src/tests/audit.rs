@@ -220,6 +220,25 @@ fn a_node_that_takes_a_slot_signs_in_place_of_the_one_before() {
 }
 
 #[test]
+fn the_three_that_went_on_from_a_backup_sign_and_a_stranger_does_not() {
+    let mut world = World::new(0);
+    let node = |incarnation| NodeId::new(Slot::B, Incarnation(incarnation));
+    assert_eq!(world.from(node(4), Command::SetSigner([4; 32])), Err(Reject::NotPermitted), "nobody let it in");
+    let Ok(heads) = heads(&world.model);
+    let refounding = types::seat::Refounding {
+        before: types::Lineage([1; 16]),
+        last: heads.clock,
+        at: heads.clock,
+        node: NodeId::new(Slot::A, Incarnation(4)),
+        single_copy: false,
+        records: heads.records,
+    };
+    world.model.rows.insert(Key::Refounding(), Row::Refounding(refounding));
+    assert_eq!(world.from(node(3), Command::SetSigner([3; 32])), Err(Reject::NotPermitted), "of no history here");
+    world.from(node(4), Command::SetSigner([4; 32])).expect("it is one of the three");
+}
+
+#[test]
 fn what_is_observed_is_recorded_as_of_its_session_and_nothing_else_passes_for_it() {
     let mut world = World::new(1);
     let fetch = |session, action| Observation {
