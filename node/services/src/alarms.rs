@@ -207,7 +207,11 @@ mod tests {
         };
         let (warn, page) = (AlarmSeverity::Warn, AlarmSeverity::Page);
         one(|s| s.nodes[1].reachable = false, warn, "b", "node-down");
-        one(|s| s.nodes[1].applied = 100, warn, "b", "node-down");
+        let behind: fn(&mut ClusterStatus) = |s| {
+            s.nodes.iter_mut().for_each(|node| (node.applied, node.last_log) = (50_000, 50_000));
+            s.nodes[1].applied = 100;
+        };
+        one(behind, warn, "b", "node-down");
         one(|s| s.nodes[1].disk_low = true, page, "b", "disk-full");
         one(|s| s.nodes[1].certificates_expire = Some(Timestamp(NOW.0 + 20 * DAY_MS)), warn, "b", "certificates");
         one(|s| s.nodes[1].certificates_expire = Some(Timestamp(NOW.0 + DAY_MS)), page, "b", "certificates");
