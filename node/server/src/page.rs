@@ -155,22 +155,22 @@ fn state(node: &NodeStatus) -> String {
 type Value = fn(&Point) -> f64;
 
 fn curves(history: &History) -> Markup {
-    let all: [(&str, &str, Value); 3] = [
-        ("Messages a second", "", |point| point.sends),
-        ("Slowest sending", " ms", |point| point.send_p99_ms),
-        ("Sessions", "", |point| point.sessions),
+    let all: [(&str, &str, usize, Value); 3] = [
+        ("Messages a second", "", 1, |point| point.sends),
+        ("Slowest sending", " ms", 1, |point| point.send_p99_ms),
+        ("Sessions", "", 0, |point| point.sessions),
     ];
     html! {
         section aria-labelledby="hour" {
             h2 #hour { "The last hour" }
             div.curves {
-                @for (name, unit, value) in all { (curve(name, unit, &history.points().map(|point| value(&point)).collect::<Vec<_>>())) }
+                @for (name, unit, places, value) in all { (curve(name, unit, places, &history.points().map(|point| value(&point)).collect::<Vec<_>>())) }
             }
         }
     }
 }
 
-fn curve(name: &str, unit: &str, values: &[f64]) -> Markup {
+fn curve(name: &str, unit: &str, places: usize, values: &[f64]) -> Markup {
     let (last, top) = (values.last().copied().unwrap_or(0.0), values.iter().copied().fold(0.0, f64::max));
     let scale = if top > 0.0 { 38.0 / top } else { 0.0 };
     // The newest stands at the right edge: an hour that has just begun fills from there.
@@ -180,10 +180,11 @@ fn curve(name: &str, unit: &str, values: &[f64]) -> Markup {
         .enumerate()
         .map(|(index, value)| format!("{:.1},{:.1}", (left + index as f64) * 4.0 + 2.0, 39.0 - value * scale))
         .collect();
-    let said = format!("{name}: now {last:.1}{unit}, at most {top:.1}{unit}");
+    let (now, most) = (format!("{last:.places$}{unit}"), format!("{top:.places$}{unit}"));
+    let said = format!("{name}: now {now}, at most {most}");
     html! {
         figure {
-            figcaption { (name) ": " b { (format!("{last:.1}{unit}")) } span.small { " at most " (format!("{top:.1}{unit}")) } }
+            figcaption { (name) ": " b { (now) } span.small { " at most " (most) } }
             svg viewBox="0 0 240 40" preserveAspectRatio="none" role="img" aria-label=(said) {
                 polyline points=(points.join(" ")) {}
             }

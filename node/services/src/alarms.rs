@@ -49,6 +49,10 @@ pub fn alarms(status: &ClusterStatus, audit: AuditState, now: Timestamp) -> Vec<
     } else if unsealed(audit, now) && status.nodes.iter().filter(|node| node.reachable).count() > 1 {
         alarms.push(warn("", "The newest audit records are not signed by two nodes.", "audit"));
     }
+    let silent = status.nodes.iter().filter(|node| !node.reachable).count();
+    if silent > 1 {
+        alarms.push(page("", "Nobody can send: two nodes do not answer. Start one of them.", "no-majority"));
+    }
     let head = status.nodes.iter().map(|node| node.last_log).max().unwrap_or(0);
     for node in &status.nodes {
         of_node(node, head, now, &mut alarms);
@@ -234,6 +238,16 @@ mod tests {
         let severities: Vec<AlarmSeverity> = told.iter().map(|one| one.0).collect();
         assert_eq!(severities, [AlarmSeverity::Page, AlarmSeverity::Page, AlarmSeverity::Page, AlarmSeverity::Warn]);
         assert_eq!(told[0].1, "", "that nothing can be sent stands above which disk it is");
+    }
+
+    #[test]
+    fn with_two_nodes_gone_the_first_thing_said_is_that_nobody_can_send() {
+        let told = told(|status| {
+            status.nodes[1].reachable = false;
+            status.nodes[2].reachable = false;
+        });
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!(told[0], (AlarmSeverity::Page, String::new(), "no-majority".to_owned()));
     }
 
     #[test]
