@@ -162,11 +162,11 @@ pub async fn join(args: &Join) -> Result<u8> {
 }
 
 async fn settle(sealed: &mut Sealed, bundle: &Bundle, config: &Path, arguments: &[&str]) -> Result<()> {
-    let settled = take::settle(bundle, config, arguments).and_then(|said| {
+    let settled = take::settle(bundle, config, arguments).map(|said| {
         let found: serde_json::Value = serde_json::from_str(said.trim()).unwrap_or_default();
         let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
         let node = found["node"].as_u64().unwrap_or(bundle.node);
-        Ok(Adopted::Ready { node, disk: text("disk"), public_key: text("public_key") })
+        Adopted::Ready { node, disk: text("disk"), public_key: text("public_key") }
     });
     match settled {
         Ok(ready) => take::conclude(sealed, &ready).await,

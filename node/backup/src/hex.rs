@@ -8,7 +8,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 /// From digits; nothing but what [`encode`] gives is taken.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let lower = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    if text.len() % 2 != 0 || !text.bytes().all(|byte| lower(&byte)) {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| lower(&byte)) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()

@@ -30,7 +30,7 @@ fn a_backup_is_verified_by_restoring_it_and_the_kit_opens_it() {
     world.post(5);
     world.seal_head();
     let (_dir, target, made) = backed_up(&mut world);
-    assert_eq!(target.names().expect("lists"), [made.manifest.name.clone()]);
+    assert_eq!(target.names().expect("lists"), std::slice::from_ref(&made.manifest.name));
 
     let closed = check(&world, &target, &made, None).expect("structure");
     assert!(closed.restored.is_none(), "nothing to open it with, so nothing inside is shown");

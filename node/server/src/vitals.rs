@@ -139,11 +139,12 @@ mod tests {
     #[test]
     fn rates_and_times_are_of_the_last_ten_seconds() {
         let registry = Registry::new();
-        let sends = IntCounterVec::new(Opts::new("tricord_client_sends_total", "x"), &["result"]).unwrap();
+        let sends =
+            IntCounterVec::new(Opts::new("tricord_client_sends_total", "x"), &["result"]).expect("a name of its own");
         let fsync = HistogramOpts::new("tricord_log_fsync_seconds", "x").buckets(vec![0.001, 0.01, 0.1]);
-        let fsync = prometheus::Histogram::with_opts(fsync).unwrap();
-        registry.register(Box::new(sends.clone())).unwrap();
-        registry.register(Box::new(fsync.clone())).unwrap();
+        let fsync = prometheus::Histogram::with_opts(fsync).expect("a name of its own");
+        registry.register(Box::new(sends.clone())).expect("a name of its own");
+        registry.register(Box::new(fsync.clone())).expect("a name of its own");
         let (mut gauge, start) = (Gauge::new(registry), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
 

@@ -78,7 +78,9 @@ fn files_changed_for_one_another_or_a_manifest_made_up_anew_are_found_out_by_ope
         forge(&|manifest| manifest.applied += 1),
         forge(&|manifest| manifest.created.0 += 1),
         forge(&|manifest| manifest.contents = manifest.files[0].clone()),
-        forge(&|manifest| drop(manifest.files.pop())),
+        forge(&|manifest| {
+            manifest.files.pop();
+        }),
     ] {
         assert!(error.contains("CHANGED FILE") || error.contains("WRONG CONTENTS"), "{error}");
     }
@@ -148,7 +150,7 @@ fn a_full_target_is_said_plainly_and_leaves_nothing_listed() {
         mounted.is_ok_and(|output| output.status.success())
     };
     if !mount("size=64k") {
-        println!("SKIPPED: mounting a small file system needs root");
+        eprintln!("SKIPPED: mounting a small file system needs root");
         return;
     }
     let _mounted = Unmount(dir.path());
