@@ -262,7 +262,7 @@ impl<W: Write> Write for Hashing<W> {
 /// `20261122T101503Z-a1`: names sort as times do.
 ///
 /// Source: Howard Hinnant, `civil_from_days`.
-fn name_of(created: Timestamp, node: NodeId) -> String {
+pub(crate) fn name_of(created: Timestamp, node: NodeId) -> String {
     let seconds = created.0 / 1_000;
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);

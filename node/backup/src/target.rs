@@ -6,7 +6,9 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use types::limits::{BACKUP_MANIFEST_BYTES_MAX, BACKUPS_LISTED_MAX};
+use types::{NodeId, Timestamp};
 
+use crate::create::name_of;
 use crate::manifest::Unreadable;
 use crate::{Error, Item, Manifest, hex};
 
@@ -117,6 +119,14 @@ impl Target {
     #[must_use]
     pub fn manifest_path(&self, name: &str) -> PathBuf {
         self.dir.join(MANIFESTS).join(name)
+    }
+
+    /// The first time from `at` on that gives a backup of this node a name of its own: two of one second would be one.
+    #[must_use]
+    pub fn free_time(&self, at: Timestamp, node: NodeId) -> Timestamp {
+        let seconds = (0..BACKUPS_LISTED_MAX as u64).map(|seconds| Timestamp(at.0 + seconds * 1_000));
+        let is_free = |time: &Timestamp| !self.manifest_path(&name_of(*time, node)).exists();
+        seconds.into_iter().find(is_free).unwrap_or(at)
     }
 
     /// Where the files of a series are.

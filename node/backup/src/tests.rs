@@ -25,6 +25,16 @@ fn check(world: &World, target: &Target, made: &Made, with: Option<&Opener>) -> 
 }
 
 #[test]
+fn two_backups_of_one_second_have_names_of_their_own() {
+    let mut world = World::new();
+    let (_dir, target, made) = backed_up(&mut world);
+    let (node, taken) = (made.manifest.node, made.manifest.created);
+    let next = target.free_time(taken, node);
+    assert_eq!(next.0, taken.0 + 1_000);
+    assert_eq!(target.free_time(next, node), next);
+}
+
+#[test]
 fn a_backup_is_verified_by_restoring_it_and_the_kit_opens_it() {
     let mut world = World::new();
     world.post(5);

@@ -146,12 +146,13 @@ impl Backups {
     ) -> Result<Done, BackupError> {
         let dir = wish.dir.or_else(|| self.inner.config.dir.clone()).ok_or(BackupError::NoDirectory)?;
         let began = Instant::now();
+        self.wait_until_known().await?;
         let (inner, at) = (self.inner.clone(), dir.clone());
         let (target, mut order) = blocking(move || {
             let target = if wish.init { Target::init(&at)? } else { Target::open(&at)? };
             let snapshot = inner.node.state().build_snapshot()?;
             let view = StateView::of_checkpoint(&RocksDisk::default(), &snapshot.dir())?;
-            let order = Order::new(snapshot, &view, inner.node.node(), now())?;
+            let order = Order::new(snapshot, &view, inner.node.node(), target.free_time(now(), inner.node.node()))?;
             Ok((target, order))
         })
         .await?;
@@ -173,6 +174,20 @@ impl Backups {
         .await?;
         self.inner.metrics.seconds.set(i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX));
         Ok(Done { made, dir, sealed, pruned })
+    }
+
+    /// Waits until the cluster knows the key that this node signs with: who reads a backup knows the signers that are in
+    /// it. A node that has just come is not among them for a moment.
+    async fn wait_until_known(&self) -> Result<(), BackupError> {
+        let until = Instant::now() + Duration::from_millis(BACKUP_HEAD_MS_MAX);
+        while self.inner.signer.is_some() && Instant::now() < until {
+            let (view, node) = (self.inner.node.view(), self.node());
+            if blocking(move || Ok(view.signer(node)?.is_some())).await? {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     /// A sealed head that covers this many records: soon after them there is one, as long as two nodes run.
