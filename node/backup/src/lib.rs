@@ -11,7 +11,7 @@
 //! TARGET/files/SERIES/NAME                 sealed files
 //! ```
 //!
-//! A backup gives new nodes their state ([`revive`]), with a new lineage; they are then founded as any three are.
+//! A backup gives new nodes their state ([`revive()`]), with a new lineage; they are then founded as any three are.
 //!
 //! All here blocks on disks; whoever serves calls it on a thread of its own.
 
