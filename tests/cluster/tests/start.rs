@@ -64,17 +64,16 @@ async fn a_daemon_refuses_what_is_not_its_own() -> Result<()> {
     assert!(said.contains("slot") || said.contains("node a"), "the data of another node: {said}");
     assert!(Path::new(&data_b).is_dir());
 
-    // A port in use.
-    cluster.node(0).start()?;
-    let listen = |config: &Path| -> Result<String> {
-        let table: toml::Table = fs::read_to_string(config)?.parse()?;
-        Ok(table["client"]["listen"].as_str().unwrap_or_default().to_owned())
-    };
-    let (port_a, port_b) = (listen(&a)?, listen(&b)?);
-    let taken = changed(&b, "port-in-use.toml", &format!("listen = \"{port_b}\""), &format!("listen = \"{port_a}\""))?;
+    // A port in use: this test holds it, so that it is surely taken when the daemon asks for it.
+    let holder = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let held = holder.local_addr()?.to_string();
+    let table: toml::Table = fs::read_to_string(&b)?.parse()?;
+    let listen = table["client"]["listen"].as_str().unwrap_or_default();
+    let taken = changed(&b, "port-in-use.toml", &format!("listen = \"{listen}\""), &format!("listen = \"{held}\""))?;
     let said = refused("run", &taken)?;
-    assert!(said.contains(&port_a) && said.contains("in use"), "a port in use: {said}");
+    assert!(said.contains(&held) && said.contains("in use"), "a port in use: {said}");
 
+    cluster.node(0).start()?;
     cluster.node(1).start()?;
     cluster.wait_until_well().await?;
     cluster.check_logs(&[])
