@@ -23,6 +23,9 @@ pub enum ClusterCommand {
     /// End an upgrade, on the machine of any node: what the newer release brought begins, and no node can go back to the
     /// release before. After 72 hours with all three nodes well it is done by itself. Needs root.
     Finalize(LocalSocket),
+    /// Say that cluster time is right after a step, so that what waits because of it expires now. 'cluster status' tells of a
+    /// step; an outage of more than a minute is one, and so are clocks that were wrong. Recorded.
+    ConfirmTime,
 }
 
 /// `cluster init`

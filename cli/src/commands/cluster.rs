@@ -4,6 +4,7 @@ use proto::v1;
 use proto::v1::cluster_service_client::ClusterServiceClient;
 use serde::Serialize;
 
+use super::clock;
 use crate::args::{ClusterCommand, Format, Global};
 use crate::client::Call;
 use crate::error::{Error, Result};
@@ -33,6 +34,7 @@ pub async fn run(global: &Global, command: ClusterCommand) -> Result<u8> {
         }
         ClusterCommand::Status => status(&Session::open(global)?, global).await,
         ClusterCommand::Finalize(socket) => super::upgrade::finalize(global, &socket).await.map(|()| 0),
+        ClusterCommand::ConfirmTime => clock::confirm(&Session::open(global)?, global).await.map(|()| 0),
     }
 }
 
@@ -83,6 +85,9 @@ pub(super) fn show(answer: &v1::GetClusterStatusResponse) -> Result<()> {
     print(&nodes(&answer.nodes))?;
     for line in alarms(&answer.alarms).into_iter().chain(backups(answer)) {
         print(&line)?;
+    }
+    if let Some(step) = &answer.clock_step {
+        clock::show(step)?;
     }
     let stale = answer
         .stale_age
@@ -250,6 +255,7 @@ pub(super) fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Val
             "failure": backup.failure,
         })),
         "alarms": alarms,
+        "clock_step": answer.clock_step.as_ref().map(clock::document),
     })
 }
 

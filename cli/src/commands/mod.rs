@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod backup;
+mod clock;
 mod cluster;
 mod conversation;
 mod disaster;

@@ -127,7 +127,6 @@ fn parse_node(text: &str) -> std::result::Result<Addresses, String> {
 struct Founding {
     cluster: ClusterId,
     lineage: Lineage,
-    request_key: [u8; 32],
     admin: UserId,
     /// The public half of the recovery key; its private half is in the kit alone.
     recovery: seal::PublicKey,
@@ -151,7 +150,6 @@ impl Founding {
         Ok(Self {
             cluster,
             lineage: Lineage(random()?),
-            request_key: random()?,
             admin: UserId(random()?),
             recovery,
             code: groups.join("-"),
@@ -249,12 +247,11 @@ fn founding_document(founding: &Founding, init: &ClusterInit, display_name: &str
     let audit = founding.audit.each_ref().map(|signer| format!("\"{}\"", signer.verifier())).join(",\n  ");
     let _ = write!(
         text,
-        "cluster = \"{}\"\nlineage = \"{}\"\nname = {}\nfeature_level = {FEATURE_LEVEL}\nrequest_key = \"{}\"\nrecovery_key = \"{}\"\naudit_keys = [\n  {audit},\n]\n\n\
+        "cluster = \"{}\"\nlineage = \"{}\"\nname = {}\nfeature_level = {FEATURE_LEVEL}\nrecovery_key = \"{}\"\naudit_keys = [\n  {audit},\n]\n\n\
          [admin]\nuser = \"{}\"\nlogin = {}\ndisplay_name = {}\nenrolment_sha256 = \"{}\"\n",
         founding.cluster,
         founding.lineage,
         quoted(&init.name),
-        crate::text::hex(&founding.request_key),
         founding.recovery,
         founding.admin,
         quoted(&init.admin),

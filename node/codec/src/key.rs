@@ -63,6 +63,8 @@ keys! {
     Failures(login), FailuresCount(), Settings(),
     Emergency(number), EmergencyOpen(number), EmergencyGrant(user),
 
+    NodeNumbers(node),
+
     DataKey(id), ScopeKey(scope, month), ClusterKey(version), KeyEnvelope(version, holder), KeyHolder(holder),
 
     Seat(node), Refounding(),
@@ -203,6 +205,7 @@ impl KeyPart for KeyScope {
         let (kind, id) = match self {
             Self::Conversation(id) => (1, id.0),
             Self::User(id) => (2, id.0),
+            Self::Requests => return out.push(3),
         };
         out.push(kind);
         id.put(out);
@@ -212,6 +215,7 @@ impl KeyPart for KeyScope {
         match take_array(rest)? {
             [1] => KeyPart::take(rest).map(Self::Conversation),
             [2] => KeyPart::take(rest).map(Self::User),
+            [3] => Ok(Self::Requests),
             [_] => Err(Problem::Unknown),
         }
     }

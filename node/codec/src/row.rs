@@ -31,6 +31,8 @@ tables! {
     Failures, FailuresCount, Settings,
     Emergency, EmergencyOpen, EmergencyGrant,
 
+    NodeNumbers,
+
     DataKey, ScopeKey, ClusterKey, KeyEnvelope, KeyHolder,
 
     Seat, Refounding,

@@ -199,6 +199,7 @@ mod tests {
             permissions: Vec::new(),
             enrolment: None,
             sealed_name: Vec::new(),
+            key: None,
         };
         Envelope { origin, author: Author::Node, command: Command::CreateUsers(vec![user]) }
     }

@@ -165,6 +165,8 @@ pub struct NodeStatus {
     pub disk_free: Option<u64>,
     /// Its disk has too little room left, as last heard.
     pub disk_low: bool,
+    /// Its disk has only the last reserve left, as last heard.
+    pub disk_full: bool,
     /// The public key that cluster keys are sealed to for it, as last heard.
     pub public_key: Option<[u8; 32]>,
     /// What protects its private half there, as last heard; may be empty.

@@ -2,7 +2,7 @@
 //! that batches grow with the load and no timer is needed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use openraft::errors::ClientWriteError;
@@ -51,10 +51,43 @@ pub(crate) struct Proposer {
     queue: mpsc::Sender<Proposal>,
     bytes: Arc<Semaphore>,
     metrics: Metrics,
-    /// Set while clients' writes are refused for want of room on the disks.
-    full: Arc<AtomicBool>,
+    /// What is refused for want of room on the disks, as [`Room`].
+    room: Arc<AtomicU8>,
     /// Set while clients' writes wait for a second node.
     alone: Arc<AtomicBool>,
+}
+
+/// How much room the disks of most nodes have.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub(crate) enum Room {
+    /// The last reserve: only that without which the cluster does not live is taken.
+    Reserve = 0,
+    /// Little: clients' writes are refused, and reading, which is recorded, goes on.
+    Low = 1,
+    /// Enough.
+    Enough = 2,
+}
+
+impl Room {
+    /// Whether there is room for this. What nodes write of themselves is little, and without it nobody could sign in to
+    /// read; but each sign-in and each look is a record, and those must not take the last of the room.
+    fn takes(self, envelope: &Envelope) -> bool {
+        match (self, &envelope.author, &envelope.command) {
+            (Self::Enough, _, _) => true,
+            (_, Author::Session(_), _) => false,
+            (Self::Low, Author::Node, _) => true,
+            (Self::Reserve, Author::Node, command) => !matches!(
+                command,
+                Command::Observe(..)
+                    | Command::Confirm(_)
+                    | Command::SignIn(_)
+                    | Command::Enrol(_)
+                    | Command::RefuseSignIn(_)
+                    | Command::AddDataKey(_)
+            ),
+        }
+    }
 }
 
 /// The other end of [`Proposer`].
@@ -76,7 +109,13 @@ pub(crate) fn channel(metrics: Metrics) -> (Proposer, Proposals) {
     let (sender, queue) = mpsc::channel(PROPOSALS_WAITING_MAX);
     let bytes = Arc::new(Semaphore::new(PROPOSAL_BYTES_WAITING_MAX));
     (
-        Proposer { queue: sender, bytes, metrics, full: Arc::default(), alone: Arc::default() },
+        Proposer {
+            queue: sender,
+            bytes,
+            metrics,
+            room: Arc::new(AtomicU8::new(Room::Enough as u8)),
+            alone: Arc::default(),
+        },
         Proposals { queue, held: None },
     )
 }
@@ -99,8 +138,7 @@ impl Proposer {
         if bytes > ENVELOPE_BYTES_MAX {
             return Err(Refusal::Refused);
         }
-        // What nodes write of themselves is little, and without it nobody could sign in to read.
-        if self.full.load(Ordering::Relaxed) && matches!(envelope.author, Author::Session(_)) {
+        if !self.room().takes(&envelope) {
             return Err(Refusal::DiskFull);
         }
         if self.alone.load(Ordering::Relaxed) && matches!(envelope.author, Author::Session(_)) {
@@ -125,9 +163,19 @@ impl Proposer {
         }
     }
 
-    /// Refuses clients' writes from now on, or takes them again; answers whether that is a change.
-    pub(crate) fn set_full(&self, full: bool) -> bool {
-        self.full.swap(full, Ordering::Relaxed) != full
+    /// Takes what there is this much room for, from now on; answers what it was before.
+    pub(crate) fn set_room(&self, room: Room) -> Room {
+        let before = self.room();
+        self.room.store(room as u8, Ordering::Relaxed);
+        before
+    }
+
+    fn room(&self) -> Room {
+        match self.room.load(Ordering::Relaxed) {
+            0 => Room::Reserve,
+            1 => Room::Low,
+            _ => Room::Enough,
+        }
     }
 
     /// Bytes of what waits to become an entry, or is in one that is not yet answered.
@@ -261,6 +309,8 @@ fn answer_each(waiting: Waiting, answers: Vec<Answer>) {
 mod tests {
     use super::*;
     use std::time::Duration;
+    use types::command::{Lease, Once};
+    use types::identity::{Attempt, RefuseSignIn, Source};
     use types::{Request, SessionId};
 
     fn envelope(node: u64) -> Envelope {
@@ -323,11 +373,32 @@ mod tests {
         let (proposer, _proposals) = channel(Metrics::default());
         let request = Request { session: SessionId([1; 16]), number: 1, settled: 1, content: [0; 16] };
         let client = || Envelope { author: Author::Session(request.clone()), ..envelope(1) };
-        assert!(proposer.set_full(true));
+        assert_eq!(proposer.set_room(Room::Low), Room::Enough);
         assert_eq!(proposer.put(client(), soon()).await, Err(Refusal::DiskFull));
         assert!(futures::poll!(Box::pin(proposer.put(envelope(1), soon()))).is_pending(), "a node's own is taken");
-        assert!(proposer.set_full(false));
+        let look = || Envelope { command: Command::Observe(Once::default(), Vec::new()), ..envelope(1) };
+        assert!(futures::poll!(Box::pin(proposer.put(look(), soon()))).is_pending(), "and reading goes on");
+        assert_eq!(proposer.set_room(Room::Enough), Room::Low);
         assert!(futures::poll!(Box::pin(proposer.put(client(), soon()))).is_pending(), "there is room again");
+    }
+
+    #[tokio::test]
+    async fn reading_and_signing_in_cannot_take_the_last_of_the_room() {
+        let (proposer, _proposals) = channel(Metrics::default());
+        proposer.set_room(Room::Reserve);
+        let attempt = Attempt { login: [1; 16], source: Source::Address([1; 16]) };
+        let refuse = RefuseSignIn { user: None, attempt, once: Once::default() };
+        let records = [
+            Command::Observe(Once::default(), Vec::new()),
+            Command::Confirm(Vec::new()),
+            Command::RefuseSignIn(refuse),
+        ];
+        for command in records {
+            let envelope = Envelope { command, ..envelope(1) };
+            assert_eq!(proposer.put(envelope, soon()).await, Err(Refusal::DiskFull));
+        }
+        let lease = Envelope { command: Command::RenewLease(Lease { epoch: 1 }), ..envelope(1) };
+        assert!(futures::poll!(Box::pin(proposer.put(lease, soon()))).is_pending(), "the cluster lives");
     }
 
     #[tokio::test]

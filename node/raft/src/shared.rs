@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::node::OnFatal;
 use crate::peer::directory::{self, Directory};
 use crate::peer::transfer::Arrivals;
-use crate::propose::{Proposer, Refusal};
+use crate::propose::{Proposer, Refusal, Room};
 use crate::read::Barrier;
 use crate::vitals;
 
@@ -162,6 +162,7 @@ impl<E: Engine> Shared<E> {
             streams: self.streams.load(Ordering::Relaxed),
             disk_free_bytes: disk.map(|disk| disk.free),
             disk_low: disk.is_some_and(|disk| disk.is_low()),
+            disk_full: disk.is_some_and(|disk| disk.is_full()),
             certificates_expire_ms: self.certificates_expire_ms.load(Ordering::Relaxed),
             public_key: self.key.as_ref().map(|key| key.public.to_vec().into()).unwrap_or_default(),
             key_protection: self.key.as_ref().map(|key| key.protection.clone()).unwrap_or_default(),
@@ -193,14 +194,28 @@ impl<E: Engine> Shared<E> {
         self.metrics.disk_low.set(i64::from(own.disk_low));
         let identity = self.directory.identity.node.slot();
         let others = Slot::ALL.into_iter().filter(|slot| Some(*slot) != identity);
-        let low = others.filter_map(|slot| self.reports.of(slot)).filter(|report| report.told.disk_low).count();
-        let full = low + usize::from(own.disk_low) >= NODES_WITH_LOW_DISK_MAX;
-        if self.proposer.set_full(full) && full {
-            tracing::error!("the disks of most nodes are nearly full: clients' writes are refused until there is room");
-        } else if !full && self.metrics.writes_refused.get() == 1 {
-            tracing::info!("there is room on the disks again: clients' writes are taken");
+        let told: Vec<_> =
+            others.filter_map(|slot| self.reports.of(slot)).map(|report| report.told).chain([own]).collect();
+        let most =
+            |is: fn(&peer::NodeReport) -> bool| told.iter().filter(|told| is(told)).count() >= NODES_WITH_LOW_DISK_MAX;
+        let room = match (most(|told| told.disk_full), most(|told| told.disk_low)) {
+            (true, _) => Room::Reserve,
+            (false, true) => Room::Low,
+            (false, false) => Room::Enough,
+        };
+        match (self.proposer.set_room(room), room) {
+            (before, now) if before == now => {}
+            (_, Room::Reserve) => tracing::error!(
+                "the disks of most nodes are full but for a reserve: nothing is recorded, so no content is shown until there is room"
+            ),
+            (_, Room::Low) => {
+                tracing::error!(
+                    "the disks of most nodes are nearly full: clients' writes are refused until there is room"
+                );
+            }
+            (_, Room::Enough) => tracing::info!("there is room on the disks again: clients' writes are taken"),
         }
-        self.metrics.writes_refused.set(i64::from(full));
+        self.metrics.writes_refused.set(i64::from(room < Room::Enough));
     }
 
     /// After a refounding this node may be the only one: then clients' writes wait for a second, unless an operator accepted one copy.
@@ -310,6 +325,7 @@ fn status_of(
         streams: told.streams,
         disk_free: told.disk_free_bytes,
         disk_low: told.disk_low,
+        disk_full: told.disk_full,
         public_key: told.public_key.as_ref().try_into().ok(),
         key_protection: told.key_protection,
         feature_level: told.feature_level,

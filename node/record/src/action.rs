@@ -45,6 +45,11 @@ pub const fn code(action: Action) -> &'static str {
         Action::RetireClusterKey => "retire-cluster-key",
         Action::ApproveHolder => "approve-key-holder",
 
+        Action::FetchTitles => "fetch-titles",
+        Action::FetchNames => "fetch-names",
+        Action::FetchStatuses => "fetch-statuses",
+        Action::StepClock => "step-clock",
+        Action::ConfirmClock => "confirm-clock",
         Action::AdmitNode => "admit-node",
         Action::SeatNode => "seat-node",
         Action::Refound => "refound",
@@ -111,6 +116,11 @@ pub const fn sentence(action: Action) -> &'static str {
         Action::RetireClusterKey => "removed an old cluster key",
         Action::ApproveHolder => "let a node hold the cluster key",
 
+        Action::FetchTitles => "fetched titles of conversations",
+        Action::FetchNames => "fetched names of patients",
+        Action::FetchStatuses => "fetched status texts",
+        Action::StepClock => "found that cluster time had stepped",
+        Action::ConfirmClock => "said that cluster time is right",
         Action::AdmitNode => "let a new node into a slot",
         Action::SeatNode => "counted a new node as one of three",
         Action::Refound => "began a new history from one node",

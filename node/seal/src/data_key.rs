@@ -1,6 +1,7 @@
 //! Data keys: what texts are sealed with. One for each scope and month.
 
 use types::key::{KeyScope, Month};
+use zeroize::Zeroizing;
 
 use crate::xaes::Xaes;
 use crate::{ClusterKey, Error, random};
@@ -20,13 +21,7 @@ impl core::fmt::Debug for DataKey {
 impl DataKey {
     /// A new key with a random id, and how it lies in the state: wrapped under the cluster key.
     pub fn mint(under: &ClusterKey, scope: KeyScope, month: Month) -> Result<(Self, Vec<u8>), Error> {
-        let key = random::secret()?;
-        let mut id = 0;
-        while id == 0 {
-            id = u64::from_be_bytes(random::bytes()?); // 0 is the id of no key.
-        }
-        let mut wrapped = Vec::new();
-        under.xaes.seal(&context(under.version(), id, scope, month), key.as_ref(), &mut wrapped)?;
+        let (id, key, wrapped) = self::mint(under, scope, month)?;
         Ok((Self { id, xaes: Xaes::new(&key)? }, wrapped))
     }
 
@@ -60,11 +55,28 @@ impl DataKey {
     }
 }
 
+/// A new key with a random id, and how it lies in the state.
+pub(crate) fn mint(
+    under: &ClusterKey,
+    scope: KeyScope,
+    month: Month,
+) -> Result<(u64, Zeroizing<[u8; 32]>, Vec<u8>), Error> {
+    let key = random::secret()?;
+    let mut id = 0;
+    while id == 0 {
+        id = u64::from_be_bytes(random::bytes()?); // 0 is the id of no key.
+    }
+    let mut wrapped = Vec::new();
+    under.xaes.seal(&context(under.version(), id, scope, month), key.as_ref(), &mut wrapped)?;
+    Ok((id, key, wrapped))
+}
+
 /// What a wrapped key is bound to: it opens in no other place.
-fn context(version: u32, id: u64, scope: KeyScope, month: Month) -> Vec<u8> {
+pub(crate) fn context(version: u32, id: u64, scope: KeyScope, month: Month) -> Vec<u8> {
     let (kind, of) = match scope {
         KeyScope::Conversation(conversation) => (1, conversation.0),
         KeyScope::User(user) => (2, user.0),
+        KeyScope::Requests => (3, [0; 16]),
     };
     let mut context = b"tricord/data-key/v1".to_vec();
     context.extend_from_slice(&version.to_be_bytes());

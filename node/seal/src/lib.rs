@@ -33,6 +33,6 @@ pub use error::Error;
 pub use node_key::{NodeKey, PublicKey};
 pub use payload::Payload;
 pub use protected::{Protected, Secret};
-pub use request::request_hash;
+pub use request::RequestKey;
 pub use reveal::{reveal, revealed};
 pub use sealed::{Place, key_id, message, open, open_text, text, unkeyed_message, unkeyed_text};

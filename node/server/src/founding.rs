@@ -43,7 +43,6 @@ struct File {
     lineage: String,
     name: String,
     feature_level: u32,
-    request_key: String,
     recovery_key: String,
     admin: Admin,
     nodes: Vec<Node>,
@@ -117,16 +116,17 @@ impl Founding {
             permissions: vec![PermissionSet::Admin],
             enrolment: Some(hex32(&file.admin.enrolment_sha256).ok_or_else(|| value("admin.enrolment_sha256"))?),
             sealed_name: Vec::new(),
+            key: None,
         };
         let found = Found {
             cluster,
             lineage,
             name: file.name,
             feature_level: file.feature_level,
-            request_key: hex32(&file.request_key).ok_or_else(|| value("request_key"))?,
             admin,
             audit_keys: audit_keys(cluster, &file.audit_keys).ok_or_else(|| value("audit_keys"))?,
             cluster_key: None, // Made by the node that puts this command, and nowhere else.
+            request_key: None,
         };
         let recovery = seal::PublicKey(hex32(&file.recovery_key).ok_or_else(|| value("recovery_key"))?);
         Ok(Self { cluster, lineage, found, nodes: [a, b, c], recovery })

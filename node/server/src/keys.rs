@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use raft::KeyReport;
 use seal::{NodeKey, Protected, PublicKey, Secret};
-use types::command::Found;
+use types::command::{AddDataKey, Found};
 use types::key::{Envelope, Holder, NewClusterKey};
 use zeroize::Zeroizing;
 
@@ -141,13 +141,13 @@ pub fn report(public: PublicKey, protection: &Protection, data: &Path) -> KeyRep
     KeyReport { public: public.0, protection: protection.describe(data) }
 }
 
-/// Makes the first cluster key, on the one node that puts the founding, sealed to the three nodes and the recovery kit.
+/// Makes the first keys, on the one node that puts the founding, sealed to the three nodes and the recovery kit.
 pub fn complete(recovery: PublicKey) -> raft::Complete {
     Arc::new(move |found, nodes| {
         let holders = nodes.iter().map(|(node, public)| (Holder::Node(*node), PublicKey(*public)));
         let made = first_key(std::iter::once((Holder::Recovery, recovery)).chain(holders));
         match made {
-            Ok(key) => Some(Found { cluster_key: Some(key), ..found }),
+            Ok((key, requests)) => Some(Found { cluster_key: Some(key), request_key: Some(requests), ..found }),
             Err(error) => {
                 tracing::error!(%error, "make the first cluster key");
                 None
@@ -156,14 +156,15 @@ pub fn complete(recovery: PublicKey) -> raft::Complete {
     })
 }
 
-fn first_key(holders: impl Iterator<Item = (Holder, PublicKey)>) -> Result<NewClusterKey, seal::Error> {
+fn first_key(holders: impl Iterator<Item = (Holder, PublicKey)>) -> Result<(NewClusterKey, AddDataKey), seal::Error> {
     let key = seal::ClusterKey::generate(1)?;
     let envelope = |(holder, to): (Holder, PublicKey)| {
         Ok::<_, seal::Error>(Envelope { holder, public: to.0, sealed: key.envelope(&to)? })
     };
     let mut envelopes = holders.map(envelope).collect::<Result<Vec<_>, _>>()?;
     envelopes.sort_by_key(|envelope| envelope.holder);
-    Ok(NewClusterKey { version: 1, check: key.check_value(), envelopes })
+    let requests = seal::RequestKey::mint(&key)?;
+    Ok((NewClusterKey { version: 1, check: key.check_value(), envelopes }, requests))
 }
 
 fn same_file_system(file: &Path, data: &Path) -> bool {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use raft::Handle;
 use state::lockout;
 use state::view::{Rows, heads};
+use types::command::Once;
 use types::identity::{Attempt, LoginKey, RefuseSignIn, SecondProof, Source};
 use types::limits::PIN_FAILURES_MAX;
 use types::user::Credential;
@@ -60,7 +61,7 @@ impl<H: Handle> Services<H> {
         address: Option<IpAddr>,
         deadline: Instant,
     ) -> Result<(), Error> {
-        self.count(RefuseSignIn { user, attempt, pin: false }, address, deadline).await
+        self.count(RefuseSignIn { user, attempt, pin: false, once: Once::default() }, address, deadline).await
     }
 
     /// The same for a PIN, which is good for nothing any more once it was wrong too often.
@@ -70,13 +71,13 @@ impl<H: Handle> Services<H> {
         attempt: Attempt,
         deadline: Instant,
     ) -> Result<(), Error> {
-        self.count(RefuseSignIn { user, attempt, pin: true }, None, deadline).await
+        self.count(RefuseSignIn { user, attempt, pin: true, once: Once::default() }, None, deadline).await
     }
 
     async fn count(&self, refuse: RefuseSignIn, address: Option<IpAddr>, deadline: Instant) -> Result<(), Error> {
         self.inner.sign_ins.failed(address, Instant::now());
         self.inner.metrics.sign_ins_refused.inc();
-        self.put_own(Command::RefuseSignIn(refuse), deadline).await?;
+        self.put_once(|once| Command::RefuseSignIn(RefuseSignIn { once, ..refuse }), deadline).await?;
         Ok(())
     }
 
@@ -151,6 +152,6 @@ impl<H: Handle> Services<H> {
     }
 
     fn keyed(&self, what: &[u8], bytes: &[u8]) -> Result<[u8; 16], Error> {
-        Ok(seal::request_hash(&self.cluster()?.request_key, &[what, &[0], bytes].concat()))
+        self.keyed_hash(&[what, &[0], bytes].concat())
     }
 }

@@ -77,6 +77,11 @@ pub(crate) enum Error {
     /// What may be shown without a majority is used up.
     #[error("too much was shown without a majority already; nothing is shown until there is one")]
     SpoolFull,
+    /// The disks are so full that reading cannot be recorded.
+    #[error(
+        "the disks of two nodes or more are full: what is read cannot be recorded, so nothing is shown until there is room"
+    )]
+    NoRoomToRecord,
     /// The call's time is over.
     #[error("the call's deadline is over")]
     Deadline,
@@ -163,6 +168,7 @@ impl Error {
             Self::Reject(reject) | Self::Denied(reject, _) => told_of_reject(reject),
             Self::NotSealed => Told::after(Code::Unavailable, "NOT_SEALED", 2_000),
             Self::SpoolFull => Told::after(Code::Unavailable, "STALE_LIMIT", 5_000),
+            Self::NoRoomToRecord => Told::after(Code::ResourceExhausted, "DISK_FULL", 5_000),
             Self::Taken(_) => told_of_reject(&Reject::Taken(0)),
             Self::Propose(error) => told_of_propose(error),
             Self::Barrier(BarrierError::NoMajority) => Told::after(Code::Unavailable, "NO_MAJORITY", 500),

@@ -1,4 +1,5 @@
-//! The one way by which content leaves a node: every path that returns message texts goes through here.
+//! The one way by which content leaves a node: every path that returns texts of messages, titles, status texts or patients'
+//! names goes through here.
 //!
 //! Access is decided here, and the record of each fetch is made here: it is committed, and applied on this node, before
 //! content leaves. What a stream brings as it happens is covered by the record of the stream's opening.
@@ -10,6 +11,7 @@ use raft::Handle;
 use state::Rows;
 use state::policy::{self, Action};
 use types::conversation::{Conversation, Participant};
+use types::limits::OBSERVED_ENTITIES_MAX;
 use types::message::Message;
 use types::record::{Action as Fetched, Entity};
 use types::user::User;
@@ -37,6 +39,33 @@ impl<H: Handle> Services<H> {
         let seen =
             |(id, first, last)| seen(call.session, Fetched::FetchMessages, vec![Entity::Messages(id, first, last)]);
         self.observe(runs.into_iter().map(seen).collect(), call.deadline).await
+    }
+
+    /// Records that titles are about to be shown in a session.
+    pub(crate) async fn fetched_titles(&self, call: &Call, shown: &[v1::Conversation]) -> Result<(), Error> {
+        let titled = shown.iter().filter(|one| !one.title.is_empty());
+        let ids = titled.filter_map(|one| names::conversation("name", &one.name).ok());
+        self.fetched_of(call, Fetched::FetchTitles, ids.map(Entity::Conversation).collect()).await
+    }
+
+    /// Records that names of patients are about to be shown in a session; one's own is none.
+    pub(crate) async fn fetched_names(&self, call: &Call, shown: &[v1::User]) -> Result<(), Error> {
+        let named = shown.iter().filter(|one| one.kind() == v1::UserKind::Patient && !one.display_name.is_empty());
+        let ids = named.filter_map(|one| names::user("name", &one.name).ok()).filter(|id| *id != call.user);
+        self.fetched_of(call, Fetched::FetchNames, ids.map(Entity::User).collect()).await
+    }
+
+    /// Records that status texts are about to be shown in a session; one's own is none.
+    pub(crate) async fn fetched_statuses(&self, call: &Call, shown: &[v1::Presence]) -> Result<(), Error> {
+        let said = shown.iter().filter(|one| !one.text.is_empty());
+        let ids = said.filter_map(|one| names::user("user", &one.user).ok()).filter(|id| *id != call.user);
+        self.fetched_of(call, Fetched::FetchStatuses, ids.map(Entity::User).collect()).await
+    }
+
+    /// As few records as it takes; where nothing was shown that is sealed, none.
+    async fn fetched_of(&self, call: &Call, action: Fetched, entities: Vec<Entity>) -> Result<(), Error> {
+        let some = entities.chunks(OBSERVED_ENTITIES_MAX).map(|some| seen(call.session, action, some.to_vec()));
+        self.observe(some.collect(), call.deadline).await
     }
 }
 

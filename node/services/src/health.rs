@@ -33,6 +33,14 @@ pub fn summary(status: &ClusterStatus, answered_by: Slot, stale: Option<Duration
         .iter()
         .filter(|node| node.reachable && (lag(node, head) > BEHIND_ENTRIES || node.role == Role::Learner))
         .collect();
+    let full: Vec<Slot> = slots(status, |node| node.disk_full);
+    if full.len() >= NODES_WITH_LOW_DISK_MAX {
+        let summary = format!(
+            "NOT ACCEPTING MESSAGES. The disks of {} are full; nobody can read. Next: make room on them.",
+            join(&full, "and")
+        );
+        return Health { health: ClusterHealth::NotAccepting, summary };
+    }
     let low: Vec<Slot> = slots(status, |node| node.disk_low);
     if low.len() >= NODES_WITH_LOW_DISK_MAX {
         let summary = format!(
@@ -127,6 +135,7 @@ mod tests {
             streams: 0,
             disk_free: None,
             disk_low: false,
+            disk_full: false,
             public_key: None,
             key_protection: String::new(),
             feature_level: 0,

@@ -4,11 +4,11 @@
 //! user lets go of them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use proto::v1;
-use seal::{ClusterKey, DataKey, NodeKey, Payload, Place};
+use seal::{ClusterKey, DataKey, NodeKey, Payload, Place, RequestKey};
 use state::view::{Rows, View};
 use types::conversation::Conversation;
 use types::key::{Holder, KeyScope, Month};
@@ -28,6 +28,8 @@ pub(crate) struct Keyring {
     node: NodeId,
     pair: NodeKey,
     open: Mutex<Open>,
+    /// It is the same for ever.
+    requests: OnceLock<Arc<RequestKey>>,
 }
 
 #[derive(Default)]
@@ -46,7 +48,7 @@ struct Kept {
 
 impl Keyring {
     pub(crate) fn new(node: NodeId, pair: NodeKey) -> Self {
-        Self { node, pair, open: Mutex::default() }
+        Self { node, pair, open: Mutex::default(), requests: OnceLock::new() }
     }
 
     /// The key that texts of this scope are sealed with this month, if it is open already.
@@ -105,6 +107,19 @@ impl Keyring {
         let key = Arc::new(DataKey::unwrap(&cluster, id, row.scope, row.month, &row.wrapped)?);
         self.open().keep(row.scope, Arc::clone(&key));
         Ok(key)
+    }
+
+    /// The key by which repeated requests are recognised.
+    ///
+    /// Errors: [`Error::NotFounded`]; [`Error::KeysNotHeld`] while nobody has let this node hold the cluster key.
+    pub(crate) fn requests<V: View<Fault = raft::Fault>>(&self, view: &V) -> Result<Arc<RequestKey>, Error> {
+        if let Some(key) = self.requests.get() {
+            return Ok(Arc::clone(key));
+        }
+        let id = view.scope_key(KeyScope::Requests, RequestKey::MONTH)?.ok_or(Error::NotFounded)?;
+        let row = view.data_key(id)?.ok_or(seal::Error::Key(id))?;
+        let key = RequestKey::unwrap(&*self.cluster_key(view, row.version)?, id, &row.wrapped)?;
+        Ok(Arc::clone(self.requests.get_or_init(|| Arc::new(key))))
     }
 
     /// A version of the cluster key.

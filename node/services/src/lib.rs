@@ -25,6 +25,7 @@ mod leases;
 mod limiter;
 mod metrics;
 mod names;
+mod once;
 mod pages;
 mod passwords;
 mod pins;
@@ -47,6 +48,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use proto::v1::audit_service_server::AuditServiceServer;
+use proto::v1::clock_service_server::ClockServiceServer;
 use proto::v1::cluster_service_server::ClusterServiceServer;
 use proto::v1::conversation_service_server::ConversationServiceServer;
 use proto::v1::directory_service_server::DirectoryServiceServer;
@@ -125,6 +127,7 @@ struct Inner<H: Handle> {
     hub: hub::Hub,
     typing: typing::Pace,
     observer: audit::observe::Observer,
+    numbers: once::Numbers,
     refusals: Mutex<audit::refusals::Refusals>,
     spool: Mutex<audit::spool::Spool>,
     faults: watch::Sender<Option<&'static str>>,
@@ -160,7 +163,6 @@ impl<H: Handle> Services<H> {
             metrics,
             cluster: OnceLock::new(),
             passwords: passwords::Passwords::new(config.password_cost)?,
-            config,
             rates: limiter::CallRates::default(),
             sign_ins: limiter::SignIns::default(),
             send_streams: places::Places::default(),
@@ -171,6 +173,7 @@ impl<H: Handle> Services<H> {
             hub: hub::Hub::new(position),
             typing: typing::Pace::default(),
             observer,
+            numbers: once::Numbers::new(config.epoch),
             refusals: Mutex::default(),
             spool: Mutex::new(spool),
             faults: watch::Sender::new(None),
@@ -178,6 +181,7 @@ impl<H: Handle> Services<H> {
             minting: sealing::Minting::default(),
             stale: watch::Sender::new(false),
             stopping: CancellationToken::new(),
+            config,
         };
         let services = Self { inner: Arc::new(inner) };
         services.run(hub::run(services.clone(), applied, typing));
@@ -219,6 +223,7 @@ impl<H: Handle> Services<H> {
             .add_service(LockServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(PlaceServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(EmergencyServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(ClockServiceServer::new(self.clone()).max_decoding_message_size(max))
     }
 
     /// Sync streams open on this node.

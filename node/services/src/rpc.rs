@@ -1,6 +1,7 @@
 //! One module for each service of `tricord.v1`.
 
 pub(crate) mod audit;
+pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod conversation;
 pub(crate) mod directory;

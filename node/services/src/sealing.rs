@@ -24,6 +24,12 @@ use crate::writes::{Done, Numbered, unexpected};
 /// What a command is sealed with; none where nobody may: the state then says why.
 pub(crate) type SealingKey = Option<Arc<DataKey>>;
 
+/// A key that the state does not know yet.
+pub(crate) struct Fresh {
+    pub(crate) key: Arc<DataKey>,
+    pub(crate) add: AddDataKey,
+}
+
 /// Seals the text of a message.
 pub(crate) fn message(key: &SealingKey, place: &Place, text: &str) -> Result<Sealed, Error> {
     Ok(match key {
@@ -91,6 +97,23 @@ impl<H: Handle> Services<H> {
         Err(Reject::UnknownKey.into())
     }
 
+    /// A key for what a command is about to make. It goes with the command, and is kept only if that is accepted; then the
+    /// caller keeps it too ([`crate::keyring::Keyring::keep`]).
+    pub(crate) fn fresh_key(&self, scope: KeyScope) -> Result<Fresh, Error> {
+        let view = self.inner.handle.view();
+        let (version, _) = newest_cluster_key(&view)?.ok_or(Error::NotFounded)?;
+        let cluster = self.inner.keyring.cluster_key(&view, version)?;
+        let month = self.month();
+        let (key, wrapped) = DataKey::mint(&cluster, scope, month)?;
+        let add = AddDataKey { id: key.id(), scope, month, version, wrapped };
+        Ok(Fresh { key: Arc::new(key), add })
+    }
+
+    /// Keeps the key of what has come to be.
+    pub(crate) fn keep_fresh(&self, fresh: &Fresh) {
+        self.inner.keyring.keep(fresh.add.scope, fresh.add.month, Arc::clone(&fresh.key));
+    }
+
     /// The key of a scope that is open already: the way of all but the first text of a month.
     pub(crate) fn open_key(&self, scope: KeyScope) -> SealingKey {
         self.inner.keyring.current(scope, self.month())
@@ -128,18 +151,11 @@ impl<H: Handle> Services<H> {
         let _one_at_a_time = self.inner.minting.of(scope).lock().await;
         let keyring = &self.inner.keyring;
         for _ in 0..RESEALS_MAX {
-            let month = self.month();
-            if let Some(key) = keyring.current(scope, month) {
+            if let Some(key) = keyring.current(scope, self.month()) {
                 return Ok(key); // Minted while we waited.
             }
-            let (key, add) = {
-                let view = self.inner.handle.view();
-                let (version, _) = newest_cluster_key(&view)?.ok_or(Error::NotFounded)?;
-                let cluster = keyring.cluster_key(&view, version)?;
-                let (key, wrapped) = DataKey::mint(&cluster, scope, month)?;
-                let id = key.id();
-                (Arc::new(key), AddDataKey { id, scope, month, version, wrapped })
-            };
+            let Fresh { key, add } = self.fresh_key(scope)?;
+            let month = add.month;
             match self.put_own(Command::AddDataKey(add), deadline).await.map(|done| done.reply) {
                 Ok(Reply::DataKey(id)) if id == key.id() => {
                     keyring.keep(scope, month, Arc::clone(&key));
@@ -180,7 +196,11 @@ impl Default for Minting {
 
 impl Minting {
     fn of(&self, scope: KeyScope) -> &tokio::sync::Mutex<()> {
-        let (KeyScope::Conversation(types::ConversationId(id)) | KeyScope::User(types::UserId(id))) = scope;
-        &self.0[usize::from(id[15]) % self.0.len()]
+        let last = match scope {
+            KeyScope::Conversation(id) => id.0[15],
+            KeyScope::User(id) => id.0[15],
+            KeyScope::Requests => 0, // Never minted after the founding.
+        };
+        &self.0[usize::from(last) % self.0.len()]
     }
 }

@@ -62,9 +62,14 @@ impl<H: Handle> Services<H> {
             bytes.extend_from_slice(&call.user.0);
         }
         content.encode_raw(&mut bytes);
-        let content = seal::request_hash(&self.cluster()?.request_key, &bytes);
+        let content = self.keyed_hash(&bytes)?;
         let request = Request { session: call.session, number: id.number, settled: id.settled, content };
         Ok(Envelope { origin: self.inner.handle.node(), author: Author::Session(request), command })
+    }
+
+    /// A hash that says nothing to whoever has a disk and not the cluster's key.
+    pub(crate) fn keyed_hash(&self, bytes: &[u8]) -> Result<[u8; 16], Error> {
+        Ok(self.inner.keyring.requests(&self.inner.handle.view())?.hash(bytes))
     }
 
     /// Puts a session's command and waits for what comes of it.

@@ -8,8 +8,9 @@ use types::session::Device;
 use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timestamp};
 
 use crate::commands::{
-    audit, backups, conversations, directory, emergency, founding, keys as key_commands, leases, locking, lockout,
-    log_off, messages, participants, places, presence, receipts, seats, second_factor, sessions, settings, tick,
+    audit, backups, clock, conversations, directory, emergency, founding, keys as key_commands, leases, locking,
+    lockout, log_off, messages, participants, places, presence, receipts, seats, second_factor, sessions, settings,
+    tick,
 };
 use crate::keys;
 use crate::outcome::Outcome;
@@ -80,7 +81,7 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         Command::MarkHead => audit::mark(tx),
         Command::SignHead(head) => audit::sign(tx, head),
         Command::SetSigner(key) => audit::set_signer(tx, *key),
-        Command::Observe(observations) => audit::observe(tx, observations),
+        Command::Observe(once, observations) => audit::observe(tx, *once, observations),
 
         Command::AddDataKey(add) => key_commands::add(tx, add),
         Command::RewrapDataKeys(rewrap) => key_commands::rewrap(tx, rewrap),
@@ -112,7 +113,8 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         | Command::DefinePolicy(..)
         | Command::Post(_)
         | Command::SetStatus(_)
-        | Command::RotateClusterKey(_)
+        | Command::RotateClusterKey(..)
+        | Command::ConfirmClock(_)
         | Command::ApproveHolder(_)
         | Command::LockSession(_)
         | Command::UnlockSession(_)
@@ -147,9 +149,10 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         Command::ChangeSettings(settings) => settings::change(tx, actor, settings),
 
         Command::ResolveDivergence(decision) => audit::resolve(tx, actor, decision),
-        Command::RotateClusterKey(new) => key_commands::rotate(tx, actor, new),
+        Command::RotateClusterKey(new, dropped) => key_commands::rotate(tx, actor, new, dropped),
         Command::ApproveHolder(approve) => key_commands::approve(tx, actor, approve),
 
+        Command::ConfirmClock(after) => clock::confirm(tx, actor, *after),
         Command::LockSession(session) => locking::lock_session(tx, actor, *session),
         Command::UnlockSession(unlock) => locking::unlock_session(tx, actor, unlock),
         Command::SetPin(set) => places::set_pin(tx, actor, set),
@@ -173,7 +176,7 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         | Command::MarkHead
         | Command::SignHead(_)
         | Command::SetSigner(_)
-        | Command::Observe(_)
+        | Command::Observe(..)
         | Command::AddDataKey(_)
         | Command::RewrapDataKeys(_)
         | Command::RetireClusterKey(_)

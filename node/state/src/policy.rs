@@ -4,6 +4,7 @@ use types::conversation::{ConversationKind, Part, Participant};
 use types::emergency::Emergency;
 use types::identity::{LogOffScope, Method};
 use types::limits::CONVERSATIONS_PER_USER_MAX;
+use types::record::Agent;
 use types::session::{Device, Session, SessionState};
 use types::user::{PermissionSet, Realm, User, UserKind, UserState};
 use types::{
@@ -11,7 +12,7 @@ use types::{
 };
 
 use crate::keys;
-use crate::view::{Rows, View};
+use crate::view::{Rows, View, steady};
 use crate::visible::Visible;
 
 /// A signed-in user, as the state knows them at one position of the log.
@@ -38,6 +39,14 @@ impl Actor {
     #[must_use]
     pub fn location(&self) -> Option<UserId> {
         self.session.place.map(|place| place.location)
+    }
+}
+
+impl Actor {
+    /// The actor as records name them.
+    #[must_use]
+    pub const fn agent(&self) -> Agent {
+        Agent::User { user: self.user.id, acting_role: None, device: self.device.id, session: self.session.id }
     }
 }
 
@@ -151,6 +160,9 @@ pub enum Action {
     SeeKeys,
     /// Rotate the cluster key, let a node hold it, check the recovery kit.
     ManageKeys,
+
+    /// Say that cluster time is right after a step.
+    ConfirmClock,
 }
 
 /// Whether they may.
@@ -198,7 +210,7 @@ pub fn actor_of<V: View>(view: &V, now: Timestamp, session: SessionId) -> Result
 /// gets one that is locked asks [`while_locked`].
 pub fn standing<V: View>(view: &V, now: Timestamp, session: SessionId) -> Result<Option<Actor>, V::Fault> {
     let Some(session) = view.session(session)? else { return Ok(None) };
-    if matches!(session.state, SessionState::Ended(..)) || session.expires <= now {
+    if matches!(session.state, SessionState::Ended(..)) || session.expires <= steady(view, now)? {
         return Ok(None);
     }
     let Some(mut user) = view.user(session.user)? else { return Ok(None) };
@@ -368,6 +380,8 @@ pub fn may<V: View>(view: &V, user: &User, action: Action) -> Result<Decision, V
             Decision::yes_if(permitted, Decision::No)
         }
         Action::ManageKeys => Decision::yes_if(admin(user), Decision::No),
+
+        Action::ConfirmClock => Decision::yes_if(admin(user), Decision::No),
     })
 }
 

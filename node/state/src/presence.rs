@@ -55,7 +55,7 @@ pub fn of<V: View>(view: &V, now: Timestamp, user: UserId) -> Result<Presence, V
 
 /// How a session stands at `now`.
 pub fn reach<V: View>(view: &V, now: Timestamp, session: &Session) -> Result<Reach, V::Fault> {
-    let open = !matches!(session.state, SessionState::Ended(..)) && now < session.expires;
+    let open = !matches!(session.state, SessionState::Ended(..)) && crate::view::steady(view, now)? < session.expires;
     let Some(attachment) = session.attached.filter(|_| open) else { return Ok(Reach::Gone(session.last_seen)) };
     let Some(lease) = view.node_lease(attachment.node)? else { return Ok(Reach::Gone(session.last_seen)) };
     if lease.epoch != attachment.epoch {

@@ -35,7 +35,7 @@ pub const fn action_of(command: &Command) -> Option<Action> {
         Command::SetStatus(_) => Some(Action::SetStatus),
 
         Command::MarkHead | Command::SignHead(_) => None,
-        Command::Observe(_) => None, // Each of what was observed leaves one.
+        Command::Observe(..) => None, // Each of what was observed leaves one.
         Command::SetSigner(_) => Some(Action::AddSigner),
         Command::ResolveDivergence(_) => Some(Action::ResolveDivergence),
         Command::RefuseSignIn(_) => Some(Action::SignIn),
@@ -47,9 +47,10 @@ pub const fn action_of(command: &Command) -> Option<Action> {
         Command::LogOff(_) => Some(Action::LogOff),
         Command::AddDataKey(_) | Command::RewrapDataKeys(_) => None,
         Command::RetireClusterKey(_) => Some(Action::RetireClusterKey),
-        Command::RotateClusterKey(_) => Some(Action::RotateClusterKey),
+        Command::RotateClusterKey(..) => Some(Action::RotateClusterKey),
         Command::ApproveHolder(_) => Some(Action::ApproveHolder),
 
+        Command::ConfirmClock(_) => Some(Action::ConfirmClock),
         Command::AdmitNode(_) => Some(Action::AdmitNode),
         Command::SeatNode(_) => Some(Action::SeatNode),
         Command::Refound(_) => Some(Action::Refound),
@@ -210,7 +211,14 @@ fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -
         }
 
         Command::AddDataKey(_) | Command::RewrapDataKeys(_) | Command::RetireClusterKey(_) => Vec::new(),
-        Command::RotateClusterKey(_) => Vec::new(),
+        Command::RotateClusterKey(_, dropped) => {
+            let nodes = dropped.iter().filter_map(|holder| match holder {
+                Holder::Node(node) => Some(Entity::Node(*node)),
+                Holder::Recovery => None,
+            });
+            nodes.take(types::limits::KEY_HOLDERS_MAX).collect()
+        }
+        Command::ConfirmClock(_) => Vec::new(),
         Command::ApproveHolder(approve) => match approve.holder {
             Holder::Node(node) => vec![Entity::Node(node)],
             Holder::Recovery => Vec::new(),
@@ -266,7 +274,7 @@ fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -
         Command::ApproveEmergency(number) | Command::EndEmergency(number) => vec![Entity::Emergency(*number)],
         Command::ReviewEmergency(review) => vec![Entity::Emergency(review.number)],
 
-        Command::MarkHead | Command::SignHead(_) | Command::Observe(_) => Vec::new(),
+        Command::MarkHead | Command::SignHead(_) | Command::Observe(..) => Vec::new(),
         Command::SetSigner(key) if result.is_ok() => vec![Entity::Signer(origin, *key), Entity::Node(origin)],
         Command::SetSigner(_) => vec![Entity::Node(origin)], // A key that was refused is named nowhere.
         Command::ResolveDivergence(decision) => vec![Entity::Head(decision.size)],

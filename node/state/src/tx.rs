@@ -4,10 +4,11 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use types::limits::{CLOCK_HOLD_MS, CLOCK_STEP_MS_MAX};
 use types::message::Message;
-use types::record::Record;
+use types::record::{Action, Agent, Record};
 use types::reply::Answer;
-use types::row::{Heads, StoredEvent};
+use types::row::{ClockHold, Heads, StoredEvent, Timer};
 use types::{Event, EventBody, EventNumber, Key, NodeId, Reject, Reply, Row, Scope, Timestamp, UserId};
 
 use crate::outcome::Outcome;
@@ -46,13 +47,23 @@ pub(crate) struct Tx<'a, V: View> {
     records: Vec<Record>,
     presence: BTreeSet<UserId>,
     repeated: bool,
+    /// Whether cluster time steps with this command, and the hold there is when it begins.
+    stepped: bool,
+    hold: Option<ClockHold>,
 }
 
 impl<'a, V: View> Tx<'a, V> {
-    /// Begins with the clock moved on to `at`, never back.
+    /// Begins with the clock moved on to `at`, never back. A step is taken note of.
     pub(crate) fn begin(view: &'a V, at: Timestamp, origin: NodeId) -> Result<Self, V::Fault> {
         let mut heads = heads(view)?;
+        let (before, steady) = (heads.clock, heads.steady());
         heads.clock = heads.clock.max(at); // A new leader's clock may be behind the old one's.
+        heads.hold = heads.hold.filter(|hold| heads.clock < hold.until);
+        let stepped = before.0 > 0 && heads.clock > before.plus_ms(CLOCK_STEP_MS_MAX);
+        if stepped {
+            let until = heads.clock.plus_ms(CLOCK_HOLD_MS);
+            heads.hold = Some(ClockHold { before: steady, after: heads.clock, until });
+        }
         Ok(Self {
             view,
             now: heads.clock,
@@ -63,7 +74,38 @@ impl<'a, V: View> Tx<'a, V> {
             records: Vec::new(),
             presence: BTreeSet::new(),
             repeated: false,
+            stepped,
+            hold: heads.hold,
         })
+    }
+
+    /// What expires irreversibly goes by this time, not by `now`.
+    pub(crate) const fn steady(&self) -> Timestamp {
+        self.heads.steady()
+    }
+
+    /// Sets a timer that goes by [`Tx::steady`]: at the latest when a step is taken for right it fires, and looks again.
+    pub(crate) fn set_steady_timer(&mut self, due: Timestamp, timer: Timer) {
+        let due = self.steady_due(due);
+        self.put(Key::Timer(due, timer), Row::Timer(()));
+    }
+
+    /// When it will be `due` by steady time, or may be because a step is taken for right.
+    pub(crate) fn steady_due(&self, due: Timestamp) -> Timestamp {
+        match self.heads.hold {
+            Some(hold) => self.now.plus_ms(due.since_ms(self.steady())).min(hold.until).max(self.now),
+            None => due,
+        }
+    }
+
+    /// The hold there is; it is over from here on.
+    pub(crate) fn release_clock(&mut self) -> Option<ClockHold> {
+        self.heads.hold.take()
+    }
+
+    /// The hold there is.
+    pub(crate) const fn clock_hold(&self) -> Option<ClockHold> {
+        self.heads.hold
     }
 
     /// Writes a row.
@@ -140,7 +182,7 @@ impl<'a, V: View> Tx<'a, V> {
 
     /// Takes back everything but the clock: a refused command changes nothing.
     pub(crate) fn roll_back(&mut self) -> Result<(), V::Fault> {
-        self.heads = Heads { clock: self.now, ..heads(self.view)? };
+        self.heads = Heads { clock: self.now, hold: self.hold, ..heads(self.view)? };
         self.changes.clear();
         self.events.clear();
         self.records.clear();
@@ -150,6 +192,9 @@ impl<'a, V: View> Tx<'a, V> {
 
     /// Everything that follows, with this answer.
     pub(crate) fn finish(mut self, answer: Answer) -> Outcome {
+        if self.stepped {
+            self.record(Record::new(self.now, self.origin, Agent::Cluster, Action::StepClock, Vec::new()));
+        }
         self.changes.insert(Key::Heads(), Some(Row::Heads(self.heads)));
         Outcome {
             changes: self.changes,

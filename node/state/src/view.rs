@@ -12,11 +12,11 @@ use types::key::{ClusterKey, DataKey, Envelope, Holder, HolderKey, KeyScope, Mon
 use types::message::Message;
 use types::presence::{NodeLease, Status};
 use types::record::Record;
-use types::row::{Cluster, Divergence, Head, Heads, KeptAnswer, Signer};
+use types::row::{Cluster, Divergence, Head, Heads, KeptAnswer, NodeNumbers, Signer};
 use types::seat::{Refounding, Seat};
 use types::session::{Device, Receipt, Session};
 use types::user::{Credential, User};
-use types::{Key, Principal, Row};
+use types::{Key, Principal, Row, Timestamp};
 
 /// Rows as of one moment: a transaction in progress, a batch in progress, or what a node has applied.
 pub trait View {
@@ -115,6 +115,8 @@ rows! {
     signer(node: NodeId) -> Signer(Signer) at Key::Signer(node);
     /// Whether nodes hold different audit trees.
     divergence() -> Divergence(Divergence) at Key::Divergence();
+    /// Which of its numbered commands a node has had carried out.
+    node_numbers(node: NodeId) -> NodeNumbers(NodeNumbers) at Key::NodeNumbers(node);
 
     /// A data key, wrapped.
     data_key(id: u64) -> DataKey(DataKey) at Key::DataKey(id);
@@ -142,6 +144,11 @@ pub fn newest_cluster_key<V: View>(view: &V) -> Result<Option<(u32, ClusterKey)>
         (Key::ClusterKey(version), Row::ClusterKey(key)) => Some((version, key)),
         _ => None,
     }))
+}
+
+/// What expires irreversibly goes by this time, when cluster time is `now`: without a step that may be wrong.
+pub fn steady<V: View>(view: &V, now: Timestamp) -> Result<Timestamp, V::Fault> {
+    Ok(heads(view)?.hold.map_or(now, |hold| hold.steady(now)))
 }
 
 /// Clock, last event and the like; all 0 before founding.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
-use types::limits::{DISK_FREE_BYTES_MIN, DISK_FREE_SHARE_MIN};
+use types::limits::{DISK_FREE_BYTES_MIN, DISK_FREE_SHARE_MIN, DISK_RESERVE_BYTES, DISK_RESERVE_SHARE};
 
 use crate::Fault;
 
@@ -32,6 +32,12 @@ impl Space {
     #[must_use]
     pub fn is_low(&self) -> bool {
         self.free < DISK_FREE_BYTES_MIN.min(self.total / DISK_FREE_SHARE_MIN)
+    }
+
+    /// Whether only the last reserve is left: for leases, timers and the like, without which a cluster does not live.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.free < DISK_RESERVE_BYTES.min(self.total / DISK_RESERVE_SHARE)
     }
 }
 
@@ -168,5 +174,8 @@ mod tests {
         assert!(!low(1 << 30, 1 << 40));
         assert!(low(127 << 20, 1 << 30));
         assert!(!low(128 << 20, 1 << 30));
+        let full = |free, total| Space { free, total }.is_full();
+        assert!(full((256 << 20) - 1, 1 << 40) && !full(256 << 20, 1 << 40));
+        assert!(full((32 << 20) - 1, 1 << 30) && !full(32 << 20, 1 << 30));
     }
 }

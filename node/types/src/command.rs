@@ -120,12 +120,12 @@ pub enum Command {
     MarkHead,
     /// A node's signature of the audit tree at a marked size. By that node.
     SignHead(SignHead),
-    /// The key a node signs with: the first of a node that takes a slot. By that node.
-    SetSigner(AuditKey),
     /// Says which audit tree is right where nodes disagree.
     ResolveDivergence(ResolveDivergence),
+    /// The key a node signs with: the first of a node that takes a slot. By that node.
+    SetSigner(AuditKey),
     /// What was looked at, or refused, without a command of its own. By a node, for sessions it names.
-    Observe(Vec<Observation>),
+    Observe(Once, Vec<Observation>),
     /// Counts a sign-in that failed. By the node that checked it.
     RefuseSignIn(RefuseSignIn),
     /// Gives a session a new token. By the node that checked the device's proof.
@@ -146,11 +146,14 @@ pub enum Command {
     RewrapDataKeys(RewrapDataKeys),
     /// Removes the envelopes of a cluster key under which no data key is wrapped any more. By the leader.
     RetireClusterKey(u32),
-    /// Makes a new version of the cluster key the one in use.
-    RotateClusterKey(NewClusterKey),
+    /// Makes a new version of the cluster key the one in use. Holders that are named cease to be holders; every other one
+    /// has an envelope.
+    RotateClusterKey(NewClusterKey, Vec<Holder>),
     /// Lets a node that has joined hold the cluster key.
     ApproveHolder(ApproveHolder),
 
+    /// Says that cluster time is right after the step to this time: what waited for that goes on.
+    ConfirmClock(Timestamp),
     /// Lets a new node into a slot. By a healthy node, for whoever is root there.
     AdmitNode(AdmitNode),
     /// A node that was let in counts as one of three now; whoever had its slot before is refused. By the leader.
@@ -191,14 +194,25 @@ pub struct Found {
     pub name: String,
     /// The feature level to begin with.
     pub feature_level: u32,
-    /// Key of the hash that recognises a repeated request.
-    pub request_key: [u8; 32],
     /// The first administrator.
     pub admin: NewUser,
     /// The keys the three nodes sign the audit log with, by slot; none where nothing is signed.
     pub audit_keys: Vec<AuditKey>,
     /// The first cluster key, sealed to the three nodes and to the recovery kit.
     pub cluster_key: Option<NewClusterKey>,
+    /// Key of the hash that recognises a repeated request, wrapped under the first cluster key; there when that is.
+    pub request_key: Option<AddDataKey>,
+}
+
+/// What makes a command of a node safe to put again: each of its commands that would count twice has a number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Once {
+    /// The node's lease epoch: new, and higher, at each of its starts.
+    pub epoch: u64,
+    /// The command's number within it, from 1.
+    pub number: u64,
+    /// No command with a number below it is on its way any more.
+    pub settled: u64,
 }
 
 /// A node's signature of the audit tree.
@@ -228,6 +242,8 @@ pub struct ResolveDivergence {
 pub struct Observation {
     /// In which session; none where nobody was signed in.
     pub session: Option<SessionId>,
+    /// Whose session on which device: of use where the session has been forgotten by the time this is recorded.
+    pub by: Option<(UserId, DeviceId)>,
     /// What; one of those that leave no other trace.
     pub action: Action,
     /// At what; at most `OBSERVED_ENTITIES_MAX`.
@@ -348,6 +364,8 @@ pub struct NewUser {
     pub enrolment: Option<CodeHash>,
     /// A patient's name, sealed; `display_name` and `words` are empty then.
     pub sealed_name: Vec<u8>,
+    /// The key of that name; it is kept only if the account comes to be.
+    pub key: Option<AddDataKey>,
 }
 
 /// Changes of a user: what is none stays.
@@ -403,6 +421,8 @@ pub struct CreateConversation {
     pub subject: Option<UserId>,
     /// Everyone but the creator, at most `PARTICIPANTS_PER_COMMAND_MAX`.
     pub participants: Vec<(Principal, Part)>,
+    /// The key of the title; it is kept only if the conversation comes to be.
+    pub key: Option<AddDataKey>,
 }
 
 /// Changes of a conversation: what is none stays.

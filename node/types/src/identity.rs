@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::command::Once;
 use crate::id::{ClusterId, DeviceId, SessionId, Timestamp, UserId};
 use crate::user::{CodeHash, PermissionSet};
 
@@ -78,6 +79,8 @@ pub struct RefuseSignIn {
     pub attempt: Attempt,
     /// It was a PIN that was wrong.
     pub pin: bool,
+    /// So that it is counted once.
+    pub once: Once,
 }
 
 /// A new token for a session whose device proved itself. By the node that checked the signature.

@@ -11,6 +11,8 @@ pub enum KeyScope {
     Conversation(ConversationId),
     /// A user's status text; a patient's name. Kind byte 2.
     User(UserId),
+    /// The hash by which a repeated request is recognised: one key for ever, under [`Month`] 0. Kind byte 3.
+    Requests,
 }
 
 /// A calendar month in UTC, counted from January 1970, which is 0.

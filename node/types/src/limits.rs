@@ -213,6 +213,10 @@ pub const STORES_CLOSE_MS_MAX: u64 = 2_000;
 pub const DISK_FREE_BYTES_MIN: u64 = 1 << 30;
 /// Likewise: one part in so many of all the disk.
 pub const DISK_FREE_SHARE_MIN: u64 = 8;
+/// Below so many free bytes a node's disk is full but for the last reserve; on a small disk below [`DISK_RESERVE_SHARE`].
+pub const DISK_RESERVE_BYTES: u64 = 256 << 20;
+/// Likewise: one part in so many of all the disk.
+pub const DISK_RESERVE_SHARE: u64 = 32;
 /// So many nodes of three with a disk that is low, and clients' writes are refused.
 pub const NODES_WITH_LOW_DISK_MAX: usize = 2;
 /// A node looks at its disk this often.
@@ -241,7 +245,7 @@ pub const SIGNERS_MAX: usize = 1_024;
 /// Most observations in one command.
 pub const OBSERVATIONS_MAX: usize = 1_000;
 /// Most entities of one observation.
-pub const OBSERVED_ENTITIES_MAX: usize = 4;
+pub const OBSERVED_ENTITIES_MAX: usize = 64;
 /// Longest reason in a record, in bytes of UTF-8.
 pub const RECORD_REASON_BYTES_MAX: usize = 256;
 /// Commands of observations on their way at a time; more gather, and go together.
@@ -339,6 +343,15 @@ pub const OPEN_KEYS_MAX: usize = 4_096;
 pub const OPEN_KEY_MS_MAX: u64 = 10 * 60 * 1000;
 /// How often one write is sealed anew because its key was refused.
 pub const RESEALS_MAX: u32 = 3;
+
+/// Commands of one node that would count twice and whose outcome is not known; more are refused.
+pub const NODE_NUMBERS_MAX: u64 = 1_024;
+/// A command whose outcome stays unknown is taken for settled after this time: no node tries it any more.
+pub const NODE_NUMBER_MS_MAX: u64 = 60 * 1000;
+/// Cluster time that moves by more than this from one entry to the next has stepped.
+pub const CLOCK_STEP_MS_MAX: u64 = 60 * 1000;
+/// After a step nothing irreversible fires for this long, unless an operator says that it is right.
+pub const CLOCK_HOLD_MS: u64 = DAY_MS;
 
 /// Most nodes that were ever let into the slots after founding, as far as they are looked through.
 pub const SEATS_MAX: usize = 256;

@@ -129,6 +129,17 @@ pub enum Action {
     /// A user, a device or everybody was signed out.
     LogOff = 70,
 
+    /// Titles of conversations were fetched.
+    FetchTitles = 112,
+    /// Names of patients were fetched.
+    FetchNames = 113,
+    /// Status texts of users were fetched.
+    FetchStatuses = 114,
+    /// Cluster time stepped: what is irreversible waits.
+    StepClock = 115,
+    /// An operator said that cluster time is right after a step.
+    ConfirmClock = 116,
+
     /// A new node was let into a slot.
     AdmitNode = 160,
     /// A node that was let in counts as one of three.
@@ -209,6 +220,11 @@ impl Action {
         Self::RemoveSecondFactor,
         Self::ChangeSettings,
         Self::LogOff,
+        Self::FetchTitles,
+        Self::FetchNames,
+        Self::FetchStatuses,
+        Self::StepClock,
+        Self::ConfirmClock,
         Self::AdmitNode,
         Self::SeatNode,
         Self::Refound,

@@ -140,6 +140,9 @@ tables! {
     /// What administrators set for the whole cluster.
     42 Settings() => Settings;
 
+    /// Which of its numbered commands a node has had carried out.
+    64 NodeNumbers(NodeId) => NodeNumbers;
+
     /// Emergency access, each time it was asked for, from 1.
     68 Emergency(u64) => Emergency;
     /// Which of them are not reviewed, or not over.
@@ -166,8 +169,6 @@ pub struct Cluster {
     pub name: String,
     /// What `apply` may do.
     pub feature_level: u32,
-    /// Key of the hash that recognises a repeated request.
-    pub request_key: [u8; 32],
     /// When it was founded.
     pub founded: Timestamp,
 }
@@ -189,6 +190,19 @@ pub struct Heads {
     pub events_dropped: EventNumber,
     /// Records in the audit log.
     pub records: u64,
+    /// There while cluster time has stepped and nobody has said that it is right.
+    pub hold: Option<ClockHold>,
+}
+
+impl Heads {
+    /// What expires irreversibly goes by this time: cluster time, but for a step that may be wrong.
+    #[must_use]
+    pub const fn steady(&self) -> Timestamp {
+        match &self.hold {
+            Some(hold) => hold.steady(self.clock),
+            None => self.clock,
+        }
+    }
 }
 
 /// A head of the audit tree: a size, and what each node signed at it.
@@ -244,6 +258,38 @@ pub struct Divergence {
     pub size: u64,
     /// Since when that is known.
     pub since: Timestamp,
+}
+
+/// Which of its numbered commands a node has had carried out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NodeNumbers {
+    /// The node's lease epoch.
+    pub epoch: u64,
+    /// All below have been, or never will be.
+    pub settled: u64,
+    /// Those from there on that have been, ascending.
+    pub done: Vec<u64>,
+}
+
+/// Cluster time has stepped. Until an operator says that it is right, or a day has passed, nothing irreversible fires because
+/// of it: what expires goes by the time that it would be without the step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClockHold {
+    /// What expires goes by this time, and what has passed since `after`.
+    pub before: Timestamp,
+    /// Cluster time right after the step.
+    pub after: Timestamp,
+    /// When cluster time is taken for right if nobody says so before.
+    pub until: Timestamp,
+}
+
+impl ClockHold {
+    /// What expires goes by this time, at this cluster time.
+    #[must_use]
+    pub const fn steady(&self, now: Timestamp) -> Timestamp {
+        let passed = now.0.saturating_sub(self.after.0);
+        Timestamp(self.before.0.saturating_add(passed))
+    }
 }
 
 /// An answer kept for a retry.

@@ -1,9 +1,12 @@
 //! What people write lies sealed: unique texts are searched for in every byte of every file of every node.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cluster::{Client, Cluster, Options, Person, Result, SLOTS, create_group, enrol_all, reason, tricord};
+use hmac::{Hmac, KeyInit, Mac};
+use prost::Message;
 use proto::v1::key_service_client::KeyServiceClient;
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::presence_service_client::PresenceServiceClient;
@@ -11,6 +14,7 @@ use proto::v1::{
     Key, KeyKind, KeyState, ListKeysRequest, ListMessagesRequest, OutgoingMessage, PresenceState,
     RotateClusterKeyRequest, SendMessageRequest, SetPresenceRequest, UserKind,
 };
+use sha2::Sha256;
 use tokio::time::sleep;
 
 /// Texts that are sealed; random letters and digits, so that no compression hides them.
@@ -61,6 +65,8 @@ async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_rep
             assert!(found.is_empty(), "{canary} lies in {found:?}");
         }
     }
+    let guessed = guesses_confirmed(&files_of(cluster.dir(), SLOTS[0])?, &ward);
+    assert_eq!(guessed, 0, "whoever has the disk can test what a message says");
     // A backup is sealed as a whole: not even what lies in the clear on a node's disk can be read there.
     let files = files_below(&target)?;
     assert!(files.len() > 8, "there are files: {}", files.len());
@@ -90,6 +96,33 @@ fn back_up_and_verify(cluster: &Cluster) -> Result<PathBuf> {
     assert!(verified.starts_with(&format!("GOOD. {name}")), "{verified}");
     assert!(verified.contains("founding keys vouch") && !verified.contains("NOT SHOWN"), "{verified}");
     Ok(target)
+}
+
+/// How often something on a disk confirms a guess at what was sent: a keyed hash of the request under any 32 bytes that
+/// lie there as a field, or as hexadecimal digits.
+fn guesses_confirmed(files: &[(String, Vec<u8>)], conversation: &str) -> usize {
+    let message = OutgoingMessage { conversation: conversation.into(), text: MESSAGE.into(), ..Default::default() };
+    let guess = [b"SendMessage\0".as_slice(), &message.encode_to_vec()].concat();
+    let mut keys: HashSet<[u8; 32]> = HashSet::new();
+    for (_, bytes) in files {
+        let fields = bytes.windows(33).filter(|window| window[0] == 32);
+        keys.extend(fields.filter_map(|window| window[1..].first_chunk().copied()));
+        let digits = bytes.split(|byte| !byte.is_ascii_hexdigit()).filter(|digits| digits.len() == 64);
+        keys.extend(digits.filter_map(|digits| {
+            let text = std::str::from_utf8(digits).ok()?;
+            let byte = |at: usize| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok();
+            <[u8; 32]>::try_from((0..32).map(byte).collect::<Option<Vec<u8>>>()?).ok()
+        }));
+    }
+    let hash = |key: &[u8; 32]| -> [u8; 16] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
+        mac.update(&guess);
+        *mac.finalize().into_bytes().first_chunk().expect("32 bytes")
+    };
+    let hashes: HashSet<[u8; 16]> = keys.iter().map(hash).collect();
+    assert!(keys.len() > 3, "the disk holds keys of some kind: {}", keys.len());
+    let fields = files.iter().flat_map(|(_, bytes)| bytes.windows(17).filter(|window| window[0] == 16));
+    fields.filter(|window| window[1..].first_chunk().is_some_and(|hash| hashes.contains(hash))).count()
 }
 
 /// Replaces the cluster key and waits until the one before is removed.

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use types::command::{Found, NewUser};
+use types::command::{AddDataKey, Found, NewUser};
 use types::key::{Envelope as KeyEnvelope, Holder, NewClusterKey};
 use types::user::{PermissionSet, Realm, UserKind};
 use types::{ClusterId, Incarnation, Lineage, NodeId, Slot, UserId};
@@ -155,16 +155,17 @@ pub(crate) fn founding() -> Found {
         permissions: vec![PermissionSet::Admin],
         enrolment: Some(Sha256::digest(ADMIN_CODE.replace('-', "")).into()),
         sealed_name: Vec::new(),
+        key: None,
     };
     Found {
         cluster: CLUSTER,
         lineage: LINEAGE,
         name: String::from("Sim"),
         feature_level: 1,
-        request_key: [7; 32],
         admin,
         audit_keys: Slot::ALL.map(|slot| *signer(slot).verifier().key()).to_vec(),
-        cluster_key: Some(cluster_key().clone()),
+        cluster_key: Some(first_keys().0.clone()),
+        request_key: Some(first_keys().1.clone()),
     }
 }
 
@@ -173,14 +174,14 @@ pub(crate) fn pair(slot: Slot) -> seal::NodeKey {
     seal::NodeKey::from_private(&[slot.number(); 32])
 }
 
-/// The first cluster key: made once, on a thread whose randomness is not the run's, so that each run of a seed draws the same.
+/// The first cluster key and the key of requests: made once, on a thread whose randomness is not the run's, so that each run of a seed draws the same.
 ///
 /// # Panics
 ///
 /// When the system gives no randomness.
-fn cluster_key() -> &'static NewClusterKey {
-    static KEY: OnceLock<NewClusterKey> = OnceLock::new();
-    KEY.get_or_init(|| {
+fn first_keys() -> &'static (NewClusterKey, AddDataKey) {
+    static KEYS: OnceLock<(NewClusterKey, AddDataKey)> = OnceLock::new();
+    KEYS.get_or_init(|| {
         let made = std::thread::spawn(|| {
             let key = seal::ClusterKey::generate(1)?;
             let kit = seal::NodeKey::from_private(&[0xee; 32]);
@@ -191,7 +192,8 @@ fn cluster_key() -> &'static NewClusterKey {
             };
             let envelopes = std::iter::once((Holder::Recovery, kit)).chain(nodes).map(envelope);
             let envelopes = envelopes.collect::<Result<Vec<_>, seal::Error>>()?;
-            Ok::<_, seal::Error>(NewClusterKey { version: 1, check: key.check_value(), envelopes })
+            let requests = seal::RequestKey::mint(&key)?;
+            Ok::<_, seal::Error>((NewClusterKey { version: 1, check: key.check_value(), envelopes }, requests))
         });
         made.join().expect("no panic").expect("a key")
     })

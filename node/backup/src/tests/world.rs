@@ -59,7 +59,8 @@ impl World {
         };
         let cluster_key = NewClusterKey { version: 1, check: cluster.check_value(), envelopes: vec![envelope] };
         world.apply(Payload::Membership(vec![3].into()));
-        world.node(A, Command::Found(found(world.signers.each_ref().map(|one| *one.verifier().key()), cluster_key)));
+        let keys = (cluster_key, seal::RequestKey::mint(&cluster).expect("a key"));
+        world.node(A, Command::Found(found(world.signers.each_ref().map(|one| *one.verifier().key()), keys)));
         world.node(A, Command::RenewLease(Lease { epoch: 1 }));
         world.node(A, Command::Enrol(enrol()));
         let id = world.key.id();
@@ -72,6 +73,7 @@ impl World {
             history: POLICY_FROM_JOINING,
             subject: None,
             participants: Vec::new(),
+            key: None,
         }));
         world
     }
@@ -188,7 +190,7 @@ impl World {
     }
 }
 
-fn found(audit_keys: [[u8; 32]; 3], cluster_key: NewClusterKey) -> Found {
+fn found(audit_keys: [[u8; 32]; 3], (cluster_key, request_key): (NewClusterKey, AddDataKey)) -> Found {
     let admin = NewUser {
         id: ADMIN,
         kind: UserKind::Person,
@@ -202,16 +204,17 @@ fn found(audit_keys: [[u8; 32]; 3], cluster_key: NewClusterKey) -> Found {
         permissions: vec![PermissionSet::Admin],
         enrolment: Some([8; 32]),
         sealed_name: Vec::new(),
+        key: None,
     };
     Found {
         cluster: CLUSTER,
         lineage: Lineage([3; 16]),
         name: "Ward".into(),
         feature_level: 1,
-        request_key: [4; 32],
         admin,
         audit_keys: audit_keys.to_vec(),
         cluster_key: Some(cluster_key),
+        request_key: Some(request_key),
     }
 }
 

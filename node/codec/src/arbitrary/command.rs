@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use types::command::{
     Author, Command, Confirmation, Connections, CreateConversation, Enrol, Entry, Envelope, Found, Lease, NewUser,
-    Observation, Post, Request, ResolveDivergence, SetPassword, SetStatus, SignHead, SignIn, UpdateConversation,
+    Observation, Once, Post, Request, ResolveDivergence, SetPassword, SetStatus, SignHead, SignIn, UpdateConversation,
     UpdateUser,
 };
 use types::presence::Connection;
@@ -11,7 +11,7 @@ use types::presence::Connection;
 use super::backup::note;
 use super::conversation::{header, history_policy, kind as conversation_kind, part, policy_ref, sealed};
 use super::identity::{add_second_factor, attempt, log_off, method, refresh, refuse_sign_in, second_proof, settings};
-use super::keys::{add_data_key, approve, new_cluster_key, rewrap};
+use super::keys::{add_data_key, approve, holder, new_cluster_key, rewrap};
 use super::primitive::*;
 use super::record::{action, entity, purpose};
 use super::seat::{admit, refound};
@@ -27,9 +27,10 @@ structs!(
 );
 structs!(request: Request { session: session_id(), number: number(), settled: number(), content: bytes16() });
 structs!(found: Found {
-    cluster: cluster_id(), lineage: lineage(), name: text(), feature_level: number32(), request_key: bytes32(),
-    admin: new_user(), audit_keys: list(bytes32()), cluster_key: maybe(new_cluster_key()),
+    cluster: cluster_id(), lineage: lineage(), name: text(), feature_level: number32(), admin: new_user(),
+    audit_keys: list(bytes32()), cluster_key: maybe(new_cluster_key()), request_key: maybe(add_data_key()),
 });
+structs!(pub(super) once: Once { epoch: number(), number: number(), settled: number() });
 structs!(lease: Lease { epoch: number() });
 structs!(connections: Connections { epoch: number(), changes: list((session_id(), connection()).boxed()) });
 structs!(confirmation: Confirmation {
@@ -45,7 +46,7 @@ structs!(new_user: NewUser {
     id: user_id(), kind: user_kind(), realm: realm(), login: text(), display_name: text(), unit: text(),
     words: list(text());
     external_ids: list(external_id()), may_message: any::<bool>(), permissions: list(permission()),
-    enrolment: maybe(bytes32()), sealed_name: bytes(),
+    enrolment: maybe(bytes32()), sealed_name: bytes(), key: maybe(add_data_key()),
 });
 structs!(update_user: UpdateUser {
     id: user_id(), version: number(), display_name: maybe(text()), unit: maybe(text()), words: maybe(list(text())),
@@ -55,7 +56,7 @@ structs!(update_user: UpdateUser {
 structs!(set_password: SetPassword { password: text(), credential_version: number() });
 structs!(create_conversation: CreateConversation {
     id: conversation_id(), kind: conversation_kind(), title: bytes(), history: policy_ref(), subject: maybe(user_id()),
-    participants: list((principal(), part()).boxed()),
+    participants: list((principal(), part()).boxed()), key: maybe(add_data_key()),
 });
 structs!(update_conversation: UpdateConversation {
     id: conversation_id(), version: number(), title: maybe(bytes()), history: maybe(policy_ref()),
@@ -73,7 +74,7 @@ structs!(resolve: ResolveDivergence { size: number(), root: bytes32() });
 structs!(observation: Observation {
     session: maybe(session_id()), action: action(), entities: list(entity()), refused: maybe(any::<u16>().boxed()),
     purpose: maybe(purpose()), reason: maybe(text()), seen: maybe(timestamp()),
-    count: maybe(number32()),
+    count: maybe(number32()), by: maybe((user_id(), device_id()).boxed()),
 });
 
 fn author() -> BoxedStrategy<Author> {
@@ -109,7 +110,7 @@ fn of_keys() -> BoxedStrategy<Command> {
         add_data_key().prop_map(Command::AddDataKey),
         rewrap().prop_map(Command::RewrapDataKeys),
         number32().prop_map(Command::RetireClusterKey),
-        new_cluster_key().prop_map(Command::RotateClusterKey),
+        (new_cluster_key(), list(holder())).prop_map(|(key, dropped)| Command::RotateClusterKey(key, dropped)),
         approve().prop_map(Command::ApproveHolder),
     ]
     .boxed()
@@ -121,6 +122,7 @@ fn of_nodes() -> BoxedStrategy<Command> {
         lease().prop_map(Command::RenewLease),
         (node_id(), lease()).prop_map(|(node, lease)| Command::ExpireLease(node, lease)),
         Just(Command::Tick),
+        timestamp().prop_map(Command::ConfirmClock),
         connections().prop_map(Command::Connections),
         list(confirmation()).prop_map(Command::Confirm),
         number32().prop_map(Command::RaiseFeatureLevel),
@@ -137,7 +139,7 @@ fn of_audit() -> BoxedStrategy<Command> {
         sign_head().prop_map(Command::SignHead),
         bytes32().prop_map(Command::SetSigner),
         resolve().prop_map(Command::ResolveDivergence),
-        list(observation()).prop_map(Command::Observe),
+        (once(), list(observation())).prop_map(|(once, all)| Command::Observe(once, all)),
     ]
     .boxed()
 }

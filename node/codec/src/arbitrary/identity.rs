@@ -6,6 +6,7 @@ use types::identity::{
     SecondFactor, SecondProof, Settings, Source,
 };
 
+use super::command::once;
 use super::primitive::*;
 use super::user::permission;
 
@@ -15,7 +16,7 @@ structs!(pub(super) failing: Failing { source: source(), count: number32(), last
 structs!(pub(super) failures: Failures {
     sources: list(failing()), strange: number32(), strange_last: timestamp(),
 });
-structs!(pub(super) refuse_sign_in: RefuseSignIn { user: maybe(user_id()), attempt: attempt(), pin: any::<bool>() });
+structs!(pub(super) refuse_sign_in: RefuseSignIn { user: maybe(user_id()), attempt: attempt(), pin: any::<bool>(), once: once() });
 structs!(pub(super) refresh: Refresh {
     session: session_id(), token: bytes32(), key: bytes32(), number: number(),
 });

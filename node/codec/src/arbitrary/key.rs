@@ -37,6 +37,7 @@ pub fn key(table: Table) -> BoxedStrategy<Key> {
         Table::Failures => bytes16().prop_map(Key::Failures).boxed(),
         Table::FailuresCount => Just(Key::FailuresCount()).boxed(),
         Table::Settings => Just(Key::Settings()).boxed(),
+        Table::NodeNumbers => node_id().prop_map(Key::NodeNumbers).boxed(),
         Table::EventScope => event_number().prop_map(Key::EventScope).boxed(),
         Table::UserEvent => (user_id(), event_number()).prop_map(|(user, event)| Key::UserEvent(user, event)).boxed(),
 

@@ -31,7 +31,12 @@ pub(super) fn month() -> BoxedStrategy<Month> {
 }
 
 pub(super) fn key_scope() -> BoxedStrategy<KeyScope> {
-    prop_oneof![conversation_id().prop_map(KeyScope::Conversation), user_id().prop_map(KeyScope::User)].boxed()
+    prop_oneof![
+        conversation_id().prop_map(KeyScope::Conversation),
+        user_id().prop_map(KeyScope::User),
+        Just(KeyScope::Requests),
+    ]
+    .boxed()
 }
 
 pub(super) fn holder() -> BoxedStrategy<Holder> {

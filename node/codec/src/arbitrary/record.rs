@@ -53,6 +53,7 @@ one_of!(action: Action {
 
     RotateClusterKey, RetireClusterKey, ApproveHolder,
 
+    FetchTitles, FetchNames, FetchStatuses, StepClock, ConfirmClock,
     AdmitNode, SeatNode, Refound,
     CreateBackup, FailBackup, VerifyBackup, RefuteBackup, RestoreBackup,
 

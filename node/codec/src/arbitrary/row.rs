@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use types::row::{Cluster, Divergence, Head, HeadSignature, Heads, KeptAnswer, Signer, StoredEvent};
+use types::row::{
+    ClockHold, Cluster, Divergence, Head, HeadSignature, Heads, KeptAnswer, NodeNumbers, Signer, StoredEvent,
+};
 use types::{Key, Row, Table};
 
 use super::answer::answer;
@@ -18,10 +20,12 @@ use super::seat::{refounding, seat};
 use super::user::{credential, device, node_lease, session, status, user};
 
 structs!(cluster: Cluster {
-    id: cluster_id(), lineage: lineage(), name: text(), feature_level: number32(), request_key: bytes32(),
-    founded: timestamp(),
+    id: cluster_id(), lineage: lineage(), name: text(), feature_level: number32(), founded: timestamp(),
 });
-structs!(heads: Heads { clock: timestamp(), event: event_number(), events_dropped: event_number(), records: number() });
+structs!(heads: Heads {
+    clock: timestamp(), event: event_number(), events_dropped: event_number(), records: number(),
+    hold: maybe(clock_hold()),
+});
 structs!(kept_answer: KeptAnswer { content: bytes16(), answer: answer() });
 structs!(stored_event: StoredEvent { at: timestamp(), body: event_body() });
 
@@ -31,6 +35,8 @@ structs!(head: Head {
 structs!(head_signature: HeadSignature { node: node_id(), root: bytes32(), signature: bytes64() });
 structs!(signer: Signer { key: bytes32(), since: number(), until: maybe(number()) });
 structs!(divergence: Divergence { size: number(), since: timestamp() });
+structs!(node_numbers: NodeNumbers { epoch: number(), settled: number(), done: list(number()) });
+structs!(clock_hold: ClockHold { before: timestamp(), after: timestamp(), until: timestamp() });
 
 /// Any row of any table with any key of that table.
 pub fn row_and_key() -> BoxedStrategy<(Row, Key)> {
@@ -75,6 +81,7 @@ pub fn row(table: Table) -> BoxedStrategy<Row> {
         Table::Failures => failures().prop_map(Row::Failures).boxed(),
         Table::Settings => settings().prop_map(Row::Settings).boxed(),
         Table::FailuresCount => number32().prop_map(Row::FailuresCount).boxed(),
+        Table::NodeNumbers => node_numbers().prop_map(Row::NodeNumbers).boxed(),
 
         Table::Emergency => emergency().prop_map(Row::Emergency).boxed(),
         Table::EmergencyOpen => Just(Row::EmergencyOpen(())).boxed(),

@@ -2,8 +2,8 @@
 
 use types::command::{
     AddDataKey, ApproveHolder, Author, Command, Confirmation, Connections, CreateConversation, Enrol, Entry, Envelope,
-    Found, Lease, NewUser, Observation, Post, Request, ResolveDivergence, RewrapDataKeys, RewrappedKey, SetPassword,
-    SetStatus, SignHead, SignIn, UpdateConversation, UpdateUser,
+    Found, Lease, NewUser, Observation, Once, Post, Request, ResolveDivergence, RewrapDataKeys, RewrappedKey,
+    SetPassword, SetStatus, SignHead, SignIn, UpdateConversation, UpdateUser,
 };
 use types::presence::Connection;
 
@@ -13,9 +13,10 @@ messages! {
     Entry { 1: at, 2: envelopes }
     Envelope { 1: origin, 2: author, 3: command }
     Request { 1: session, 2: number, 3: settled, 4: content }
-    Found { 1: cluster, 2: lineage, 3: name, 4: feature_level, 5: request_key, 6: admin, 7: audit_keys,
-        8: cluster_key,
+    Found { 1: cluster, 2: lineage, 3: name, 4: feature_level, 6: admin, 7: audit_keys, 8: cluster_key,
+        12: request_key,
     }
+    Once { 1: epoch, 2: number, 3: settled }
     Lease { 1: epoch }
     Connections { 1: epoch, 2: changes }
     Confirmation { 1: session, 2: conversation, 3: delivered, 4: displayed }
@@ -25,14 +26,14 @@ messages! {
     Enrol { 1: code, 2: password, 3: sign_in }
     NewUser {
         1: id, 2: kind, 3: realm, 4: login, 5: display_name, 6: unit, 7: words, 8: external_ids, 9: may_message,
-        10: permissions, 11: enrolment, 16: sealed_name,
+        10: permissions, 11: enrolment, 16: sealed_name, 20: key,
     }
     UpdateUser {
         1: id, 2: version, 3: display_name, 4: unit, 5: words, 6: external_ids, 7: may_message, 8: permissions,
         16: sealed_name,
     }
     SetPassword { 1: password, 2: credential_version }
-    CreateConversation { 1: id, 2: kind, 3: title, 4: history, 5: subject, 6: participants }
+    CreateConversation { 1: id, 2: kind, 3: title, 4: history, 5: subject, 6: participants, 20: key }
     UpdateConversation { 1: id, 2: version, 3: title, 4: history, 5: open }
     Post { 1: conversation, 2: location, 3: header, 4: sealed }
     SetStatus { 1: availability, 2: text, 3: expires }
@@ -42,7 +43,7 @@ messages! {
     RewrapDataKeys { 1: from, 2: to, 3: keys }
     RewrappedKey { 1: id, 2: wrapped }
     ApproveHolder { 1: holder, 2: public, 3: envelopes }
-    Observation { 1: session, 2: action, 3: entities, 4: refused, 5: purpose, 6: reason, 7: seen, 8: count }
+    Observation { 1: session, 2: action, 3: entities, 4: refused, 5: purpose, 6: reason, 7: seen, 8: count, 12: by }
 }
 
 choices! {
@@ -77,11 +78,11 @@ choices! {
         33: SignHead(head),
         34: SetSigner(key),
         35: ResolveDivergence(decision),
-        36: Observe(1: observations),
+        36: Observe(1: once, 2: observations),
         40: AddDataKey(key),
         41: RewrapDataKeys(keys),
         42: RetireClusterKey(version),
-        43: RotateClusterKey(key),
+        43: RotateClusterKey(1: key, 2: dropped),
         44: ApproveHolder(approve),
         48: RefuseSignIn(refuse),
         49: Refresh(refresh),
@@ -90,6 +91,8 @@ choices! {
         52: RemoveSecondFactor(user),
         53: ChangeSettings(settings),
         54: LogOff(log_off),
+
+        80: ConfirmClock(after),
 
         88: LockSession(session),
         89: UnlockSession(unlock),

@@ -11,7 +11,7 @@ messages! {
     Attempt { 1: login, 2: source }
     Failing { 1: source, 2: count, 3: last }
     Failures { 1: sources, 2: strange, 3: strange_last }
-    RefuseSignIn { 1: user, 2: attempt, 3: pin }
+    RefuseSignIn { 1: user, 2: attempt, 3: pin, 12: once }
     Refresh { 1: session, 2: token, 3: key, 4: number }
     Reset { 1: by, 2: at }
     SecondFactor { 1: secret, 2: confirmed, 3: last_step, 4: recovery }

@@ -40,6 +40,8 @@ numbers! {
         48: RotateClusterKey, 49: RetireClusterKey, 50: ApproveHolder,
         64: ResetPassword, 65: RefreshSession, 66: AddSecondFactor, 67: ConfirmSecondFactor, 68: RemoveSecondFactor, 69: ChangeSettings, 70: LogOff,
 
+        112: FetchTitles, 113: FetchNames, 114: FetchStatuses, 115: StepClock, 116: ConfirmClock,
+
         128: LockSession, 129: UnlockSession, 130: TapIn, 131: TapOut, 132: SetPin, 133: ClearPin, 134: ResetPin,
         136: OpenEmergency, 137: ApproveEmergency, 138: EndEmergency, 139: ReviewEmergency,
 

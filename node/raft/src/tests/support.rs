@@ -235,10 +235,10 @@ impl Cluster {
             lineage: identity.lineage,
             name: String::from("Test"),
             feature_level: 1,
-            request_key: [9; 32],
             admin: user(ADMIN, "admin", vec![PermissionSet::Admin], Some(CODE)),
             audit_keys: vec![[1; 32], [2; 32], [3; 32]],
             cluster_key: None,
+            request_key: None,
         };
         let mut peers = self.peers.clone();
         peers[place(slot)].node = identity.node;
@@ -387,6 +387,7 @@ fn user(id: UserId, login: &str, permissions: Vec<PermissionSet>, enrolment: Opt
         permissions,
         enrolment,
         sealed_name: Vec::new(),
+        key: None,
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use raft::{Handle, ProposeError};
+use state::view::Rows;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use types::command::Observation;
+use types::command::{Observation, Once};
 use types::limits::{OBSERVATIONS_IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVATIONS_WAITING_MAX};
 use types::record::{Action, Entity};
 use types::{Command, Reject, Reply, SessionId};
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const fn seen(session: SessionId, action: Action, entities: Vec<Entity>) -> Observation {
     Observation {
         session: Some(session),
+        by: None,
         action,
         entities,
         refused: None,
@@ -105,20 +107,30 @@ impl<H: Handle> Services<H> {
             self.content_allowed(session)?;
         }
         let now = crate::audit::spool::wall_clock();
-        let observations: Vec<_> =
-            observations.into_iter().map(|one| Observation { seen: one.seen.or(Some(now)), ..one }).collect();
+        let view = self.inner.handle.view();
+        let mut kept = Vec::with_capacity(observations.len());
+        for one in observations {
+            // By the time it is recorded the session may have been forgotten.
+            let session = one.session.map(|session| view.session(session)).transpose()?.flatten();
+            let by = session.map(|row| (row.user, row.device));
+            kept.push(Observation { seen: one.seen.or(Some(now)), by, ..one });
+        }
+        drop(view);
+        let observations = kept;
         let services = self.clone();
         let kept = raft::blocking::run(move || lock(&services.inner.spool).append(&observations));
         kept.await.map_err(|_| Error::Internal("the spool was not written"))?
     }
 
-    /// Puts observations to the cluster and waits until they are applied here.
+    /// Puts observations to the cluster and waits until they are applied here. With the same number it may be tried again:
+    /// they are recorded once.
     pub(crate) async fn record_observations(
         &self,
+        once: Once,
         observations: Vec<Observation>,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let done = self.put_own(Command::Observe(observations), deadline).await?;
+        let done = self.put_own(Command::Observe(once, observations), deadline).await?;
         let Reply::Recorded(records) = done.reply else { return Err(unexpected()) };
         let mut heads = self.inner.handle.heads();
         let applied = heads.wait_for(|heads| heads.records >= records);
@@ -145,10 +157,10 @@ pub(crate) async fn run<H: Handle>(services: Services<H>, mut observations: Obse
             },
         };
         let mut batch = vec![first];
-        let mut count = batch[0].observations.len();
+        let mut weighs = weight(&batch[0].observations);
         while let Ok(next) = observations.0.try_recv() {
-            count += next.observations.len();
-            if count > OBSERVATIONS_MAX {
+            weighs += weight(&next.observations);
+            if weighs > OBSERVATIONS_MAX {
                 held = Some(next);
                 break;
             }
@@ -162,6 +174,11 @@ pub(crate) async fn run<H: Handle>(services: Services<H>, mut observations: Obse
     }
 }
 
+/// What observations weigh, in observations without a target: a command of `OBSERVATIONS_MAX` is within its bytes.
+pub(crate) fn weight(observations: &[Observation]) -> usize {
+    observations.iter().map(|one| 1 + one.entities.len() / 8).sum()
+}
+
 async fn put<H: Handle>(services: &Services<H>, batch: Vec<Waiting>) {
     let Some(deadline) = batch.iter().map(|one| one.deadline).max() else { return };
     let (mut all, mut callers) = (Vec::new(), Vec::new());
@@ -170,7 +187,16 @@ async fn put<H: Handle>(services: &Services<H>, batch: Vec<Waiting>) {
         callers.extend(one.done);
     }
     services.inner.metrics.observed(all.len());
-    let result = services.record_observations(all, deadline).await;
+    let result = match services.inner.numbers.take(Instant::now()) {
+        Ok(ticket) => {
+            let result = services.record_observations(ticket.once, all, deadline).await;
+            if !matches!(result, Err(Error::Propose(ProposeError::OutcomeUnknown))) {
+                ticket.settle();
+            }
+            result
+        }
+        Err(error) => Err(error),
+    };
     if let Err(error) = &result {
         tracing::debug!(%error, "what was looked at is not recorded, and was not shown");
     }
@@ -178,7 +204,9 @@ async fn put<H: Handle>(services: &Services<H>, batch: Vec<Waiting>) {
         // A caller that went away was shown nothing.
         drop(caller.send(match &result {
             Ok(()) => Ok(()),
+            Err(Error::Propose(ProposeError::DiskFull)) => Err(Error::NoRoomToRecord),
             Err(Error::Propose(error)) => Err(error.clone().into()),
+            Err(Error::Overloaded(what)) => Err(Error::Overloaded(what)),
             Err(Error::Reject(reject)) => Err(reject.clone().into()),
             Err(_) => Err(Error::Behind),
         }));

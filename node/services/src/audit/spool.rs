@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use raft::Handle;
-use types::command::Observation;
+use types::command::{Observation, Once};
 use types::limits::{AUDIT_SPOOL_BYTES_MAX, OBSERVATIONS_MAX};
 use types::{Author, Command, Envelope, NodeId, Timestamp};
 
 use crate::Services;
+use crate::audit::observe::weight;
 use crate::errors::Error;
 use crate::limiter::lock;
+use crate::once::Ticket;
 
 /// How often a node looks whether its spool can be emptied.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -67,7 +69,7 @@ impl Spool {
     ///
     /// Errors: [`Error::SpoolFull`]; [`Error::Internal`] if the disk refused, and then the spool takes nothing any more.
     pub(crate) fn append(&mut self, observations: &[Observation]) -> Result<(), Error> {
-        let command = Command::Observe(observations.to_vec());
+        let command = Command::Observe(Once::default(), observations.to_vec());
         let body = codec::encode_envelope(&Envelope { origin: NodeId(0), author: Author::Node, command });
         let entry = [&(body.len() as u32).to_be_bytes()[..], &crc32c::crc32c(&body).to_be_bytes(), &body].concat();
         if self.broken || self.bytes + entry.len() > AUDIT_SPOOL_BYTES_MAX {
@@ -83,6 +85,16 @@ impl Spool {
         self.bytes += entry.len();
         self.kept.extend_from_slice(observations);
         Ok(())
+    }
+
+    /// The first of what is kept: as much as one command takes.
+    fn first(&self) -> Vec<Observation> {
+        let mut weighs = 0;
+        let fits = |one: &&Observation| {
+            weighs += weight(std::slice::from_ref(*one));
+            weighs <= OBSERVATIONS_MAX
+        };
+        self.kept.iter().take_while(fits).cloned().collect()
     }
 
     fn clear(&mut self, recorded: usize) {
@@ -112,33 +124,31 @@ fn read(bytes: &[u8]) -> (Vec<Observation>, usize) {
         if crc32c::crc32c(body) != u32::from_be_bytes([e, f, g, h]) {
             break;
         }
-        let Ok(Envelope { command: Command::Observe(observations), .. }) = codec::decode_envelope(body) else { break };
+        let Ok(Envelope { command: Command::Observe(_, observations), .. }) = codec::decode_envelope(body) else {
+            break;
+        };
         kept.extend(observations);
         at += HEAD_BYTES + length;
     }
     (kept, at)
 }
 
+/// What is on its way from the spool to the audit log. It keeps its number until it is known to be there: tried again, it is
+/// recorded once.
+struct Batch {
+    ticket: Ticket,
+    observations: Vec<Observation>,
+}
+
 /// Empties the spool whenever there is a majority, until the node stops.
 pub(crate) async fn run<H: Handle>(services: Services<H>) {
+    let mut batch = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         loop {
-            let batch: Vec<Observation> =
-                lock(&services.inner.spool).kept.iter().take(OBSERVATIONS_MAX).cloned().collect();
-            if batch.is_empty() || services.inner.handle.stale_age().is_some() {
-                break;
-            }
-            let count = batch.len();
-            match services.record_observations(batch, Instant::now() + PATIENCE).await {
-                Ok(()) => {
-                    let cleared = services.clone();
-                    let clear = move || lock(&cleared.inner.spool).clear(count);
-                    if raft::blocking::run(clear).await.is_err() {
-                        return;
-                    }
-                    tracing::info!(count, "what was shown without a majority is recorded now");
-                }
+            match step(&services, &mut batch).await {
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(error) => {
                     tracing::debug!(%error, "the audit spool is not recorded yet");
                     break;
@@ -146,6 +156,34 @@ pub(crate) async fn run<H: Handle>(services: Services<H>) {
             }
         }
     }
+}
+
+/// Records the first of what is kept; says whether there may be more. The lock is held across writes to the disk, so it is
+/// taken where it holds nobody up.
+async fn step<H: Handle>(services: &Services<H>, batch: &mut Option<Batch>) -> Result<bool, Error> {
+    if services.inner.handle.stale_age().is_some() {
+        return Ok(false);
+    }
+    let stopped = |_| Error::ShuttingDown;
+    if batch.is_none() {
+        let reading = services.clone();
+        let first = raft::blocking::run(move || lock(&reading.inner.spool).first()).await.map_err(stopped)?;
+        if first.is_empty() {
+            return Ok(false);
+        }
+        let ticket = services.inner.numbers.take(Instant::now())?;
+        *batch = Some(Batch { ticket, observations: first });
+    }
+    let Some(Batch { ticket, observations }) = batch else { return Ok(false) };
+    let count = observations.len();
+    services.record_observations(ticket.once, observations.clone(), Instant::now() + PATIENCE).await?;
+    let clearing = services.clone();
+    raft::blocking::run(move || lock(&clearing.inner.spool).clear(count)).await.map_err(stopped)?;
+    if let Some(batch) = batch.take() {
+        batch.ticket.settle();
+    }
+    tracing::info!(count, "what was shown without a majority is recorded now");
+    Ok(true)
 }
 
 #[cfg(test)]

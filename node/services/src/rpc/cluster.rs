@@ -60,7 +60,8 @@ impl<H: Handle> Services<H> {
 fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClusterStatusResponse, Error> {
     let (cluster, handle) = (services.cluster()?, &services.inner.handle);
     let (status, stale) = (handle.status(), handle.stale_age());
-    let clock = heads(view)?.clock;
+    let heads = heads(view)?;
+    let clock = heads.clock;
     // From the state itself: the copy that is kept was made when the node started, and the level is raised later.
     let feature_level = view.cluster()?.map_or(0, |cluster| cluster.feature_level);
     let here = handle.node().slot().unwrap_or(Slot::A);
@@ -82,6 +83,11 @@ fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClus
         feature_level,
         backup: Some(backups(view)?),
         alarms,
+        clock_step: heads.hold.map(|hold| ClockStep {
+            step_time: Some(convert::time(hold.after)),
+            before_time: Some(convert::time(hold.before)),
+            until_time: Some(convert::time(hold.until)),
+        }),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Conversations and who takes part.
 
+use std::sync::Arc;
+
 use proto::v1::conversation_service_server::ConversationService;
 use proto::v1::*;
 use raft::Handle;
@@ -12,7 +14,7 @@ use tonic::{Request, Response, Status};
 use types::command::{CreateConversation, UpdateConversation};
 use types::conversation::{self as stored, ConversationKind, Part as StoredPart};
 use types::key::KeyScope;
-use types::limits::{PARTICIPANTS_PER_COMMAND_MAX, RECEIPT_EVENTS_PARTICIPANTS_MAX, UNREAD_COUNT_MAX};
+use types::limits::{PARTICIPANTS_PER_COMMAND_MAX, RECEIPT_EVENTS_PARTICIPANTS_MAX, RESEALS_MAX, UNREAD_COUNT_MAX};
 use types::{Command, ConversationId, Key, Principal, Reject, Reply, Row, Seq, UserId};
 
 use crate::call::Call;
@@ -20,7 +22,7 @@ use crate::errors::Error;
 use crate::keyring::Keyring;
 use crate::reads::Read;
 use crate::sealing::SealingKey;
-use crate::writes::{numbered, unexpected};
+use crate::writes::{Done, Numbered, numbered, unexpected};
 use crate::{Services, codes, convert, names, pages, sealing, validation};
 
 /// Message rows looked at to count the unread ones of one conversation: one's own are among them.
@@ -116,18 +118,9 @@ async fn create<H: Handle>(
         history: validation::policy_ref("conversation.history_policy", asked.history_policy, kind)?,
         subject,
         participants: others,
+        key: None,
     };
-    let place = Place::Title(create.id);
-    let make = |key: &SealingKey| {
-        let title = sealing::text(key, &place, &asked.title)?;
-        Ok(Command::CreateConversation(CreateConversation { title, ..create.clone() }))
-    };
-    let done = if asked.title.is_empty() {
-        services.put(&call, "CreateConversation", id, &content, make(&None)?).await?
-    } else {
-        let needs = (KeyScope::Conversation(create.id), Action::CreateConversation);
-        services.put_sealed(&call, ("CreateConversation", id), &content, needs, make).await?
-    };
+    let done = put_titled(services, &call, id, &content, (create, &asked.title)).await?;
     let Reply::Conversation { id, created } = done.reply else { return Err(unexpected()) };
     let user = call.user;
     let keyring = &services.inner.keyring;
@@ -138,6 +131,38 @@ async fn create<H: Handle>(
         existed: !created,
         cursor: services.cursor(done.event)?,
     })
+}
+
+/// Puts a conversation with its title, which is sealed with a key of its own that comes with it.
+async fn put_titled<H: Handle>(
+    services: &Services<H>,
+    call: &Call,
+    id: Numbered,
+    content: &CreateConversationRequest,
+    (create, title): (CreateConversation, &str),
+) -> Result<Done, Error> {
+    let method = "CreateConversation";
+    if title.is_empty() {
+        return services.put(call, method, id, content, Command::CreateConversation(create)).await;
+    }
+    for _ in 0..RESEALS_MAX {
+        let fresh = services.fresh_key(KeyScope::Conversation(create.id))?;
+        let key = Some(Arc::clone(&fresh.key));
+        let title = sealing::text(&key, &Place::Title(create.id), title)?;
+        let command = CreateConversation { title, key: Some(fresh.add.clone()), ..create.clone() };
+        match services.put(call, method, id, content, Command::CreateConversation(command)).await {
+            // The cluster key was rotated meanwhile.
+            Err(Error::Reject(Reject::UnknownKey)) => services.inner.handle.read_barrier(call.deadline).await?,
+            Ok(done) => {
+                if matches!(done.reply, Reply::Conversation { id, .. } if id == create.id) {
+                    services.keep_fresh(&fresh);
+                }
+                return Ok(done);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Reject::UnknownKey.into())
 }
 
 const fn unspecified_part(kind: ConversationKind) -> StoredPart {
@@ -247,7 +272,9 @@ async fn get<H: Handle>(
     let read = services.read(&call, body.read).await?;
     read.check(Action::SeeConversation(id))?;
     let conversation = shown(&read.keyring, &read.view, call.user, id)?.ok_or(Reject::NotFound)?;
-    Ok(GetConversationResponse { conversation: Some(conversation), info: Some(read.info) })
+    let info = read.info;
+    services.fetched_titles(&call, std::slice::from_ref(&conversation)).await?;
+    Ok(GetConversationResponse { conversation: Some(conversation), info: Some(info) })
 }
 
 async fn list<H: Handle>(
@@ -260,6 +287,7 @@ async fn list<H: Handle>(
     let read = services.read(&call, body.read).await?;
     let work = move |read: &Read<H::View>| page(read, after, size, body.show_left);
     let ((conversations, next_page_token), info) = services.scan(read, work).await?;
+    services.fetched_titles(&call, &conversations).await?;
     Ok(ListConversationsResponse { conversations, next_page_token, info: Some(info) })
 }
 

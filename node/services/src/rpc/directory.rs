@@ -1,5 +1,7 @@
 //! Accounts.
 
+use std::sync::Arc;
+
 use proto::v1::directory_service_server::DirectoryService;
 use proto::v1::*;
 use raft::Handle;
@@ -9,7 +11,7 @@ use state::view::{Rows, View};
 use tonic::{Request, Response, Status};
 use types::command::{NewUser, SetPassword, UpdateUser};
 use types::key::KeyScope;
-use types::limits::USERS_PER_COMMAND_MAX;
+use types::limits::{RESEALS_MAX, USERS_PER_COMMAND_MAX};
 use types::user::UserKind;
 use types::{Command, Key, Reject, Reply, Row, UserId};
 
@@ -18,12 +20,10 @@ use crate::errors::Error;
 use crate::names::UserName;
 use crate::passwords;
 use crate::reads::Read;
-use crate::sealing::SealingKey;
+use crate::sealing::{Fresh, SealingKey};
 use crate::writes::{Done, Numbered, numbered, unexpected};
 use crate::{Services, codes, names, pages, sealing, validation, words};
 
-/// Keys of patients minted at a time: they share commits.
-const KEYS_AT_ONCE: usize = 64;
 /// Rows one search looks at, at most.
 const SEARCH_ROWS_MAX: usize = 5_000;
 /// Rows one page looks at, at most: those left out are not for this reader or not asked for.
@@ -179,11 +179,12 @@ fn new_user(field: &str, user: &User, without_code: bool) -> Result<(NewUser, Op
         permissions: checked.permissions,
         enrolment: hash,
         sealed_name: Vec::new(),
+        key: None,
     };
     Ok((new, code))
 }
 
-/// Creates users; patients' names are sealed, each with a key of its own user.
+/// Creates users; patients' names are sealed, each with a key of its own user that comes with it.
 async fn create_named<H: Handle, M: prost::Message>(
     services: &Services<H>,
     call: &Call,
@@ -191,28 +192,31 @@ async fn create_named<H: Handle, M: prost::Message>(
     content: &M,
     users: Vec<NewUser>,
 ) -> Result<Done, Error> {
-    let permissions = users.iter().any(|user| !user.permissions.is_empty());
-    let mut named = Vec::with_capacity(users.len());
-    let mut users = users.into_iter().peekable();
-    while users.peek().is_some() {
-        let some = users.by_ref().take(KEYS_AT_ONCE).map(|user| name_sealed(services, call, permissions, user));
-        named.extend(futures::future::try_join_all(some).await?);
+    for _ in 0..RESEALS_MAX {
+        let (mut named, mut keys) = (Vec::with_capacity(users.len()), Vec::new());
+        for user in users.iter().cloned() {
+            named.push(if user.kind == UserKind::Patient { name_sealed(services, user, &mut keys)? } else { user });
+        }
+        match services.put(call, method, id, content, Command::CreateUsers(named)).await {
+            // The cluster key was rotated meanwhile.
+            Err(Error::Reject(Reject::UnknownKey)) => services.inner.handle.read_barrier(call.deadline).await?,
+            Ok(done) => {
+                let made = matches!(&done.reply, Reply::Users(ids) if ids.iter().eq(users.iter().map(|user| &user.id)));
+                keys.iter().filter(|_| made).for_each(|fresh| services.keep_fresh(fresh));
+                return Ok(done);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    services.put(call, method, id, content, Command::CreateUsers(named)).await
+    Err(Reject::UnknownKey.into())
 }
 
-async fn name_sealed<H: Handle>(
-    services: &Services<H>,
-    call: &Call,
-    permissions: bool,
-    mut user: NewUser,
-) -> Result<NewUser, Error> {
-    if user.kind == UserKind::Patient {
-        let (scope, action) = (KeyScope::User(user.id), Action::CreateUsers { permissions });
-        let key = services.sealing_key(call, scope, action).await?;
-        user.sealed_name = sealing::text(&key, &Place::Name(user.id), &user.display_name)?;
-        user.display_name.clear();
-    }
+fn name_sealed<H: Handle>(services: &Services<H>, mut user: NewUser, keys: &mut Vec<Fresh>) -> Result<NewUser, Error> {
+    let fresh = services.fresh_key(KeyScope::User(user.id))?;
+    user.sealed_name = sealing::text(&Some(Arc::clone(&fresh.key)), &Place::Name(user.id), &user.display_name)?;
+    user.display_name.clear();
+    user.key = Some(fresh.add.clone());
+    keys.push(fresh);
     Ok(user)
 }
 
@@ -247,7 +251,9 @@ async fn get_user<H: Handle>(
     let read = services.read(&call, body.read).await?;
     let id = resolve(&read.view, &name)?;
     let user = shown(&read, id)?.ok_or(Reject::NotFound)?;
-    Ok(GetUserResponse { user: Some(user), info: Some(read.info) })
+    let info = read.info;
+    services.fetched_names(&call, std::slice::from_ref(&user)).await?;
+    Ok(GetUserResponse { user: Some(user), info: Some(info) })
 }
 
 async fn batch_get_users<H: Handle>(
@@ -267,6 +273,7 @@ async fn batch_get_users<H: Handle>(
         Ok(users)
     };
     let (users, info) = services.scan(read, work).await?;
+    services.fetched_names(&call, &users).await?;
     Ok(BatchGetUsersResponse { users, info: Some(info) })
 }
 
@@ -282,6 +289,7 @@ async fn list_users<H: Handle>(
     read.check(Action::ListUsers)?;
     let work = move |read: &Read<H::View>| page_of_users(read, after, size, body.show_deactivated);
     let ((users, next_page_token), info) = services.scan(read, work).await?;
+    services.fetched_names(&call, &users).await?;
     Ok(ListUsersResponse { users, next_page_token, info: Some(info) })
 }
 
@@ -334,6 +342,7 @@ async fn search_users<H: Handle>(
     let read = services.read(&call, body.read).await?;
     read.check(Action::ListUsers)?;
     let ((users, truncated), info) = services.scan(read, move |read| search(read, &wanted, size)).await?;
+    services.fetched_names(&call, &users).await?;
     Ok(SearchUsersResponse { users, truncated, info: Some(info) })
 }
 
@@ -397,6 +406,7 @@ async fn update_user<H: Handle>(
     let user =
         services.seen(call.deadline, |view| Ok(view.user(which)?.filter(|user| user.version >= version))).await?;
     let user = services.inner.keyring.user(&services.inner.handle.view(), &user, true)?;
+    services.fetched_names(&call, std::slice::from_ref(&user)).await?; // It may not be what was changed.
     Ok(UpdateUserResponse { user: Some(user), cursor: services.cursor(done.event)? })
 }
 

@@ -9,13 +9,13 @@ use state::{keys, newest_cluster_key};
 use tonic::{Request, Response, Status};
 use types::command::ApproveHolder;
 use types::key::{Envelope, Holder, HolderKey, NewClusterKey};
-use types::limits::{CLUSTER_KEYS_LIVE_MAX, KEY_HOLDERS_MAX, SIGNERS_MAX};
+use types::limits::{CLUSTER_KEYS_LIVE_MAX, KEY_HOLDERS_MAX, RESEALS_MAX, SIGNERS_MAX};
 use types::{Command, Key as RowKey, NodeId, Reject, Reply, Row};
 
 use crate::call::Call;
 use crate::errors::Error;
 use crate::reads::Read;
-use crate::writes::{numbered, unexpected};
+use crate::writes::{Done, Numbered, numbered, unexpected};
 use crate::{Services, convert};
 
 /// Versions of the cluster key that are listed, the newest first.
@@ -159,9 +159,11 @@ async fn rotate<H: Handle>(
     let content = RotateClusterKeyRequest { request_id: None };
     let read = services.read(&call, Some(ReadOptions { linearizable: true, ..ReadOptions::default() })).await?;
     read.check(Action::ManageKeys)?;
-    let new = next_key(services, &read.view)?;
-    drop(read);
-    let done = services.put(&call, "RotateClusterKey", id, &content, Command::RotateClusterKey(new)).await;
+    let make = |view: &H::View| {
+        let (new, dropped) = next_key(services, view)?;
+        Ok(Command::RotateClusterKey(new, dropped))
+    };
+    let done = put_anew(services, &call, ("RotateClusterKey", id), &content, (read, &make)).await;
     let done = done.map_err(|error| match error {
         Error::Reject(Reject::WrongPhase | Reject::VersionMismatch(_)) => Error::RotationUnderWay,
         other => other,
@@ -172,12 +174,33 @@ async fn rotate<H: Handle>(
     Ok(RotateClusterKeyResponse { version, cursor: services.cursor(done.event)? })
 }
 
-/// The next version, sealed to the recovery kit and to the nodes of today among its holders.
-fn next_key<H: Handle>(services: &Services<H>, view: &H::View) -> Result<NewClusterKey, Error> {
+/// Puts what is made of holders and versions as they are; made anew if they change before it is carried out.
+async fn put_anew<H: Handle, M: prost::Message>(
+    services: &Services<H>,
+    call: &Call,
+    (method, id): (&str, Numbered),
+    content: &M,
+    (mut read, make): (Read<H::View>, &impl Fn(&H::View) -> Result<Command, Error>),
+) -> Result<Done, Error> {
+    for _ in 0..RESEALS_MAX {
+        let command = make(&read.view)?;
+        drop(read);
+        match services.put(call, method, id, content, command).await {
+            Err(Error::Reject(Reject::UnknownKey)) => {}
+            done => return done,
+        }
+        read = services.read(call, Some(ReadOptions { linearizable: true, ..ReadOptions::default() })).await?;
+    }
+    Err(Reject::UnknownKey.into())
+}
+
+/// The next version, sealed to the recovery kit and to the nodes of today among its holders; and the holders that are none of
+/// those any more.
+fn next_key<H: Handle>(services: &Services<H>, view: &H::View) -> Result<(NewClusterKey, Vec<Holder>), Error> {
     let (newest, _) = newest_cluster_key(view)?.ok_or(Error::NotFounded)?;
     let key = seal::ClusterKey::generate(newest.checked_add(1).ok_or(Error::RotationUnderWay)?)?;
     let nodes = services.inner.handle.status().nodes;
-    let mut envelopes = Vec::new();
+    let (mut envelopes, mut dropped) = (Vec::new(), Vec::new());
     for (holder, HolderKey { public, .. }) in known_holders(view)? {
         let stays = match holder {
             Holder::Recovery => true,
@@ -186,9 +209,11 @@ fn next_key<H: Handle>(services: &Services<H>, view: &H::View) -> Result<NewClus
         if stays {
             let sealed = key.envelope(&seal::PublicKey(public))?;
             envelopes.push(Envelope { holder, public, sealed });
+        } else {
+            dropped.push(holder);
         }
     }
-    Ok(NewClusterKey { version: key.version(), check: key.check_value(), envelopes })
+    Ok((NewClusterKey { version: key.version(), check: key.check_value(), envelopes }, dropped))
 }
 
 async fn approve<H: Handle>(
@@ -209,21 +234,33 @@ async fn approve<H: Handle>(
         return Err(Error::invalid("public_key", what));
     }
     let holder = Holder::Node(node.node);
+    let make = |view: &H::View| {
+        let envelopes = sealed_to(services, view, holder, public)?;
+        Ok(Command::ApproveHolder(ApproveHolder { holder, public, envelopes }))
+    };
+    let done = put_anew(services, &call, ("ApproveKeyHolder", id), &content, (read, &make)).await?;
+    Ok(ApproveKeyHolderResponse { cursor: services.cursor(done.event)? })
+}
+
+/// The versions that are not retired, sealed to a holder.
+fn sealed_to<H: Handle>(
+    services: &Services<H>,
+    view: &H::View,
+    holder: Holder,
+    public: [u8; 32],
+) -> Result<Vec<(u32, Envelope)>, Error> {
     let mut envelopes = Vec::new();
     let (from, to) = keys::cluster_keys();
-    let rows = read.view.scan(&from, &to, true, CLUSTER_KEYS_LIVE_MAX.saturating_add(1))?;
+    let rows = view.scan(&from, &to, true, CLUSTER_KEYS_LIVE_MAX.saturating_add(1))?;
     for (key, row) in rows.into_iter().rev() {
         let (RowKey::ClusterKey(version), Row::ClusterKey(row)) = (key, row) else { continue };
         if row.retired.is_none() {
-            let key = services.inner.keyring.cluster_key(&read.view, version)?;
+            let key = services.inner.keyring.cluster_key(view, version)?;
             let sealed = key.envelope(&seal::PublicKey(public))?;
             envelopes.push((version, Envelope { holder, public, sealed }));
         }
     }
-    drop(read);
-    let command = Command::ApproveHolder(ApproveHolder { holder, public, envelopes });
-    let done = services.put(&call, "ApproveKeyHolder", id, &content, command).await?;
-    Ok(ApproveKeyHolderResponse { cursor: services.cursor(done.event)? })
+    Ok(envelopes)
 }
 
 async fn recovery<H: Handle>(services: &Services<H>, call: Call) -> Result<GetRecoveryEnvelopeResponse, Error> {

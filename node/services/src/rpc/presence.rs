@@ -85,6 +85,7 @@ async fn batch_get<H: Handle>(
     let users: Vec<UserId> = users.collect::<Result<_, _>>()?;
     let read = services.read(&call, body.read).await?;
     let (presences, info) = services.scan(read, move |read| all(read, &users)).await?;
+    services.fetched_statuses(&call, &presences).await?;
     Ok(BatchGetPresenceResponse { presences, info: Some(info) })
 }
 

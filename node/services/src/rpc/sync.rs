@@ -63,7 +63,8 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     {
         return Err(if services.inner.handle.stale_age().is_some() { Error::NoMajority } else { Error::Behind });
     }
-    if with_messages {
+    let with_content = with_messages || !watched.is_empty(); // Whose presence is watched, their status text is shown.
+    if with_content {
         services.content_allowed(call.session)?;
     }
     let read = services.read(&call, Some(ReadOptions { allow_stale: true, ..ReadOptions::default() })).await?;
@@ -72,7 +73,7 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     if after < heads.events_dropped {
         return Err(Error::CursorExpired);
     }
-    if with_messages {
+    if with_content {
         // What the stream brings as it happens is covered by this.
         let opened = audit::observe::seen(call.session, types::record::Action::OpenStream, Vec::new());
         services.observe(vec![opened], call.deadline).await?;

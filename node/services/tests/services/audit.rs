@@ -284,3 +284,80 @@ async fn writes_are_refused_while_two_nodes_disagree_and_an_administrator_decide
     admin.audit().resolve_divergence(admin.with(decide)).await.unwrap();
     admin.send(&ward, "yes").await.unwrap();
 }
+
+/// What was recorded of this person's session with this action.
+fn shown(node: &SingleNode, person: &Person, action: Action) -> Vec<Entity> {
+    let by = |record: &Record| matches!(&record.agent, Agent::User { session, .. } if person.session.ends_with(&session.to_string()));
+    let all = records(node).into_iter().filter(|record| record.action == action && by(record));
+    all.flat_map(|record| record.entities).collect()
+}
+
+async fn titles(person: &Person) -> Result<ListConversationsResponse, tonic::Status> {
+    let request = ListConversationsRequest::default();
+    Ok(person.conversations().list_conversations(person.with(request)).await?.into_inner())
+}
+
+async fn accounts(person: &Person) -> Result<ListUsersResponse, tonic::Status> {
+    Ok(person.directory().list_users(person.with(ListUsersRequest::default())).await?.into_inner())
+}
+
+async fn statuses(person: &Person, of: &Person) -> Result<BatchGetPresenceResponse, tonic::Status> {
+    let request = BatchGetPresenceRequest { users: vec![of.name.clone()], read: None };
+    let mut client = presence_service_client::PresenceServiceClient::new(person.channel.clone());
+    Ok(client.batch_get_presence(person.with(request)).await?.into_inner())
+}
+
+async fn say(person: &Person, text: &str) {
+    let state = PresenceState::Busy.into();
+    let request = SetPresenceRequest { state, text: text.into(), request_id: person.id(), ..Default::default() };
+    let mut client = presence_service_client::PresenceServiceClient::new(person.channel.clone());
+    client.set_presence(person.with(request)).await.unwrap();
+}
+
+#[tokio::test]
+async fn titles_patients_names_and_status_texts_are_recorded_like_messages_and_kept_back_like_them() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (ana, ben) = (world.person(&admin, "ana").await, world.person(&admin, "ben").await);
+    assert!(titles(&ben).await.unwrap().conversations.is_empty());
+    accounts(&ben).await.unwrap();
+    statuses(&ben, &ana).await.unwrap();
+    let fetched = [Action::FetchTitles, Action::FetchNames, Action::FetchStatuses];
+    let seen = |person: &Person| fetched.map(|action| shown(&world.node, person, action).len());
+    assert_eq!(seen(&ben), [0, 0, 0], "nothing sealed was shown, so nothing is said");
+
+    ana.group("Ward", &[&ben]).await;
+    let patient = User {
+        login: "p-1".into(),
+        display_name: "Pat Ient".into(),
+        kind: UserKind::Patient.into(),
+        realm: Realm::Patient.into(),
+        ..User::default()
+    };
+    let create = CreateUserRequest { user: Some(patient), without_enrolment_code: true, request_id: admin.id() };
+    let patient = admin.directory().create_user(admin.with(create)).await.unwrap().into_inner().user.unwrap();
+    say(&ana, "in theatre").await;
+    assert_eq!(titles(&ben).await.unwrap().conversations[0].title, "Ward");
+    assert!(accounts(&ben).await.unwrap().users.iter().any(|user| user.display_name == "Pat Ient"));
+    assert_eq!(statuses(&ben, &ana).await.unwrap().presences[0].text, "in theatre");
+    assert_eq!(seen(&ben), [1, 1, 1]);
+    let [Entity::User(id)] = shown(&world.node, &ben, Action::FetchNames)[..] else { panic!("a patient") };
+    assert_eq!(format!("users/{id}"), patient.name);
+    statuses(&ana, &ana).await.unwrap();
+    assert_eq!(seen(&ana)[2], 0, "one's own");
+
+    world.node.set_stale(Some(Duration::from_millis(1)));
+    // Each in a session that was not in use here before.
+    assert_eq!(refused(titles(&world.again("ben").await).await), "NO_MAJORITY");
+    assert_eq!(refused(accounts(&world.again("ben").await).await), "NO_MAJORITY");
+    assert_eq!(refused(statuses(&world.again("ben").await, &ana).await), "NO_MAJORITY");
+    let late = world.again("ben").await;
+    assert_eq!(
+        late.sync(&[], &[&ana]).await.map(drop).map_err(|status| crate::world::reason(&status)),
+        Err("NO_MAJORITY".into())
+    );
+    assert!(titles(&ben).await.is_ok(), "this session was in use here before");
+    assert_eq!(seen(&ben), [1, 1, 1], "it is in the spool");
+    world.node.set_stale(None);
+    until("the spool is recorded", || seen(&ben) == [2, 1, 1]).await;
+}

@@ -185,6 +185,7 @@ impl Handle for SingleNode {
             streams: 0,
             disk_free: None,
             disk_low: false,
+            disk_full: false,
             public_key: None,
             key_protection: String::new(),
             feature_level: 0,

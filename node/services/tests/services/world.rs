@@ -19,7 +19,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Status, Streaming};
 use tonic_types::StatusExt;
-use types::command::{Found, Lease, NewUser};
+use types::command::{AddDataKey, Found, Lease, NewUser};
 use types::key::{Envelope as KeyEnvelope, Holder, NewClusterKey};
 use types::user::{PermissionSet as StoredSet, Realm as StoredRealm, UserKind as StoredKind};
 use types::{Author, ClusterId, Command, Envelope, Incarnation, Lineage, NodeId, Slot, UserId};
@@ -58,9 +58,9 @@ impl World {
             audit_heads: None,
         };
         let pair = seal::NodeKey::generate().expect("a pair");
-        let cluster_key = cluster_key(&pair);
+        let keys = first_keys(&pair);
         let services = Services::start(node.clone(), config, pair, metrics, batches, notices).expect("a cost");
-        own(&node, Command::Found(founding(cluster_key))).await;
+        own(&node, Command::Found(founding(keys))).await;
         own(&node, Command::RenewLease(Lease { epoch: EPOCH })).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -123,8 +123,8 @@ pub fn signer(slot: Slot) -> Signer {
     Signer::from_seed(&name, [slot.number(); 32]).expect("a key")
 }
 
-/// The first cluster key, sealed to this one node and to a recovery kit that is thrown away.
-fn cluster_key(pair: &seal::NodeKey) -> NewClusterKey {
+/// The first cluster key and the key of requests under it, sealed to this one node and to a recovery kit that is thrown away.
+fn first_keys(pair: &seal::NodeKey) -> (NewClusterKey, AddDataKey) {
     let key = seal::ClusterKey::generate(1).expect("a key");
     let kit = seal::NodeKey::generate().expect("a pair");
     let envelope = |holder, pair: &seal::NodeKey| {
@@ -132,10 +132,11 @@ fn cluster_key(pair: &seal::NodeKey) -> NewClusterKey {
         KeyEnvelope { holder, public: public.0, sealed: key.envelope(&public).expect("sealed") }
     };
     let envelopes = vec![envelope(Holder::Recovery, &kit), envelope(Holder::Node(NODE), pair)];
-    NewClusterKey { version: 1, check: key.check_value(), envelopes }
+    let requests = seal::RequestKey::mint(&key).expect("a key");
+    (NewClusterKey { version: 1, check: key.check_value(), envelopes }, requests)
 }
 
-fn founding(cluster_key: NewClusterKey) -> Found {
+fn founding((cluster_key, request_key): (NewClusterKey, AddDataKey)) -> Found {
     let admin = NewUser {
         id: UserId([0xAD; 16]),
         kind: StoredKind::Person,
@@ -149,16 +150,17 @@ fn founding(cluster_key: NewClusterKey) -> Found {
         permissions: vec![StoredSet::Admin],
         enrolment: Some(Sha256::digest(ADMIN_CODE.replace('-', "")).into()),
         sealed_name: Vec::new(),
+        key: None,
     };
     Found {
         cluster: CLUSTER,
         lineage: Lineage([0x11; 16]),
         name: "St. Test".into(),
         feature_level: 1,
-        request_key: [7; 32],
         admin,
         audit_keys: Slot::ALL.map(|slot| *signer(slot).verifier().key()).to_vec(),
         cluster_key: Some(cluster_key),
+        request_key: Some(request_key),
     }
 }
 

@@ -5,15 +5,16 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use types::command::{Found, Observation, ResolveDivergence, SignHead};
+use types::command::{Found, Observation, Once, ResolveDivergence, SignHead};
 use types::limits::{
     AUDIT_HEAD_KEPT_MS, AUDIT_HEAD_MS, OBSERVATIONS_MAX, OBSERVED_ENTITIES_MAX, RECORD_REASON_BYTES_MAX, SIGNERS_MAX,
 };
 use types::record::{Action, Agent, AuditKey, Entity, Record, Result as End};
 use types::reply::Field;
 use types::row::{Divergence, Head, HeadSignature, Signer};
-use types::{Command, Incarnation, Key, NodeId, Reject, Reply, Row, SessionId, UserId};
+use types::{Command, DeviceId, Incarnation, Key, NodeId, Reject, Reply, Row, UserId};
 
+use super::once;
 use crate::policy::{self, Actor};
 use crate::tx::{Step, Tx, found as present};
 use crate::view::{Rows, View};
@@ -55,7 +56,7 @@ pub(crate) fn admit<V: View>(tx: &Tx<'_, V>, command: &Command) -> Step<(), V> {
             | Command::MarkHead
             | Command::SignHead(_)
             | Command::SetSigner(_)
-            | Command::Observe(_)
+            | Command::Observe(..)
             | Command::ResolveDivergence(_)
             | Command::AdmitNode(_) // A third node is what decides it.
             | Command::SeatNode(_)
@@ -235,8 +236,8 @@ pub(crate) fn resolve<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, decision: &Res
     Ok(Reply::Done)
 }
 
-/// Records what was looked at, or refused.
-pub(crate) fn observe<V: View>(tx: &mut Tx<'_, V>, observations: &[Observation]) -> Step<Reply, V> {
+/// Records what was looked at, or refused; once, however often it is put.
+pub(crate) fn observe<V: View>(tx: &mut Tx<'_, V>, number: Once, observations: &[Observation]) -> Step<Reply, V> {
     let sound = |one: &Observation| {
         is_observed(one.action)
             && one.entities.len() <= OBSERVED_ENTITIES_MAX
@@ -245,8 +246,11 @@ pub(crate) fn observe<V: View>(tx: &mut Tx<'_, V>, observations: &[Observation])
     if observations.len() > OBSERVATIONS_MAX || !observations.iter().all(sound) {
         return Err(Reject::Invalid(Field::Observations).into());
     }
+    if !once::first(tx, number)? {
+        return Ok(Reply::Recorded(tx.records())); // It was recorded before: no later than here.
+    }
     for one in observations {
-        let (agent, location) = agent(tx, one.session)?;
+        let (agent, location) = agent(tx, one)?;
         let record = Record::new(tx.now, tx.origin, agent, one.action, one.entities.clone());
         tx.record(Record {
             result: one.refused.map_or(End::Done, End::Refused),
@@ -266,6 +270,9 @@ const fn is_observed(action: Action) -> bool {
     matches!(
         action,
         Action::FetchMessages
+            | Action::FetchTitles
+            | Action::FetchNames
+            | Action::FetchStatuses
             | Action::OpenStream
             | Action::ReadAudit
             | Action::ProveMessage
@@ -275,14 +282,18 @@ const fn is_observed(action: Action) -> bool {
     )
 }
 
-/// Whoever the session is of, and at which place, whether it goes on or has ended since.
-fn agent<V: View>(tx: &Tx<'_, V>, session: Option<SessionId>) -> Step<(Agent, Option<UserId>), V> {
-    let Some(session) = session else { return Ok((Agent::Unknown, None)) };
-    Ok(match tx.session(session)? {
-        None => (Agent::Unknown, None),
-        Some(row) => {
-            let location = row.place.map(|place| place.location);
-            (Agent::User { user: row.user, acting_role: None, device: row.device, session }, location)
-        }
+/// Whoever the session is of, and at which place, whether it goes on or has ended since. Of one that was forgotten while the
+/// node kept what was seen, the node says it, as long as that device is that user's.
+fn agent<V: View>(tx: &Tx<'_, V>, of: &Observation) -> Step<(Agent, Option<UserId>), V> {
+    let Some(session) = of.session else { return Ok((Agent::Unknown, None)) };
+    let named = |user, device| Agent::User { user, acting_role: None, device, session };
+    Ok(match (tx.session(session)?, of.by) {
+        (Some(row), _) => (named(row.user, row.device), row.place.map(|place| place.location)),
+        (None, Some((user, device))) if of.seen.is_some() && owns(tx, user, device)? => (named(user, device), None),
+        (None, _) => (Agent::Unknown, None),
     })
+}
+
+fn owns<V: View>(tx: &Tx<'_, V>, user: UserId, device: DeviceId) -> Step<bool, V> {
+    Ok(tx.device(device)?.is_some_and(|row| row.user == user))
 }

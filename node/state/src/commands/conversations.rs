@@ -12,7 +12,7 @@ use types::reply::Field;
 use types::user::{UserKind, UserState};
 use types::{ConversationId, EventBody, Key, Principal, Reject, Reply, Row, Scope, Seq, UserId};
 
-use super::keys::check_key;
+use super::keys::{self, check_key};
 use super::participants::{self, admissible};
 use crate::policy::{Action, Actor, may};
 use crate::tx::{Step, Tx, found};
@@ -57,6 +57,7 @@ pub(crate) fn create<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, create: &Create
     if tx.conversation(create.id)?.is_some() {
         return Err(Reject::Taken(0).into());
     }
+    keys::bring(tx, KeyScope::Conversation(create.id), create.key.as_ref())?;
     check_title_key(tx, create.id, &create.title)?;
     let mut conversation = new(tx, actor.user.id, create);
     let mine = if direct.is_some() { Part::Writer } else { Part::Owner };

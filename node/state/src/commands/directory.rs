@@ -15,7 +15,7 @@ use types::user::{Credential, ExternalId, PermissionSet, User, UserKind, UserSta
 use types::{EventBody, Key, Principal, Reject, Reply, Row, Scope, UserId};
 
 use super::conversations::SEALING_BYTES_MAX;
-use super::keys::check_key;
+use super::keys::{bring, check_key};
 use super::{participants, sessions};
 use crate::keys;
 use crate::policy::{self, Action, Actor, may};
@@ -57,6 +57,7 @@ pub(crate) fn add_user<V: View>(tx: &mut Tx<'_, V>, new: &NewUser, index: u32) -
     if tx.login(&new.login)?.is_some() || tx.user(new.id)?.is_some() {
         return Err(Reject::Taken(index).into());
     }
+    bring(tx, KeyScope::User(new.id), new.key.as_ref())?;
     if !new.sealed_name.is_empty() {
         check_key(tx, KeyScope::User(new.id), &new.sealed_name)?;
     }

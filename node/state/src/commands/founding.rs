@@ -26,7 +26,6 @@ pub(crate) fn found<V: View>(tx: &mut Tx<'_, V>, found: &Found) -> Step<Reply, V
             lineage: found.lineage,
             name: found.name.clone(),
             feature_level: found.feature_level,
-            request_key: found.request_key,
             founded: tx.now,
         }),
     );
@@ -38,7 +37,7 @@ pub(crate) fn found<V: View>(tx: &mut Tx<'_, V>, found: &Found) -> Step<Reply, V
     tx.put(Key::Timer(tx.now.plus_ms(EVENTS_KEPT_MS), Timer::EventsExpiry), Row::Timer(()));
     audit::found(tx, found)?;
     if let Some(key) = &found.cluster_key {
-        keys::found(tx, key)?;
+        keys::found(tx, key, found.request_key.as_ref())?;
     }
     directory::add_user(tx, &found.admin, 0)?;
     Ok(Reply::Done)

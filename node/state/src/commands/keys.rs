@@ -26,26 +26,46 @@ pub(crate) fn check_key<V: View>(tx: &Tx<'_, V>, scope: KeyScope, payload: &[u8]
     }
 }
 
-/// Takes the first cluster key, with those who hold it.
-pub(crate) fn found<V: View>(tx: &mut Tx<'_, V>, new: &NewClusterKey) -> Step<(), V> {
+/// Takes the first cluster key, with those who hold it, and the key by which repeated requests are recognised under it.
+pub(crate) fn found<V: View>(tx: &mut Tx<'_, V>, new: &NewClusterKey, requests: Option<&AddDataKey>) -> Step<(), V> {
     let recovery = new.envelopes.iter().any(|envelope| envelope.holder == Holder::Recovery);
-    if new.version != 1 || !recovery {
+    let requests = requests.filter(|key| key.scope == KeyScope::Requests && key.month == Month(0) && key.id != 0);
+    let Some(requests) =
+        requests.filter(|key| new.version == 1 && recovery && fits(&key.wrapped, WRAPPED_KEY_BYTES_MAX))
+    else {
         return Err(Reject::Invalid(Field::Key).into());
-    }
+    };
     check_envelopes(&new.envelopes)?;
     for envelope in &new.envelopes {
         admit(tx, envelope.holder, envelope.public);
     }
     take(tx, new);
+    add_first(tx, requests)?;
+    Ok(())
+}
+
+/// Adds the key that a command brings for what it makes. Last of all checks: where anything else refuses the command, no key
+/// stays behind that nothing is sealed with.
+pub(crate) fn bring<V: View>(tx: &mut Tx<'_, V>, scope: KeyScope, key: Option<&AddDataKey>) -> Step<(), V> {
+    let Some(key) = key else { return Ok(()) };
+    if key.scope != scope {
+        return Err(Reject::Invalid(Field::Key).into());
+    }
+    add(tx, key)?;
     Ok(())
 }
 
 /// Adds a data key. The first of a scope and month wins.
 pub(crate) fn add<V: View>(tx: &mut Tx<'_, V>, add: &AddDataKey) -> Step<Reply, V> {
     let near = Month::of(tx.now).0.abs_diff(add.month.0) <= 1; // The node's clock may be a little behind or ahead.
-    if add.id == 0 || !near || !fits(&add.wrapped, WRAPPED_KEY_BYTES_MAX) {
+    let texts = add.scope != KeyScope::Requests; // Of those there is one, from the founding on.
+    if add.id == 0 || !near || !texts || !fits(&add.wrapped, WRAPPED_KEY_BYTES_MAX) {
         return Err(Reject::Invalid(Field::Key).into());
     }
+    add_first(tx, add)
+}
+
+fn add_first<V: View>(tx: &mut Tx<'_, V>, add: &AddDataKey) -> Step<Reply, V> {
     if let Some(first) = tx.scope_key(add.scope, add.month)? {
         return Ok(Reply::DataKey(first));
     }
@@ -104,8 +124,16 @@ pub(crate) fn retire<V: View>(tx: &mut Tx<'_, V>, version: u32) -> Step<Reply, V
     Ok(Reply::Done)
 }
 
-/// Makes a new cluster key the one in use. Holders without an envelope cease to be holders; the recovery kit stays one.
-pub(crate) fn rotate<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, new: &NewClusterKey) -> Step<Reply, V> {
+/// Makes a new cluster key the one in use. Holders that are named to be dropped cease to be holders; the recovery kit stays one.
+///
+/// Every other holder needs an envelope. One without came to be after the node had looked: then nothing is done, and the
+/// node makes the command anew ([`Reject::UnknownKey`]).
+pub(crate) fn rotate<V: View>(
+    tx: &mut Tx<'_, V>,
+    actor: &Actor,
+    new: &NewClusterKey,
+    dropped: &[Holder],
+) -> Step<Reply, V> {
     may(tx, &actor.user, Action::ManageKeys)?.check()?;
     let Some((newest, _)) = newest_cluster_key(tx)? else { return Err(Reject::WrongPhase.into()) };
     if Some(new.version) != newest.checked_add(1) {
@@ -122,7 +150,9 @@ pub(crate) fn rotate<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, new: &NewCluste
         let (Key::KeyHolder(holder), Row::KeyHolder(known)) = (&key, row) else { continue };
         match given.remove(holder) {
             Some(public) if public == known.public => {}
-            None if *holder != Holder::Recovery => tx.remove(key),
+            Some(_) if *holder != Holder::Recovery => return Err(Reject::UnknownKey.into()), // It has another pair now.
+            None if *holder != Holder::Recovery && dropped.contains(holder) => tx.remove(key),
+            None if *holder != Holder::Recovery => return Err(Reject::UnknownKey.into()),
             Some(_) | None => return Err(Reject::Invalid(Field::Envelopes).into()),
         }
     }
@@ -138,6 +168,9 @@ pub(crate) fn approve<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, approve: &Appr
     may(tx, &actor.user, Action::ManageKeys)?.check()?;
     if approve.holder == Holder::Recovery {
         return Err(Reject::Invalid(Field::Envelopes).into());
+    }
+    if !approve.envelopes.iter().map(|(version, _)| version).eq(live(tx)?.iter()) {
+        return Err(Reject::UnknownKey.into()); // Rotated or retired meanwhile: the node seals the versions of now.
     }
     seal_to(tx, approve.holder, approve.public, &approve.envelopes)?;
     Ok(Reply::Done)

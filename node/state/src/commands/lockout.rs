@@ -5,12 +5,17 @@ use types::limits::{FAILURE_LOGINS_MAX, FAILURE_SOURCES_MAX, FAILURES_KEPT_MS};
 use types::row::Timer;
 use types::{Key, Reject, Reply, Row};
 
+use super::once;
 use crate::lockout::{is_faded, wait_ms};
 use crate::tx::{Step, Tx};
 use crate::view::{Rows, View};
 
-/// Counts a try that failed.
+/// Counts a try that failed; once, however often it is put.
 pub(crate) fn refuse<V: View>(tx: &mut Tx<'_, V>, refuse: &RefuseSignIn) -> Step<Reply, V> {
+    if !once::first(tx, refuse.once)? {
+        tx.repeat();
+        return Ok(Reply::Done);
+    }
     let Attempt { login, source } = refuse.attempt;
     let mut failures = match tx.failures(login)? {
         Some(failures) => {

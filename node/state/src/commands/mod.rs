@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod backups;
+pub(crate) mod clock;
 pub(crate) mod conversations;
 pub(crate) mod directory;
 pub(crate) mod emergency;
@@ -12,6 +13,7 @@ pub(crate) mod locking;
 pub(crate) mod lockout;
 pub(crate) mod log_off;
 pub(crate) mod messages;
+pub(crate) mod once;
 pub(crate) mod participants;
 pub(crate) mod places;
 pub(crate) mod presence;

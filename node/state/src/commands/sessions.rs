@@ -199,7 +199,7 @@ pub(crate) fn detach<V: View>(tx: &mut Tx<'_, V>, session: &mut Session, seen: T
 pub(crate) fn refresh<V: View>(tx: &mut Tx<'_, V>, refresh: &Refresh) -> Step<Reply, V> {
     let session = tx
         .session(refresh.session)?
-        .filter(|session| !matches!(session.state, SessionState::Ended(..)) && tx.now < session.expires);
+        .filter(|session| !matches!(session.state, SessionState::Ended(..)) && tx.steady() < session.expires);
     let Some(mut session) = session else { return Err(Reject::NoSession.into()) };
     let Some(mut device) = tx.device(session.device)? else { return Err(Reject::NoSession.into()) };
     if session.token == refresh.token {
@@ -249,14 +249,17 @@ pub(crate) fn move_expiry(session: &mut Session, now: Timestamp) -> bool {
 pub(crate) fn expire<V: View>(tx: &mut Tx<'_, V>, id: SessionId) -> Step<(), V> {
     let Some(session) = tx.session(id)? else { return Ok(()) };
     match session.state {
-        SessionState::Active | SessionState::Locked if tx.now < session.expires => {
-            tx.put(Key::Timer(session.expires, Timer::SessionExpiry(id)), Row::Timer(()));
+        SessionState::Active | SessionState::Locked if tx.steady() < session.expires => {
+            tx.set_steady_timer(session.expires, Timer::SessionExpiry(id));
             Ok(())
         }
         SessionState::Active | SessionState::Locked => expired(tx, session),
         SessionState::Ended(at, _) => {
-            if tx.now >= at.plus_ms(ENDED_KEPT_MS) {
+            let due = at.plus_ms(ENDED_KEPT_MS);
+            if tx.steady() >= due {
                 forget(tx, &session);
+            } else if tx.now >= due {
+                tx.set_steady_timer(due, Timer::SessionExpiry(id));
             }
             Ok(()) // Else the timer set at its end is still to come.
         }
@@ -319,7 +322,7 @@ pub(crate) fn opened_before<V: View>(
     if session.token != token || session.user != user {
         return Err(Reject::Taken(0).into());
     }
-    if matches!(session.state, SessionState::Ended(..)) || session.expires <= tx.now {
+    if matches!(session.state, SessionState::Ended(..)) || session.expires <= tx.steady() {
         return Err(Reject::NoSession.into());
     }
     let device = found::<_, V>(tx.device(session.device)?)?;

@@ -52,8 +52,8 @@ fn expire_answers<V: View>(tx: &mut Tx<'_, V>, id: DeviceId) -> Step<(), V> {
         return Ok(()); // None are left; the next write starts a timer.
     }
     let due = device.last_write.plus_ms(ANSWERS_KEPT_MS);
-    if tx.now < due {
-        tx.put(Key::Timer(due, Timer::AnswersExpiry(id)), Row::Timer(()));
+    if tx.steady() < due {
+        tx.set_steady_timer(due, Timer::AnswersExpiry(id));
         return Ok(());
     }
     let settled = device.highest.saturating_add(1);
@@ -104,8 +104,8 @@ fn expire_events<V: View>(tx: &mut Tx<'_, V>, budget: &mut usize) -> Step<(), V>
     for (key, row) in tx.scan(&from, &to, false, budget.saturating_add(1))? {
         let (Key::EventScope(number), Row::EventScope((scope, at))) = (&key, row) else { continue };
         let due = at.plus_ms(EVENTS_KEPT_MS);
-        if tx.now < due {
-            again = due.max(tx.now.plus_ms(EVENTS_EXPIRY_STEP_MS));
+        if tx.steady() < due {
+            again = tx.steady_due(due).max(tx.now.plus_ms(EVENTS_EXPIRY_STEP_MS));
             break;
         }
         if *budget == 0 {

@@ -1,8 +1,9 @@
-use types::command::{Observation, ResolveDivergence, SignHead};
-use types::limits::{AUDIT_HEAD_KEPT_MS, AUDIT_HEAD_MS};
+use types::command::{Observation, Once, ResolveDivergence, SignHead};
+use types::limits::{AUDIT_HEAD_KEPT_MS, AUDIT_HEAD_MS, NODE_NUMBERS_MAX};
 use types::record::{Action, Agent, Entity, Result as End};
+use types::reply::Field;
 use types::row::Head;
-use types::{Incarnation, Key, Row, Slot};
+use types::{Incarnation, Slot};
 
 use super::*;
 use crate::view::{Rows, heads};
@@ -243,6 +244,7 @@ fn what_is_observed_is_recorded_as_of_its_session_and_nothing_else_passes_for_it
     let mut world = World::new(1);
     let fetch = |session, action| Observation {
         session,
+        by: None,
         action,
         entities: vec![Entity::Messages(conversation(1), Seq(1), Seq(9))],
         refused: None,
@@ -252,13 +254,85 @@ fn what_is_observed_is_recorded_as_of_its_session_and_nothing_else_passes_for_it
         count: None,
     };
     let observe = vec![fetch(Some(session(1)), Action::FetchMessages), fetch(None, Action::Look)];
-    let Ok(Reply::Recorded(records)) = world.from(A, Command::Observe(observe)) else { panic!("recorded") };
+    let Ok(Reply::Recorded(records)) = world.from(A, Command::Observe(once(1), observe)) else { panic!("recorded") };
     let Ok(Some(first)) = world.model.record(records - 2) else { panic!("there") };
     let agent = Agent::User { user: user(1), acting_role: None, device: device(1), session: session(1) };
     assert_eq!((first.agent, first.origin, first.result), (agent, A, End::Done));
     assert_eq!(world.last_record().agent, Agent::Unknown);
     let forged = vec![fetch(Some(session(1)), Action::Post)];
-    assert!(matches!(world.from(A, Command::Observe(forged)), Err(Reject::Invalid(_))));
+    assert!(matches!(world.from(A, Command::Observe(once(2), forged)), Err(Reject::Invalid(_))));
+}
+
+const fn once(number: u64) -> Once {
+    Once { epoch: 1, number, settled: 1 }
+}
+
+fn look() -> Observation {
+    Observation {
+        session: Some(session(1)),
+        by: None,
+        action: Action::Look,
+        entities: vec![],
+        refused: None,
+        purpose: None,
+        reason: None,
+        seen: None,
+        count: None,
+    }
+}
+
+#[test]
+fn what_is_put_again_is_recorded_once_in_whatever_order_it_comes() {
+    let mut world = World::new(1);
+    let records = |world: &World| heads(&world.model).expect("heads").records;
+    let before = records(&world);
+    for number in [2, 1, 2, 1, 3, 3] {
+        assert!(world.from(A, Command::Observe(once(number), vec![look()])).is_ok());
+    }
+    assert_eq!(records(&world), before + 3);
+    world.from(B, Command::Observe(once(1), vec![look()])).expect("another node has its own numbers");
+    let settled = Once { settled: 5, ..once(5) };
+    world.from(A, Command::Observe(settled, vec![look()])).expect("those before are settled");
+    assert_eq!(world.from(A, Command::Observe(once(4), vec![look()])), Err(Reject::DedupExpired));
+    let anew = Once { epoch: 2, ..once(1) };
+    world.from(A, Command::Observe(anew, vec![look()])).expect("it started anew");
+    assert_eq!(world.from(A, Command::Observe(once(6), vec![look()])), Err(Reject::LeaseOver), "of the process before");
+    assert_eq!(records(&world), before + 6);
+    let far = Once { number: 1 + NODE_NUMBERS_MAX, ..anew };
+    assert_eq!(world.from(A, Command::Observe(far, vec![look()])), Err(Reject::Limit(Field::Batch)));
+    let Ok(Some(numbers)) = world.model.node_numbers(A) else { panic!("kept") };
+    assert_eq!((numbers.epoch, numbers.done), (2, vec![1]));
+}
+
+#[test]
+fn of_a_session_that_was_forgotten_the_node_says_whose_it_was() {
+    let mut world = World::new(1);
+    let of = |user_id, device_id, seen| Observation {
+        session: Some(session(77)),
+        by: Some((user_id, device_id)),
+        seen,
+        ..look()
+    };
+    let kept = Some(Timestamp(5));
+    let cases = [
+        (of(user(1), device(1), kept), Some(user(1)), "kept back while there was no majority"),
+        (of(user(1), device(1), None), None, "a session of now is known, or there is none"),
+        (of(user(0), device(1), kept), None, "the device of another"),
+    ];
+    for (number, (observation, who, why)) in (1..).zip(cases) {
+        world.from(A, Command::Observe(once(number), vec![observation])).expect("recorded");
+        let named = match world.last_record().agent {
+            Agent::User { user, .. } => Some(user),
+            Agent::Unknown | Agent::Cluster => None,
+        };
+        assert_eq!(named, who, "{why}");
+    }
+    let forged = Observation { by: Some((user(0), device(0))), seen: kept, ..look() };
+    world.from(A, Command::Observe(once(9), vec![forged])).expect("recorded");
+    assert!(
+        matches!(world.last_record().agent, Agent::User { user: who, .. } if who == user(1)),
+        "the session says whose"
+    );
 }
 
 #[test]

@@ -105,10 +105,10 @@ fn before_founding_there_is_nothing_and_after_it_no_second_one() {
         lineage: Lineage([2; 16]),
         name: "Other".to_string(),
         feature_level: 1,
-        request_key: [0; 32],
         admin,
         audit_keys: Vec::new(),
         cluster_key: None,
+        request_key: None,
     };
     assert_eq!(world.node(Command::Found(found)).answer.result, Err(Reject::WrongPhase));
 }

@@ -20,7 +20,8 @@ fn desk(n: u8) -> Source {
 }
 
 fn wrong(world: &mut World, source: Source) -> Outcome {
-    let refuse = RefuseSignIn { user: Some(user(1)), attempt: Attempt { login: LOGIN, source }, pin: false };
+    let once = world.once();
+    let refuse = RefuseSignIn { user: Some(user(1)), attempt: Attempt { login: LOGIN, source }, pin: false, once };
     world.node(Command::RefuseSignIn(refuse))
 }
 
@@ -295,4 +296,16 @@ fn everybody_is_signed_out_in_slices_and_who_comes_back_stays() {
     }
     assert_eq!(left(&world), 1, "who signed in since");
     assert!(open(&world, 0xEE) && !open(&world, 0) && !open(&world, 1));
+}
+
+#[test]
+fn a_failure_that_is_put_again_is_counted_once() {
+    let mut world = World::new(1);
+    let attempt = Attempt { login: LOGIN, source: desk(1) };
+    let refuse = RefuseSignIn { user: Some(user(1)), attempt, pin: false, once: world.once() };
+    for _ in 0..3 {
+        world.node(Command::RefuseSignIn(refuse)).answer.result.expect("taken");
+    }
+    let Ok(Some(failures)) = world.model.failures(LOGIN) else { panic!("kept") };
+    assert_eq!((failures.sources[0].count, failures.strange), (1, 1));
 }

@@ -149,7 +149,8 @@ fn guesses_at_a_locked_screen_make_that_screen_wait_whatever_is_guessed_next() {
     world.by(1, Command::LockSession(session(1))).expect("locks");
     let attempt = Attempt { login: [0x10; 16], source: Source::Device(device(1)) };
     for _ in 0..FAILURES_FREE {
-        world.node(Command::RefuseSignIn(RefuseSignIn { user: Some(user(1)), attempt, pin: false }));
+        let once = world.once();
+        world.node(Command::RefuseSignIn(RefuseSignIn { user: Some(user(1)), attempt, pin: false, once }));
     }
     let right = Command::UnlockSession(UnlockSession { attempt: Some(attempt), ..unlock(Method::Password) });
     assert!(matches!(world.by(1, right.clone()), Err(Reject::LockedOut(_))), "with the right password");

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backups;
+mod clock;
 mod conversations;
 mod emergency;
 mod exactly_once;
@@ -22,7 +23,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use types::command::{AddDataKey, Connections, CreateConversation, Enrol, Found, Lease, NewUser, Post, SignIn};
+use types::command::{AddDataKey, Connections, CreateConversation, Enrol, Found, Lease, NewUser, Once, Post, SignIn};
 use types::conversation::{ConversationKind, POLICY_FROM_JOINING, Part};
 use types::identity::Method;
 use types::key::{Envelope as KeyEnvelope, Holder, KeyScope, Month, NewClusterKey};
@@ -30,8 +31,8 @@ use types::message::{Header, MessageKind, Priority, Sealed};
 use types::presence::Connection;
 use types::user::{PermissionSet, Realm, UserKind};
 use types::{
-    Author, ClusterId, Command, ConversationId, DeviceId, Envelope, Lineage, NodeId, Principal, Reject, Reply, Request,
-    Seq, SessionId, Timestamp, UserId,
+    Author, ClusterId, Command, ConversationId, DeviceId, Envelope, Key, Lineage, NodeId, Principal, Reject, Reply,
+    Request, Row, Seq, SessionId, Timestamp, UserId,
 };
 
 use crate::Outcome;
@@ -66,22 +67,24 @@ pub(super) struct World {
     pub(super) model: Model,
     pub(super) now: u64,
     pub(super) numbers: BTreeMap<SessionId, u64>,
+    /// The next number of a command of `NODE`.
+    pub(super) next: u64,
 }
 
 impl World {
     /// Founded, with a live lease of `NODE`, and users 0 to `people` signed in.
     pub(super) fn new(people: u8) -> Self {
-        let mut world = Self { model: Model::default(), now: 1_000_000, numbers: BTreeMap::new() };
+        let mut world = Self { model: Model::default(), now: 1_000_000, numbers: BTreeMap::new(), next: 1 };
         let admin = NewUser { permissions: vec![PermissionSet::Admin], ..new_user(0) };
         let found = Found {
             cluster: ClusterId([1; 16]),
             lineage: Lineage([1; 16]),
             name: "St. Elsewhere".to_string(),
             feature_level: 1,
-            request_key: [0; 32],
             admin,
             audit_keys: vec![[1; 32], [2; 32], [3; 32]],
             cluster_key: Some(cluster_key(1)),
+            request_key: Some(request_key()),
         };
         world.node(Command::Found(found)).answer.result.expect("founds");
         world.node(Command::RenewLease(Lease { epoch: 1 })).answer.result.expect("a lease");
@@ -101,8 +104,23 @@ impl World {
         self.put(Envelope { origin: NODE, author: Author::Node, command })
     }
 
+    /// Time passes between two commands as it does in a cluster that lives: without a step.
     pub(super) fn put(&mut self, envelope: Envelope) -> Outcome {
+        if let Some(Row::Heads(heads)) = self.model.rows.get_mut(&Key::Heads()) {
+            heads.clock = heads.clock.max(Timestamp(self.now));
+        }
+        self.step(envelope)
+    }
+
+    /// Time since the command before has stepped.
+    pub(super) fn step(&mut self, envelope: Envelope) -> Outcome {
         self.model.apply(Timestamp(self.now), &envelope)
+    }
+
+    /// The next number of a command of `NODE` that would count twice.
+    pub(super) fn once(&mut self) -> Once {
+        self.next += 1;
+        Once { epoch: 1, number: self.next - 1, settled: self.next - 1 }
     }
 
     /// The next command of a session, everything before it settled.
@@ -161,6 +179,7 @@ pub(super) fn new_user(n: u8) -> NewUser {
         permissions: Vec::new(),
         enrolment: Some([n; 32]),
         sealed_name: Vec::new(),
+        key: None,
     }
 }
 
@@ -192,6 +211,7 @@ pub(super) fn create(id: u8, kind: ConversationKind, others: &[u8]) -> Command {
         history: POLICY_FROM_JOINING,
         subject: None,
         participants: others.iter().map(|&n| (principal(n), Part::Writer)).collect(),
+        key: None,
     })
 }
 
@@ -222,6 +242,11 @@ pub(super) fn payload(key: u64) -> Vec<u8> {
     bytes.extend_from_slice(&key.to_be_bytes());
     bytes.push(9);
     bytes
+}
+
+/// The key of requests, as the founding brings it.
+pub(super) fn request_key() -> AddDataKey {
+    AddDataKey { id: 9_999, scope: KeyScope::Requests, month: Month(0), version: 1, wrapped: vec![1] }
 }
 
 pub(super) fn holders() -> Vec<Holder> {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use types::command::{
-    Confirmation, Observation, ResolveDivergence, RewrapDataKeys, RewrappedKey, SetPassword, SetStatus, SignHead,
+    Confirmation, Observation, Once, ResolveDivergence, RewrapDataKeys, RewrappedKey, SetPassword, SetStatus, SignHead,
     UpdateConversation, UpdateUser,
 };
 use types::conversation::{HistoryPolicy, POLICY_EVERYTHING, PolicyRef};
@@ -15,7 +15,6 @@ use types::locking::UnlockSession;
 use types::place::{SetPin, TapIn};
 use types::presence::Availability;
 use types::record::Action;
-use types::{Key, Row};
 
 const PEOPLE: u8 = 4;
 
@@ -111,8 +110,10 @@ fn node_command() -> impl Strategy<Value = Command> {
             Command::SignHead(SignHead { number, size, root: [root; 32], signature: [1; 64] })
         }),
         1 => (0_u8..3).prop_map(|key| Command::SetSigner([key; 32])),
-        1 => of(some_session()).prop_map(|session| Command::Observe(vec![Observation {
+        1 => (of(some_session()), 0_u64..6, 0_u64..6).prop_map(|(session, number, settled)| {
+            Command::Observe(Once { epoch: 1, number, settled }, vec![Observation {
             session,
+            by: None,
             action: Action::FetchMessages,
             entities: vec![],
             refused: None,
@@ -120,7 +121,7 @@ fn node_command() -> impl Strategy<Value = Command> {
             reason: None,
             seen: None,
             count: None,
-        }])),
+        }])}),
         3 => (0..PEOPLE + 1, 0..PEOPLE + 6, 0_u64..4).prop_map(|(who, n, version)| {
             Command::SignIn(sign_in(who, n, version))
         }),
@@ -179,8 +180,9 @@ fn account_command() -> impl Strategy<Value = Command> {
         1 => (of(Just(Availability::Busy)), of(time())).prop_map(|(availability, expires)| {
             Command::SetStatus(SetStatus { availability, text: vec![], expires })
         }),
-        1 => (1_u32..4).prop_map(|version| Command::RotateClusterKey(cluster_key(version))),
         6 => people_command(),
+        1 => (1_u32..4).prop_map(|version| Command::RotateClusterKey(cluster_key(version), vec![])),
+        1 => time().prop_map(Command::ConfirmClock),
     ]
 }
 
@@ -239,6 +241,7 @@ fn conversation_command() -> impl Strategy<Value = Command> {
             history,
             subject,
             participants,
+            key: None,
         },
     );
     let update = (some_conversation(), 0_u64..3, of(some_policy()), of(any::<bool>())).prop_map(
@@ -334,7 +337,7 @@ proptest! {
             world.now += later;
             let envelope = envelope(&mut world, who, numbered, command);
             let before = clock(&world.model);
-            let outcome = world.put(envelope.clone());
+            let outcome = world.step(envelope.clone());
             prop_assert_eq!(&twin.apply(Timestamp(world.now), &envelope), &outcome, "same view, same outcome");
             prop_assert!(clock(&world.model) >= before);
             invariants::check(&world.model);

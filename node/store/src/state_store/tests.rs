@@ -44,19 +44,19 @@ fn found() -> Command {
         permissions: vec![PermissionSet::Admin],
         enrolment: None,
         sealed_name: Vec::new(),
+        key: None,
     };
     let (cluster, lineage) = (ClusterId([2; 16]), Lineage([3; 16]));
     let (name, audit_keys) = ("Ward".into(), vec![[5; 32], [6; 32], [7; 32]]);
-    let request_key = [4; 32];
     Command::Found(Found {
         cluster,
         lineage,
         name,
         feature_level: 1,
-        request_key,
         admin,
         audit_keys,
         cluster_key: None,
+        request_key: None,
     })
 }
 

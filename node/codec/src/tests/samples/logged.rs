@@ -53,23 +53,21 @@ fn of_nodes() -> Vec<Command> {
         Command::MarkHead,
         Command::SignHead(SignHead { number: 4, size: 77, root: [0xC4; 32], signature: [0xC5; 64] }),
         Command::SetSigner([0xC6; 32]),
-        Command::Observe(vec![Observation {
-            session: Some(SESSION),
-            action: Action::FetchMessages,
-            entities: vec![Entity::Messages(TALK, Seq(41), Seq(42)), Entity::Records(7, 9)],
-            refused: Some(2),
-            purpose: Some(Purpose::Compliance),
-            reason: Some("case 12".to_owned()),
-            seen: Some(LATER),
-            count: Some(101),
-        }]),
-        Command::AddDataKey(AddDataKey {
-            id: 5,
-            scope: KeyScope::Conversation(TALK),
-            month: Month(682),
-            version: 1,
-            wrapped: b"wrapped".to_vec(),
-        }),
+        Command::Observe(
+            ONCE,
+            vec![Observation {
+                session: Some(SESSION),
+                by: Some((ANA, PHONE)),
+                action: Action::FetchMessages,
+                entities: vec![Entity::Messages(TALK, Seq(41), Seq(42)), Entity::Records(7, 9)],
+                refused: Some(2),
+                purpose: Some(Purpose::Compliance),
+                reason: Some("case 12".to_owned()),
+                seen: Some(LATER),
+                count: Some(101),
+            }],
+        ),
+        Command::AddDataKey(data_key(KeyScope::Conversation(TALK))),
         Command::RewrapDataKeys(RewrapDataKeys {
             from: 1,
             to: 2,
@@ -84,7 +82,11 @@ fn of_nodes() -> Vec<Command> {
             scheduled: true,
             reason: Some("no room".to_owned()),
         }),
-        Command::Found(Found { cluster_key: Some(new_cluster_key()), ..found() }),
+        Command::Found(Found {
+            cluster_key: Some(new_cluster_key()),
+            request_key: Some(data_key(KeyScope::Requests)),
+            ..found()
+        }),
         Command::AdmitNode(AdmitNode {
             node: NodeId(10),
             disk: [0xD2; 16],
@@ -113,6 +115,7 @@ fn of_users() -> Vec<Command> {
             history: PolicyRef { id: 2, version: 1 },
             subject: Some(PATIENT),
             participants: vec![(Principal::User(BEN), Part::Owner), (Principal::Role(DUTY), Part::Reader)],
+            key: Some(data_key(KeyScope::Conversation(TALK))),
         }),
         Command::UpdateConversation(UpdateConversation {
             id: TALK,
@@ -138,7 +141,7 @@ fn of_users() -> Vec<Command> {
             second: Some(SecondProof::Totp(59_843_520)),
             ..sign_in()
         }),
-        Command::RefuseSignIn(RefuseSignIn { user: Some(ANA), attempt: attempt(), pin: false }),
+        Command::RefuseSignIn(RefuseSignIn { user: Some(ANA), attempt: attempt(), pin: false, once: ONCE }),
         Command::Refresh(Refresh { session: SESSION, token: [0xB1; 32], key: [0xD1; 32], number: 9 }),
         Command::AddSecondFactor(AddSecondFactor {
             secret: b"sealed".to_vec(),
@@ -153,14 +156,19 @@ fn of_users() -> Vec<Command> {
             second_factor: vec![PermissionSet::Admin],
             ..Settings::default()
         }),
-        Command::CreateUsers(vec![NewUser { sealed_name: b"name".to_vec(), ..new_user() }]),
+        Command::CreateUsers(vec![NewUser {
+            sealed_name: b"name".to_vec(),
+            key: Some(data_key(KeyScope::User(ANA))),
+            ..new_user()
+        }]),
         Command::UpdateUser(UpdateUser { sealed_name: Some(b"name".to_vec()), ..update_user() }),
-        Command::RotateClusterKey(new_cluster_key()),
+        Command::RotateClusterKey(new_cluster_key(), vec![Holder::Node(NodeId(6))]),
         Command::ApproveHolder(ApproveHolder {
             holder: Holder::Node(NodeId(9)),
             public: [0xD1; 32],
             envelopes: vec![(2, key_envelope(Holder::Node(NodeId(9))))],
         }),
+        Command::ConfirmClock(LATER),
     ]
 }
 
@@ -174,10 +182,10 @@ fn found() -> Found {
         lineage: Lineage([0x6B; 16]),
         name: "St. Elsewhere".to_owned(),
         feature_level: 1,
-        request_key: [0x7C; 32],
         admin: new_user(),
         audit_keys: vec![[0xC1; 32], [0xC2; 32], [0xC3; 32]],
         cluster_key: None,
+        request_key: None,
     }
 }
 
@@ -209,8 +217,15 @@ fn new_user() -> NewUser {
         permissions: vec![PermissionSet::Admin, PermissionSet::Viewer],
         enrolment: Some([0xAF; 32]),
         sealed_name: Vec::new(),
+        key: None,
     }
 }
+
+fn data_key(scope: KeyScope) -> AddDataKey {
+    AddDataKey { id: 5, scope, month: Month(682), version: 1, wrapped: b"wrapped".to_vec() }
+}
+
+pub(super) const ONCE: Once = Once { epoch: 3, number: 12, settled: 11 };
 
 fn new_cluster_key() -> NewClusterKey {
     let envelopes = vec![key_envelope(Holder::Recovery), key_envelope(Holder::Node(NodeId(5)))];

@@ -8,6 +8,7 @@ use types::place::{Pin, Place, SetPin, TapIn};
 use types::row::Row;
 use types::user::Credential;
 
+use super::logged::ONCE;
 use super::logged::attempt;
 use super::*;
 
@@ -36,7 +37,7 @@ pub(super) fn commands() -> Vec<Command> {
         Command::ApproveEmergency(3),
         Command::EndEmergency(3),
         Command::ReviewEmergency(ReviewEmergency { number: 3, note: "as said".to_owned() }),
-        Command::RefuseSignIn(RefuseSignIn { user: Some(ANA), attempt: attempt(), pin: true }),
+        Command::RefuseSignIn(RefuseSignIn { user: Some(ANA), attempt: attempt(), pin: true, once: ONCE }),
         Command::ChangeSettings(settings()),
     ]
 }

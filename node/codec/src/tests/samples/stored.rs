@@ -9,11 +9,13 @@ use types::key::{ClusterKey, DataKey, Holder, HolderKey, KeyScope, Month};
 use types::message::{Message, Sender};
 use types::presence::{Availability, NodeLease, Status};
 use types::record::{Action, Agent, Entity, Purpose, Record, Result as RecordResult};
-use types::row::{Cluster, Divergence, Head, HeadSignature, Heads, KeptAnswer, Signer, StoredEvent, Timer};
+use types::row::{
+    ClockHold, Cluster, Divergence, Head, HeadSignature, Heads, KeptAnswer, NodeNumbers, Signer, StoredEvent, Timer,
+};
 use types::seat::{Refounding, Seat};
 use types::session::{Attachment, Device, Receipt, Session, SessionEnd, SessionState};
 use types::user::{Credential, PermissionSet, Realm, User, UserKind, UserState};
-use types::{ClusterId, EventBody, EventNumber, Key, Lineage, NodeId, Principal, Row, Scope, Seq, Table};
+use types::{ClusterId, EventBody, EventNumber, Key, Lineage, NodeId, Principal, Row, Scope, Seq, Table, Timestamp};
 
 use super::logged::answers;
 use super::*;
@@ -27,6 +29,7 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
             event: EventNumber(1_000),
             events_dropped: EventNumber(900),
             records: 77,
+            hold: Some(ClockHold { before: AT, after: LATER, until: Timestamp(LATER.0 + 1) }),
         })],
         Table::User => {
             let named = User { sealed_name: b"name".to_vec(), ..user(UserState::Active) };
@@ -105,6 +108,7 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
             strange_last: LATER,
         })],
         Table::FailuresCount => vec![Row::FailuresCount(3)],
+        Table::NodeNumbers => vec![Row::NodeNumbers(NodeNumbers { epoch: 3, settled: 11, done: vec![11, 13] })],
         Table::Settings => {
             let first = Settings { version: 2, second_factor: vec![PermissionSet::Admin], ..Settings::default() };
             vec![Row::Settings(first), Row::Settings(people::settings())]
@@ -207,6 +211,7 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
         Table::Divergence => vec![Key::Divergence()],
         Table::Failures => vec![Key::Failures([0x10; 16])],
         Table::FailuresCount => vec![Key::FailuresCount()],
+        Table::NodeNumbers => vec![Key::NodeNumbers(NodeId(5))],
         Table::Settings => vec![Key::Settings()],
         Table::Emergency => vec![Key::Emergency(3)],
         Table::EmergencyOpen => vec![Key::EmergencyOpen(3)],
@@ -232,7 +237,6 @@ fn cluster() -> Cluster {
         lineage: Lineage([0x6B; 16]),
         name: "St. Elsewhere".to_owned(),
         feature_level: 1,
-        request_key: [0x7C; 32],
         founded: AT,
     }
 }
