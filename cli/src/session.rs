@@ -227,7 +227,8 @@ reflects! {
         CreateEnrolmentCodeResponse, SendMessageResponse, SetPresenceResponse, EndSessionResponse, CreateTotpResponse,
         ConfirmTotpResponse, DeleteTotpResponse, UpdateSettingsResponse, LogOffResponse, RotateClusterKeyResponse, ApproveKeyHolderResponse,
         LockSessionResponse, UnlockSessionResponse, TapOutResponse, SetPinResponse, ClearPinResponse, OpenEmergencyResponse,
-        ApproveEmergencyResponse, EndEmergencyResponse, ReviewEmergencyResponse;
+        ApproveEmergencyResponse, EndEmergencyResponse, ReviewEmergencyResponse,
+        ConfirmClockResponse;
     info: GetConversationResponse, ListConversationsResponse, ListParticipantsResponse, GetUserResponse,
         BatchGetUsersResponse, ListUsersResponse, SearchUsersResponse, ListMessagesResponse, GetMessageResponse,
         ListReceiptsResponse, BatchGetPresenceResponse, GetSelfResponse, ListSessionsResponse, GetSettingsResponse,
