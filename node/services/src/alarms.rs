@@ -174,6 +174,7 @@ mod tests {
             streams: 0,
             disk_free: Some(1 << 40),
             disk_low: false,
+            disk_full: false,
             public_key: None,
             key_protection: String::new(),
             feature_level: 2,
