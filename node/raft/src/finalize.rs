@@ -96,6 +96,7 @@ mod tests {
             streams: 0,
             disk_free: None,
             disk_low: false,
+            disk_full: false,
             public_key: None,
             key_protection: String::new(),
             feature_level: levels[at],

@@ -2,7 +2,7 @@
 //! that batches grow with the load and no timer is needed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Instant;
 
 use openraft::errors::ClientWriteError;
@@ -387,7 +387,7 @@ mod tests {
         let (proposer, _proposals) = channel(Metrics::default());
         proposer.set_room(Room::Reserve);
         let attempt = Attempt { login: [1; 16], source: Source::Address([1; 16]) };
-        let refuse = RefuseSignIn { user: None, attempt, once: Once::default() };
+        let refuse = RefuseSignIn { user: None, attempt, pin: false, once: Once::default() };
         let records = [
             Command::Observe(Once::default(), Vec::new()),
             Command::Confirm(Vec::new()),
