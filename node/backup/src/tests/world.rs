@@ -120,6 +120,7 @@ impl World {
     /// Two nodes sign the tree as it is.
     pub fn seal_head(&mut self) {
         self.now += 10_000;
+        self.node(A, Command::Tick); // If time has stepped, that is a record, which the head is to hold.
         self.node(A, Command::MarkHead);
         let view = self.store.view();
         let size = heads(&view).expect("heads").records;
