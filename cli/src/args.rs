@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod disaster;
 mod keys;
+mod machine;
 mod operating;
 mod people;
 mod places;
@@ -18,6 +19,7 @@ pub use backup::*;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use disaster::*;
 pub use keys::*;
+pub use machine::*;
 pub use operating::*;
 pub use people::*;
 pub use places::*;
@@ -143,6 +145,10 @@ pub enum Command {
     /// The node on this machine, asked through its local socket: for root, when nothing else works.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Look at everything the node on this machine needs, whether it runs or not: configuration, certificates, disk, ports,
+    /// peers, clocks, limits. Says of each finding what to do. Exit status: 0 nothing, 3 something should be done, 1 something
+    /// must be.
+    Doctor(Doctor),
     /// The last resort, when two of the three nodes are lost for good.
     #[command(subcommand)]
     Disaster(DisasterCommand),

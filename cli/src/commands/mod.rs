@@ -7,6 +7,7 @@ mod clock;
 mod cluster;
 mod conversation;
 mod disaster;
+mod doctor;
 mod emergency;
 mod keys;
 pub mod message;
@@ -55,6 +56,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Cluster(command) => return cluster::run(global, command).await,
         Command::Top => top::run(Session::open(global)?).await?,
         Command::Node(command) => return node::run(global, command).await,
+        Command::Doctor(args) => return doctor::run(global, &args),
         Command::Disaster(command) => disaster::run(global, command)?,
         Command::Audit(command) => audit::run(global, command).await?,
         Command::Backup(command) => backup::run(global, command).await?,

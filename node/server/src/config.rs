@@ -4,10 +4,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod nearest;
+
 use serde::Deserialize;
 use types::{ClusterId, Slot};
 
 use crate::keys::{Passphrase, Protection};
+
+/// Every key with what it means, its unit and its default.
+pub const DEFAULT: &str = include_str!("config/default.toml");
 
 /// The longest text for when nothing can be sent.
 const DOWNTIME_BYTES_MAX: usize = 2_000;
@@ -24,10 +29,12 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Not TOML, an unknown key, or a value of the wrong kind; the source says where.
-    #[error("understand the configuration {path}; mend it and run 'tricordd check' again")]
+    #[error("understand the configuration {path}; {hint}mend it and run 'tricordd check' again")]
     Parse {
         /// Which file.
         path: PathBuf,
+        /// What was meant, if that can be guessed.
+        hint: String,
         /// Why.
         source: Box<toml::de::Error>,
     },
@@ -302,8 +309,11 @@ impl Config {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let file: File = toml::from_str(text)
-            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        let file: File = toml::from_str(text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            hint: nearest::hint(source.message()).map_or_else(String::new, |key| format!("did you mean '{key}'? ")),
+            source: Box::new(source),
+        })?;
         let wrong = |key, value: &str, why: String| ConfigError::Value {
             path: path.to_owned(),
             key,
@@ -467,8 +477,58 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_by_name() {
         let error = parse(&format!("{GOOD}\n[log]\nlevle = \"info\"")).expect_err("unknown key");
-        let ConfigError::Parse { source, .. } = error else { panic!("{error}") };
-        assert!(source.to_string().contains("levle"), "{source}");
+        let ConfigError::Parse { source, hint, .. } = error else { panic!("{error}") };
+        assert!(source.to_string().contains("levle") && hint.contains("'level'"), "{source}; {hint}");
+    }
+
+    /// The keys of a table, with those of tables within, as `a.b`.
+    fn keys(table: &toml::Table, within: &str, into: &mut Vec<String>) {
+        for (key, value) in table {
+            let name = format!("{within}{key}");
+            match value {
+                toml::Value::Table(table) => keys(table, &format!("{name}."), into),
+                _ => into.push(name),
+            }
+        }
+    }
+
+    #[test]
+    fn the_default_configuration_names_every_key_and_gives_the_defaults() {
+        // What is optional stands there as a comment that begins a line with '#key'.
+        let whole: String = DEFAULT
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(rest) if rest.starts_with(|first: char| first.is_ascii_lowercase()) => rest,
+                _ => line,
+            })
+            .fold(String::new(), |text, line| text + line + "\n");
+        let (all, plain) = (parse(&whole).expect("with everything"), parse(DEFAULT).expect("as it is"));
+        assert_eq!((all.log_level.as_str(), all.password_memory_kib), ("info", plain.password_memory_kib));
+        assert_eq!((all.backup.every, all.backup.keep), (plain.backup.every, plain.backup.keep));
+        assert_eq!((all.backup.bytes_per_second, &all.keys), (plain.backup.bytes_per_second, &plain.keys));
+        let table: toml::Table = whole.parse().expect("TOML");
+        let mut named = Vec::new();
+        keys(&table, "", &mut named);
+        // An unknown key is answered with those that are known: asked of every table.
+        let mut tables: Vec<String> = vec![String::new()];
+        tables.extend(named.iter().filter_map(|name| Some(format!("{}.", name.rsplit_once('.')?.0))));
+        for within in tables {
+            let mut asked = table.clone();
+            let mut at = &mut asked;
+            for part in within.split_terminator('.') {
+                at = at.get_mut(part).and_then(toml::Value::as_table_mut).expect("a table");
+            }
+            at.insert("zzz".to_owned(), true.into());
+            let error = toml::from_str::<File>(&asked.to_string()).expect_err("unknown").message().to_owned();
+            for key in nearest::known(&error) {
+                let name = format!("{within}{key}");
+                assert!(
+                    named.iter().any(|one| *one == name || one.starts_with(&format!("{name}."))),
+                    "{name}: {error}"
+                );
+            }
+            assert!(!nearest::known(&error).is_empty(), "{error}");
+        }
     }
 
     #[test]

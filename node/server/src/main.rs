@@ -8,6 +8,7 @@ mod backups;
 mod certificates;
 mod client_port;
 mod config;
+mod doctor;
 mod founding;
 mod history;
 mod keys;
@@ -37,11 +38,20 @@ use crate::founding::Founding;
 
 /// One node of a Tricord cluster.
 #[derive(Parser)]
-#[command(name = "tricordd", version, about, max_term_width = 100)]
+#[command(name = "tricordd", version, about, max_term_width = 100, arg_required_else_help = true)]
 struct Args {
+    /// Print a configuration with every key, what it means, its unit and its default.
+    #[arg(long, exclusive = true)]
+    print_default_config: bool,
+    /// The same as 'tricordd check --config FILE'.
+    #[arg(long, exclusive = true, value_name = "FILE", num_args = 0..=1, default_missing_value = CONFIG)]
+    check_config: Option<PathBuf>,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
+
+/// Where the configuration is unless said otherwise.
+const CONFIG: &str = "/etc/tricord/tricordd.toml";
 
 #[derive(Subcommand)]
 enum Command {
@@ -67,6 +77,10 @@ enum Command {
     Run(ConfigFile),
     /// Checks the configuration, certificates and data directory, and changes nothing.
     Check(ConfigFile),
+    /// Looks at configuration, certificates, disk, ports, peers, clocks and the machine's limits, and prints what it found as
+    /// JSON. Runs whether or not the daemon does. People say `tricord doctor`, which calls this. Exit status: 0 nothing is to
+    /// be done, 3 something is, 1 the node cannot do its work.
+    Doctor(ConfigFile),
     /// Works on backups without a node. People say `tricord backup`, which calls this.
     #[command(subcommand)]
     Backup(backups::BackupCommand),
@@ -75,7 +89,7 @@ enum Command {
 #[derive(clap::Args)]
 struct ConfigFile {
     /// The node's configuration.
-    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
 }
 
@@ -83,7 +97,20 @@ struct ConfigFile {
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let done = match Args::parse().command {
+    let args = Args::parse();
+    if args.print_default_config {
+        print(config::DEFAULT.trim_end());
+        return ExitCode::SUCCESS;
+    }
+    let command = args.command.or(args.check_config.map(|config| Command::Check(ConfigFile { config })));
+    // Without arguments there is help instead.
+    let Some(command) = command else { return ExitCode::from(2) };
+    let done = match command {
+        Command::Doctor(file) => {
+            let report = doctor::examine(&file.config);
+            print(&report.json());
+            return report.exit();
+        }
         Command::Found(file) => found(&file),
         Command::Adopt { file, to } => adopt(&file, &to),
         Command::Refound { file, to } => refound(&file, &to),
@@ -202,12 +229,18 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::Args;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_flag_is_told_the_nearest_right_one() {
+        let error = Args::try_parse_from(["tricordd", "run", "--confg", "x"]).err().expect("refused").to_string();
+        assert!(error.contains("'--config'"), "{error}");
     }
 }

@@ -46,7 +46,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const VITALS_EVERY: Duration = Duration::from_secs(1);
 
 /// The local socket's name in the data directory.
-const LOCAL_SOCKET: &str = "local.sock";
+pub const LOCAL_SOCKET: &str = "local.sock";
 
 /// The highest feature level this daemon knows.
 pub const FEATURE_LEVEL: u32 = types::features::KNOWN - if cfg!(feature = "previous-level") { 1 } else { 0 };

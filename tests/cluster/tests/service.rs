@@ -4,6 +4,8 @@
 mod audit;
 #[path = "service/backup.rs"]
 mod backup;
+#[path = "service/doctor.rs"]
+mod doctor;
 #[path = "service/people.rs"]
 mod people;
 #[path = "service/upgrade.rs"]

@@ -18,11 +18,7 @@ pub(super) struct Daemon(PathBuf);
 impl Daemon {
     /// Where it is.
     pub fn find(place: &BackupPlace) -> Result<Self> {
-        if let Some(path) = &place.tricordd {
-            return Ok(Self(path.clone()));
-        }
-        let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("tricordd")));
-        Ok(Self(beside.filter(|path| path.is_file()).unwrap_or_else(|| "tricordd".into())))
+        Ok(Self(crate::daemon::program(place.tricordd.as_deref())))
     }
 
     /// Runs it: its last line. `secret` goes to its standard input; `progress` is told what it tells.

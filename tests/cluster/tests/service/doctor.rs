@@ -1,0 +1,104 @@
+//! `tricord doctor` on a node's machine, with the daemon up and down, and with faults made.
+
+use std::process::Command;
+
+use cluster::faults::Disk;
+use cluster::{Cluster, Options, Result, binary};
+use serde_json::Value;
+
+/// What it finds with this configuration: the exit status and the findings.
+fn doctor(config: &std::path::Path) -> Result<(i32, Vec<Value>)> {
+    let mut command = Command::new(binary("tricord")?);
+    command.args(["doctor", "--output", "json", "--config"]).arg(config).env("TRICORDD", binary("tricordd")?);
+    let output = command.output()?;
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let findings = report["findings"].as_array().ok_or("no findings")?.clone();
+    Ok((output.status.code().ok_or("killed")?, findings))
+}
+
+fn find<'a>(findings: &'a [Value], area: &str, words: &str) -> Result<&'a Value> {
+    let fits = |one: &&Value| one["area"] == area && one["what"].as_str().is_some_and(|what| what.contains(words));
+    findings.iter().find(fits).ok_or_else(|| format!("no finding of {area} says {words:?}: {findings:#?}").into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_what_was_broken_and_nothing_else() -> Result<()> {
+    let mut cluster = Cluster::found(Options::default()).await?;
+    let config = cluster.node(1).config().to_owned();
+
+    // Well and running.
+    let (_, findings) = doctor(&config)?;
+    for (area, words) in [
+        ("daemon", "runs and is ready"),
+        ("versions", "all nodes that answer run"),
+        ("ports", "client.listen"),
+        ("peers", "node a at"),
+        ("peers", "clients reach node c"),
+        ("clock", "node a has the same time"),
+        ("clock", "from cluster time"),
+        ("disk", "made safe"),
+        ("audit", "is there, and private"),
+    ] {
+        // How fast and how full this machine's disk is, is not what is tested here.
+        let finding = find(&findings, area, words)?;
+        assert!(area == "disk" || finding["severity"] == "ok", "{finding}");
+    }
+    let keys = find(&findings, "keys", "not breach-safe")?;
+    assert_eq!(keys["severity"], "note");
+    let bad: Vec<&Value> = findings
+        .iter()
+        .filter(|one| one["severity"] == "bad" && one["area"] != "disk" && one["area"] != "cluster")
+        .collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+
+    // The daemon down, one peer gone, a port taken, a key that others can read: without a daemon it finds all of that.
+    cluster.node(1).kill()?;
+    cluster.node(2).kill()?;
+    let text = std::fs::read_to_string(&config)?;
+    let listen = text.parse::<toml::Table>()?["client"]["listen"].as_str().ok_or("no listen")?.to_owned();
+    let holder = std::net::TcpListener::bind(&listen)?;
+    std::process::Command::new("chmod").arg("644").arg(config.with_file_name("audit.key")).status()?;
+    let (status, findings) = doctor(&config)?;
+    assert_eq!(status, 1, "{findings:#?}");
+    find(&findings, "daemon", "does not run")?;
+    find(&findings, "ports", "something else uses it")?;
+    find(&findings, "peers", "node c cannot be reached")?;
+    find(&findings, "peers", "hears no leader").or_else(|_| find(&findings, "peers", "node a at"))?;
+    find(&findings, "audit", "can be read by others")?;
+    let unanswered = findings.iter().find(|one| {
+        let severity = one["severity"].as_str();
+        matches!(severity, Some("warn" | "bad")) && one["next"].as_str().is_none_or(str::is_empty)
+    });
+    assert!(unanswered.is_none(), "nothing is said to do: {unanswered:?}");
+    drop(holder);
+
+    // A configuration with a key that is not known, and the certificates of another node.
+    let broken = config.with_file_name("broken.toml");
+    std::fs::write(&broken, text.replacen("level = ", "levle = ", 1))?;
+    let (status, findings) = doctor(&broken)?;
+    assert_eq!((status, findings.iter().filter(|one| one["severity"] == "bad").count()), (1, 1));
+    find(&findings, "config", "did you mean 'level'")?;
+    std::fs::write(&broken, text.replacen("tls/peer.crt", "../a/tls/peer.crt", 1))?;
+    find(&doctor(&broken)?.1, "certificates", "peer")?;
+
+    // A disk without room; this needs root, and loop devices.
+    let mount = cluster.dir().join("small");
+    match Disk::new(cluster.dir().join(Disk::image_name("small")), &mount, 320) {
+        Ok(_disk) => {
+            std::fs::write(mount.join("filler"), vec![0u8; 8 << 20])?;
+            // Whatever is left, but for a little.
+            let mut filler = std::fs::OpenOptions::new().append(true).open(mount.join("filler"))?;
+            while std::io::Write::write_all(&mut filler, &vec![0u8; 1 << 20]).is_ok() {}
+            let full = text.replacen("data = \"data\"", &format!("data = {:?}", mount.join("data")), 1);
+            assert_ne!(full, text);
+            std::fs::write(&broken, full)?;
+            let (status, findings) = doctor(&broken)?;
+            assert_eq!(status, 1);
+            assert_eq!(find(&findings, "disk", "too little")?["severity"], "bad");
+            find(&findings, "data", "there is no data directory")?;
+        }
+        Err(why) => eprintln!("the full disk is left out: {why}"),
+    }
+    Ok(())
+}
