@@ -15,6 +15,7 @@ use proto::v1::session_service_client::SessionServiceClient;
 use crate::error::{Error, Result};
 use crate::judge::{self, Verdict, judge};
 use crate::renewal::Renewal;
+use crate::restored::Restored;
 
 /// How long one attempt may take in the first round; doubled in each later one, for a cluster that is slow but alive.
 const ATTEMPT: Duration = Duration::from_millis(500);
@@ -84,6 +85,8 @@ pub struct Client {
     renewal: Option<Renewal>,
     /// Held while the token is renewed: the others wait for it.
     renewing: tokio::sync::Mutex<()>,
+    /// What a node said last of a history that has ended, until somebody is told.
+    restored: Mutex<Option<Restored>>,
     deadline: Duration,
 }
 
@@ -98,7 +101,19 @@ impl Client {
         let ca = if local { ca.unwrap_or_default() } else { ca.ok_or_else(needed)? };
         let nodes = addresses.iter().map(|address| Node::new(address, ca)).collect::<Result<_>>()?;
         let (preferred, bearer) = (AtomicUsize::new(0), Mutex::new(None));
-        Ok(Self { nodes, preferred, bearer, renewal: None, renewing: tokio::sync::Mutex::new(()), deadline })
+        let (renewing, restored) = (tokio::sync::Mutex::new(()), Mutex::new(None));
+        Ok(Self { nodes, preferred, bearer, renewal: None, renewing, restored, deadline })
+    }
+
+    /// That the cluster was restored, if a node said so since this was last asked.
+    pub fn take_restored(&self) -> Option<Restored> {
+        self.restored.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note_restored(&self, status: &Status) {
+        if let Some(restored) = Restored::of(status) {
+            *self.restored.lock().unwrap_or_else(PoisonError::into_inner) = Some(restored);
+        }
     }
 
     /// Signs all later calls with this token.
@@ -229,7 +244,10 @@ impl Client {
         let opened = opened.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
         match &opened {
             Err(status) if judge::reason(status) == "TOKEN_EXPIRED" => self.freshen(true).await,
-            Err(_) => node.forget(),
+            Err(status) => {
+                self.note_restored(status);
+                node.forget();
+            }
             Ok(_) => {}
         }
         opened.map(Response::into_inner)
@@ -249,6 +267,7 @@ impl Client {
         match tokio::time::timeout(left, f(channel, request)).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => {
+                self.note_restored(&status);
                 if is_transport(&status) {
                     node.forget();
                 }

@@ -194,7 +194,7 @@ fn next_after(reason: &str) -> Option<&'static str> {
             "look whether it was done before you repeat it; if this stays, sign in again."
         }
         "CURSOR_INVALID" | "CURSOR_EXPIRED" => "begin without a cursor: what is older is in tricord message list.",
-        "LINEAGE_CHANGED" => "the cluster was founded anew from a survivor: sign in again and check what is missing.",
+        "LINEAGE_CHANGED" => "begin without a cursor, and check what is missing: tricord message list.",
         "BEHIND" | "STALE_LIMIT" | "NO_MAJORITY" => "tricord cluster status says what is wrong and what to do.",
         "OVERLOADED" | "RATE_LIMITED" | "TOO_MANY_STREAMS" | "SLOW_READER" | "SHUTTING_DOWN" => {
             "try again in a moment."

@@ -17,6 +17,7 @@ mod profile;
 mod prompt;
 mod recovery;
 mod renewal;
+mod restored;
 mod rows;
 mod session;
 mod store;

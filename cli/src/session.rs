@@ -116,6 +116,11 @@ impl Session {
                 Err(Error::Refused { reason, .. })
                     if !at_least.is_empty() && (reason == "CURSOR_INVALID" || reason == "LINEAGE_CHANGED") =>
                 {
+                    if !self.quiet
+                        && let Some(restored) = self.client.take_restored()
+                    {
+                        crate::output::say(&format!("{}.", restored.words()));
+                    }
                     at_least.clear();
                     self.store.update(|state| {
                         state.cursor.clear();

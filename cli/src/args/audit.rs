@@ -54,6 +54,12 @@ pub enum AuditCommand {
         /// The directory; it is created.
         dir: PathBuf,
     },
+    /// Print the public half of the key that the node on this machine signs the audit log with.
+    Key {
+        /// The node's key.
+        #[arg(default_value = "/etc/tricord/audit.key")]
+        file: PathBuf,
+    },
     /// Verify an export, or a proof, offline.
     #[command(after_help = VERIFY)]
     Verify {
@@ -62,6 +68,10 @@ pub enum AuditCommand {
         /// The founding key file.
         #[arg(long, value_name = "FILE")]
         founding: PathBuf,
+        /// Only after a restoration, when nobody from before is left to vouch for the new nodes: a file with their keys, one a
+        /// line, as audit key prints each on its own machine.
+        #[arg(long, value_name = "FILE")]
+        signers: Option<PathBuf>,
         /// A head kept from earlier: the log must go on from it.
         #[arg(long, value_name = "HEAD")]
         since: Option<PathBuf>,

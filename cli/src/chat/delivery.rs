@@ -13,6 +13,7 @@ pub fn of_outgoing(outgoing: &Outgoing) -> String {
         Fate::Unconfirmed => "Not confirmed. Trying again is safe: it cannot arrive twice.".into(),
         Fate::Waiting(why) => format!("Not sent yet: {why} Trying again."),
         Fate::Saved(_) => "Saved".into(),
+        Fate::Lost => "Not there after the restoration. F4 sends it again; Esc drops it.".into(),
         Fate::Refused(why) => format!("Not sent: {why}"),
     }
 }

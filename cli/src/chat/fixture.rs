@@ -97,6 +97,6 @@ pub fn live() -> Model {
         user("ito", "Dr Ito", "Cardiology"),
         user("ann", "Ann Bell", "Ward 3"),
     ]));
-    model.news(item(Item::Progress(v1::Progress { live: true, stale: None })));
+    model.news(item(Item::Progress(v1::Progress { live: true, stale: None, single_copy: false })));
     model
 }

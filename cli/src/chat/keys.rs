@@ -8,6 +8,7 @@ use super::input::Input;
 use super::model::Model;
 use super::news::{Effect, Overlay, Typed};
 use super::search::Search;
+use super::talk::Fate;
 use crate::text::thousands;
 
 impl Model {
@@ -80,6 +81,7 @@ impl Model {
             KeyCode::F(1) => self.overlay = Overlay::Help,
             KeyCode::Char('?') if self.input.is_empty() => self.overlay = Overlay::Help,
             KeyCode::F(2) => self.input.set("/status "),
+            KeyCode::F(4) => self.send_lost(),
             KeyCode::F(3) => self.priority = next_priority(self.priority),
             KeyCode::Tab => self.step_unread(),
             KeyCode::Up if alt || control => self.step(-1),
@@ -92,7 +94,10 @@ impl Model {
                 if let Some(talk) = self.talk_mut() {
                     talk.scroll = 0;
                     talk.new_from = None;
-                    talk.outbox.retain(|outgoing| !matches!(outgoing.fate, super::talk::Fate::Refused(_)));
+                    talk.outbox.retain(|outgoing| !matches!(outgoing.fate, Fate::Refused(_) | Fate::Lost));
+                }
+                if self.lost() == 0 {
+                    self.restored = None;
                 }
                 self.confirm_shown();
             }

@@ -305,6 +305,9 @@ async fn follow(
         match address::conversations(session, false).await {
             Ok((conversations, info)) => {
                 *cursor = info.map(|info| info.cursor);
+                if let Some(restored) = session.client.take_restored() {
+                    let _ = news.send(News::Restored(restored)).await;
+                }
                 let _ = news.send(News::Bootstrapped(conversations)).await;
             }
             // A stream from now on alerts, and says when it is unlocked.

@@ -10,6 +10,7 @@ use types::limits::{RECEIPT_EVENTS_PARTICIPANTS_MAX, TYPING_MS};
 use super::input::Input;
 use super::news::{Effect, Link, Overlay};
 use super::talk::{Fate, Talk};
+use crate::restored::Restored;
 use crate::rows::People;
 
 /// Without a key for this long one is idle.
@@ -61,6 +62,12 @@ pub struct Model {
     pub wanted: Option<String>,
     /// While the session is locked.
     pub locked: Option<Locked>,
+    /// The cluster was restored, and nobody has said yet that they know.
+    pub restored: Option<Restored>,
+    /// What is written now is on one node's disk alone.
+    pub single_copy: bool,
+    /// What was known before the restoration is looked through with the next list of conversations.
+    restoring: bool,
     last_key: u64,
     active_told: u64,
     idle: bool,
@@ -109,6 +116,9 @@ impl Model {
             over: None,
             wanted: None,
             locked: None,
+            restored: None,
+            single_copy: false,
+            restoring: false,
             last_key: now,
             active_told: now,
             idle: false,
@@ -243,6 +253,29 @@ impl Model {
         self.priority = v1::Priority::Routine;
         self.typing_sent = 0;
         self.ask(Effect::Send { conversation, key, text, priority });
+    }
+
+    /// Own messages that did not survive a restoration.
+    pub fn lost(&self) -> usize {
+        self.talks.values().map(Talk::lost).sum()
+    }
+
+    /// Sends again what did not survive: as new messages, for nobody has them.
+    pub(super) fn send_lost(&mut self) {
+        let mut effects = Vec::new();
+        for (name, talk) in &mut self.talks {
+            for outgoing in talk.outbox.iter_mut().filter(|outgoing| outgoing.fate == Fate::Lost) {
+                outgoing.fate = Fate::Sending;
+                effects.push(Effect::Send {
+                    conversation: name.clone(),
+                    key: outgoing.key,
+                    text: outgoing.text.clone(),
+                    priority: outgoing.priority,
+                });
+            }
+        }
+        self.restored = None;
+        self.effects.extend(effects);
     }
 
     /// Says that one is typing, not more often than it lasts.

@@ -4,12 +4,15 @@ use proto::v1;
 
 use super::search::Search;
 use super::talk::Fate;
+use crate::restored::Restored;
 
 /// What the link tells.
 #[derive(Debug)]
 pub enum News {
     /// All of one's conversations, as of the cursor the stream goes on from.
     Bootstrapped(Vec<v1::Conversation>),
+    /// The cluster was restored: what comes next is of another history.
+    Restored(Restored),
     /// A stream is open at this node.
     Connected(String),
     /// The stream ended; another is being opened.

@@ -9,6 +9,9 @@ use types::limits::UNREAD_COUNT_MAX;
 /// Messages kept of one conversation; older ones are loaded again when scrolled to.
 const KEPT_MAX: usize = 2_000;
 
+/// Own messages of one conversation that are offered to be sent again after a restoration.
+const LOST_MAX: usize = 64;
+
 /// A message on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -35,6 +38,8 @@ pub enum Fate {
     Saved(u64),
     /// It was refused.
     Refused(String),
+    /// It had been saved, and did not survive a restoration of the cluster.
+    Lost,
 }
 
 /// How far one user is, over all their devices.
@@ -207,6 +212,31 @@ impl Talk {
         (self.loaded && !self.complete && !self.loading)
             .then(|| self.lowest().map(|lowest| lowest - 1).filter(|seq| *seq > 0))
             .flatten()
+    }
+
+    /// What this client knew before a restoration: own messages that did not survive wait to be sent again, by whoever
+    /// wrote them.
+    pub fn take_over(&mut self, before: Self, me: &str, next_key: &mut u64) {
+        let survived = self.info.surviving_seq;
+        let own = |message: &&v1::Message| message.sender == me && message.kind == v1::MessageKind::Text as u32;
+        let lost = before.messages.range(survived + 1..).map(|(_, message)| message).filter(own);
+        let newest: Vec<&v1::Message> = lost.rev().take(LOST_MAX).collect();
+        for message in newest.into_iter().rev() {
+            let (key, text, priority) = (*next_key, message.text.clone(), message.priority());
+            *next_key += 1;
+            self.outbox.push(Outgoing { key, text, priority, fate: Fate::Lost });
+        }
+        for mut outgoing in before.outbox {
+            if matches!(outgoing.fate, Fate::Saved(seq) if seq > survived) {
+                outgoing.fate = Fate::Lost;
+            }
+            self.outbox.push(outgoing);
+        }
+    }
+
+    /// Own messages that did not survive.
+    pub fn lost(&self) -> usize {
+        self.outbox.iter().filter(|outgoing| outgoing.fate == Fate::Lost).count()
     }
 
     /// Others who take part.

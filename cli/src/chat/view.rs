@@ -25,12 +25,14 @@ pub fn draw(frame: &mut Frame<'_>, model: &mut Model) {
         return;
     }
     let banner = banner(model);
+    let rows = banner.map_or_else(Vec::new, |banner| wrap(&banner, usize::from(area.width).max(1)));
+    let height = rows.len().min(BANNER_ROWS_MAX) as u16;
     let [top, middle, status] =
-        Layout::vertical([Constraint::Length(u16::from(banner.is_some())), Constraint::Min(3), Constraint::Length(1)])
-            .areas(area);
-    if let Some(banner) = banner {
+        Layout::vertical([Constraint::Length(height), Constraint::Min(3), Constraint::Length(1)]).areas(area);
+    if height > 0 {
         let style = Style::new().fg(Color::Black).bg(Color::Yellow);
-        frame.render_widget(Paragraph::new(shorten(&banner, usize::from(top.width))).style(style), top);
+        let rows: Vec<Line<'_>> = rows.into_iter().map(Line::from).collect();
+        frame.render_widget(Paragraph::new(rows).style(style), top);
     }
     let left_width = (area.width / 3).clamp(12, 30);
     let [left, right] = Layout::horizontal([Constraint::Length(left_width), Constraint::Min(10)]).areas(middle);
@@ -43,6 +45,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &mut Model) {
         Overlay::New(search) => overlay::search(frame, search, area),
     }
 }
+
+/// Rows of the banner.
+const BANNER_ROWS_MAX: usize = 2;
 
 /// What must be known before anything on the screen is believed.
 fn banner(model: &Model) -> Option<String> {
@@ -57,8 +62,21 @@ fn banner(model: &Model) -> Option<String> {
         Link::Lost(since) if model.now.saturating_sub(since) > 1_000 => {
             Some(format!("What you see is as of {}; reconnecting.", at(since)))
         }
-        _ => None,
+        _ => restored(model).or_else(|| {
+            let words = "ONE COPY ONLY: what you send is on one machine until another has joined.";
+            model.single_copy.then(|| words.into())
+        }),
     }
+}
+
+/// After a restoration, until someone has answered it.
+fn restored(model: &Model) -> Option<String> {
+    let words = model.restored.as_ref()?.words();
+    Some(match model.lost() {
+        0 => format!("{words}. [Esc]"),
+        1 => format!("{words}; 1 of yours is missing [F4: send again]"),
+        many => format!("{words}; {many} of yours are missing [F4: send again]"),
+    })
 }
 
 fn draw_list(frame: &mut Frame<'_>, model: &Model, area: Rect) {

@@ -22,7 +22,11 @@ use crate::text::{thousands, unhex};
 /// Does it.
 pub async fn run(global: &Global, command: AuditCommand) -> Result<()> {
     match command {
-        AuditCommand::Verify { path, founding, since } => verify::run(global, &path, &founding, since.as_deref()),
+        AuditCommand::Verify { path, founding, signers, since } => {
+            let keys = verify::keys(&founding, signers.as_deref())?;
+            verify::run(global, &path, &keys, since.as_deref())
+        }
+        AuditCommand::Key { file } => key(&file),
         AuditCommand::List(wanted) => list::run(&Session::open(global)?, global, wanted).await,
         AuditCommand::Head { out, qr } => head(&Session::open(global)?, global, out.as_deref(), qr).await,
         AuditCommand::Prove { message, reveal, reason, out } => {
@@ -127,6 +131,13 @@ async fn decide(session: &Session, global: &Global, size: u64, root: &str) -> Re
         .await?;
     say("Decided. Writing goes on.");
     Ok(())
+}
+
+fn key(file: &Path) -> Result<()> {
+    let signer = record::note::Signer::parse(zeroize::Zeroizing::new(read(file)?).as_str());
+    let doing = || format!("read the audit key {}", file.display());
+    let signer = signer.map_err(|error| Error::Content { doing: doing(), why: error.to_string() })?;
+    print(&signer.verifier().to_string())
 }
 
 fn read(path: &Path) -> Result<String> {

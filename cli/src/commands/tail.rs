@@ -139,6 +139,9 @@ impl Follow {
 
     fn judge(&self, status: &Status, tail: &Tail) -> Result<()> {
         let judgement = judge(status);
+        if let Some(restored) = tail.session.client.take_restored() {
+            say(&format!("{}.", restored.words()));
+        }
         if judgement.verdict == Verdict::Final {
             return Err(Error::Refused {
                 doing: "follow messages".into(),

@@ -9,7 +9,7 @@ use state::view::{Rows, heads, newest_cluster_key};
 use store::{Fault, RocksDisk, StateView};
 use types::key::{Envelope, Holder};
 use types::limits::SEATS_MAX;
-use types::row::Cluster;
+use types::row::{Cluster, Heads};
 use types::seat::Refounding;
 use types::{Incarnation, Key, Lineage, NodeId, Row, Slot, Timestamp};
 
@@ -93,7 +93,10 @@ pub fn revive(wish: &Revival<'_>, kit: NodeKey, progress: Progress<'_>) -> Resul
         single_copy: false,
         records: heads(&view)?.records,
     };
+    // Later than all that survived, so that times tell what did.
+    let heads = heads(&view)?;
     let rows = [
+        (Key::Heads(), Row::Heads(Heads { clock: heads.clock.plus_ms(1), ..heads })),
         (Key::Cluster(), Row::Cluster(Cluster { lineage: beginning.lineage, ..cluster })),
         (Key::Refounding(), Row::Refounding(refounding)),
     ];

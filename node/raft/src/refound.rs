@@ -71,15 +71,15 @@ pub fn survey(dirs: &Dirs) -> Result<Survey, RefoundError> {
     let disk = RocksDisk::default();
     let (log, writer) = LogStore::open_dir(&disk, &dirs.log)?;
     let state = StateStore::open(Arc::new(disk), &dirs.state)?;
+    let next = state.applied()?.0.map_or(0, |id| id.index + 1);
+    let unapplied = log.bounds().1.map_or(0, |id| id.index + 1).saturating_sub(next);
+    apply_all(&log, &state)?; // In memory: a young node's state may be in its log alone.
     let view = state.view();
     let cluster = view.cluster()?.ok_or(RefoundError::NotFounded)?;
-    let next = state.applied()?.0.map_or(0, |id| id.index + 1);
-    let last = newest(&log, next)?.unwrap_or_default().max(state.heads().clock);
-    let unapplied = log.bounds().1.map_or(0, |id| id.index + 1).saturating_sub(next);
     let survey = Survey {
         name: cluster.name,
         lineage: cluster.lineage,
-        last,
+        last: state.heads().clock,
         unapplied,
         records: state.heads().records,
         refounding: view.refounding()?,
@@ -89,16 +89,10 @@ pub fn survey(dirs: &Dirs) -> Result<Survey, RefoundError> {
     Ok(survey)
 }
 
-/// The time of the newest entry of the log that has one.
-fn newest(log: &LogStore<store::RocksEngine>, from: u64) -> Result<Option<Timestamp>, RefoundError> {
-    let mut newest = None;
-    each(log, from, |_, payload| {
-        if let Payload::Commands(bytes) = payload {
-            newest = codec::decode_entry(bytes).ok().map(|entry| entry.at).max(newest);
-        }
-        Ok(())
-    })?;
-    Ok(newest)
+/// Applies everything in the log.
+fn apply_all(log: &LogStore<store::RocksEngine>, state: &StateStore<store::RocksEngine>) -> Result<(), RefoundError> {
+    let next = state.applied()?.0.map_or(0, |id| id.index + 1);
+    each(log, next, |id, payload| state.apply(vec![(id, payload.clone())]).map(drop).map_err(RefoundError::from))
 }
 
 /// Begins the new history. Said again with the same lineage after an interruption, it goes on.
@@ -107,10 +101,10 @@ pub fn refound(dirs: &Dirs, node: &NodeInfo, refound: Refound) -> Result<Refound
     let (log, writer) = LogStore::open_dir(&disk, &dirs.log)?;
     let vote = log.vote();
     let state = StateStore::open(Arc::new(disk), &dirs.state)?;
-    let cluster = state.view().cluster()?.ok_or(RefoundError::NotFounded)?;
-    if cluster.lineage != refound.lineage {
-        let next = state.applied()?.0.map_or(0, |id| id.index + 1);
-        each(&log, next, |id, payload| state.apply(vec![(id, payload.clone())]).map(drop).map_err(RefoundError::from))?;
+    let begun = state.view().cluster()?.is_some_and(|cluster| cluster.lineage == refound.lineage);
+    if !begun {
+        apply_all(&log, &state)?;
+        state.view().cluster()?.ok_or(RefoundError::NotFounded)?;
         let last = state.applied()?.0.unwrap_or(LogId { term: 0, node: node.node, index: 0 });
         let term = vote.map_or(0, |vote| vote.term).max(last.term) + 1;
         let at = |index| LogId { term, node: node.node, index };
@@ -118,7 +112,8 @@ pub fn refound(dirs: &Dirs, node: &NodeInfo, refound: Refound) -> Result<Refound
         let nodes = BTreeMap::from([(node.node.0, node.clone())]);
         let membership = RaftMembership::new(vec![voters], nodes).map_err(|_| RefoundError::NotFounded)?;
         let envelope = Envelope { origin: node.node, author: Author::Node, command: Command::Refound(refound) };
-        let entry = Entry { at: state.heads().clock, envelopes: vec![envelope] };
+        // Later than all that survived, so that times tell what did.
+        let entry = Entry { at: state.heads().clock.plus_ms(1), envelopes: vec![envelope] };
         let outputs = state.apply(vec![
             (at(last.index + 1), Payload::Membership(membership_bytes(&membership))),
             (at(last.index + 2), Payload::Commands(Bytes::from(codec::encode_entry(&entry)))),

@@ -73,7 +73,10 @@ pub enum Problem {
     #[error("ANOTHER LOG: the first record is not the founding of this cluster with these keys")]
     Founding,
     /// Nobody trusted vouches for a signer.
-    #[error("UNKNOWN SIGNER: record {0} names a signer that no two signers from before it vouch for")]
+    #[error(
+        "UNKNOWN SIGNER: record {0} names a signer that no two signers from before it vouch for. If the cluster was restored then, \
+         from a backup or from one node, say its new keys (--signers)"
+    )]
     Signer(u64),
     /// The path does not lead to the head's root.
     #[error("CHANGED RECORD: record {0} is not in the log that was signed")]
@@ -106,6 +109,8 @@ pub struct Report {
     pub last: Timestamp,
     /// The earlier head that it goes on from, if one was given.
     pub since: Option<u64>,
+    /// Records that name signers whom only the keys given for a restoration vouch for.
+    pub believed: Vec<u64>,
 }
 
 /// Who may sign.
@@ -140,9 +145,11 @@ impl Trusted {
     }
 }
 
-/// A head that two of the founding nodes signed.
+/// A head that two of the founding nodes signed, or of those who are believed beside them.
 pub fn head(note: &str, founding: &FoundingKeys) -> Result<Sealed, Problem> {
-    Trusted::founding(founding).head(note, "the head", &founding.origin())
+    let mut trusted = Trusted::founding(founding);
+    trusted.0.extend(founding.restored.iter().cloned());
+    trusted.head(note, "the head", &founding.origin())
 }
 
 /// A record with its place and path, under a head: the record itself, if it can be read.
@@ -199,7 +206,8 @@ impl Log {
     }
 
     /// Verifies what was taken: it must be what `checkpoint` seals, with signers that follow from the founding keys (older
-    /// heads vouch for those that came later), and go on from the head `since`, if one is given.
+    /// heads vouch for those that came later), and go on from the head `since`, if one is given. After a restoration nobody
+    /// is left who could vouch: then the keys that came with the founding keys are believed ([`FoundingKeys::believe`]).
     pub fn verify(
         &self,
         founding: &FoundingKeys,
@@ -209,7 +217,7 @@ impl Log {
     ) -> Result<Report, Problem> {
         let origin = founding.origin();
         let mut trusted = Trusted::founding(founding);
-        let mut ever = Trusted(trusted.0.clone());
+        let (mut ever, mut believed) = (Trusted(trusted.0.clone()), Vec::new());
         let expected: Vec<_> = trusted.0.iter().map(|(node, key)| (*node, *key.key())).collect();
         if self.tree.size() > 0 && self.founding.as_ref() != Some(&expected) {
             // The first record may be the one that was changed: then the root says so.
@@ -223,11 +231,14 @@ impl Log {
                 let sealed = trusted.head(note, "a head", &origin).ok()?.checkpoint;
                 (sealed.size > *index && self.root(sealed.size)? == sealed.root).then_some(())
             };
-            if !heads.iter().any(|note| vouches(note).is_some()) {
-                return Err(Problem::Signer(*index));
-            }
             let name = key_name(founding.cluster, *node);
             let verifier = Verifier::new(&name, *key).map_err(|_| Problem::Signer(*index))?;
+            if !heads.iter().any(|note| vouches(note).is_some()) {
+                if !founding.restored.contains(&(*node, verifier.clone())) {
+                    return Err(Problem::Signer(*index));
+                }
+                believed.push(*index);
+            }
             ever.0.push((*node, verifier.clone()));
             trusted.replace(*node, verifier);
         }
@@ -247,7 +258,7 @@ impl Log {
                 return Err(Problem::Fork { size: earlier.size, signers: signers.clone() });
             }
         }
-        Ok(Report { head, last: self.last, since: since.map(|since| since.checkpoint.size) })
+        Ok(Report { head, last: self.last, since: since.map(|since| since.checkpoint.size), believed })
     }
 
     fn root(&self, size: u64) -> Option<Hash> {

@@ -38,7 +38,7 @@ pub(crate) fn decode(lineage: Lineage, bytes: &[u8]) -> Result<Option<EventNumbe
         return Err(Error::CursorInvalid);
     }
     if body[1..17] != lineage.0 {
-        return Err(Error::LineageChanged);
+        return Err(Error::LineageChanged(None));
     }
     let number = body[17..].try_into().map_err(|_| Error::CursorInvalid)?;
     Ok(Some(EventNumber(u64::from_be_bytes(number))))
@@ -75,6 +75,6 @@ mod tests {
     #[test]
     fn a_cursor_of_another_lineage_is_named_as_such() {
         let other = encode(Lineage([8; 16]), EventNumber(42));
-        assert!(matches!(decode(HERE, &other), Err(Error::LineageChanged)));
+        assert!(matches!(decode(HERE, &other), Err(Error::LineageChanged(None))));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prost::Message as _;
 use proto::v1::SendError;
 use raft::{BarrierError, ProposeError};
 use tonic::{Code, Status};
@@ -93,7 +94,7 @@ pub(crate) enum Error {
     CursorExpired,
     /// A cursor of another history.
     #[error("the cursor belongs to another lineage of the cluster; bootstrap again")]
-    LineageChanged,
+    LineageChanged(Option<Box<proto::v1::LineageChanged>>),
     /// The state was replaced by a snapshot, or the node stops: resume.
     #[error("the stream ends here; go on from the last cursor")]
     ShuttingDown,
@@ -121,6 +122,16 @@ impl From<raft::Fault> for Error {
     fn from(fault: raft::Fault) -> Self {
         Self::Fault(fault)
     }
+}
+
+/// The status with a detail of ours beside the usual ones.
+fn with_detail<M: prost::Name>(status: &Status, detail: &M) -> Status {
+    let mut whole = tonic_types::pb::Status::decode(status.details()).unwrap_or_default();
+    whole.details.push(prost_types::Any {
+        type_url: format!("type.googleapis.com/{}", M::full_name()),
+        value: detail.encode_to_vec(),
+    });
+    Status::with_details(status.code(), status.message(), whole.encode_to_vec().into())
 }
 
 fn sentence(violations: &[Violation]) -> String {
@@ -190,7 +201,7 @@ impl Error {
             Self::Deadline => Told::new(Code::DeadlineExceeded, "OUTCOME_UNKNOWN"),
             Self::CursorInvalid => Told::new(Code::InvalidArgument, "CURSOR_INVALID"),
             Self::CursorExpired => Told::new(Code::OutOfRange, "CURSOR_EXPIRED"),
-            Self::LineageChanged => Told::new(Code::FailedPrecondition, "LINEAGE_CHANGED"),
+            Self::LineageChanged(_) => Told::new(Code::FailedPrecondition, "LINEAGE_CHANGED"),
             Self::ShuttingDown => Told::after(Code::Unavailable, "SHUTTING_DOWN", 100),
             Self::NotFounded => Told::after(Code::FailedPrecondition, "NOT_FOUNDED", 1_000),
             Self::Fault(_) => Told::new(Code::Internal, "NODE_FAULT"),
@@ -212,7 +223,11 @@ impl Error {
         if let Some(wait) = told.retry {
             details.set_retry_info(Some(wait));
         }
-        Status::with_error_details(told.code, self.to_string(), details)
+        let status = Status::with_error_details(told.code, self.to_string(), details);
+        match self {
+            Self::LineageChanged(Some(survived)) => with_detail(&status, survived.as_ref()),
+            _ => status,
+        }
     }
 
     /// The same for one message of a stream.

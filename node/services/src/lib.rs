@@ -33,6 +33,7 @@ mod places;
 mod queue;
 mod reads;
 mod replay;
+mod restoration;
 mod rotation;
 mod routing;
 mod rpc;
@@ -134,6 +135,8 @@ struct Inner<H: Handle> {
     keyring: Arc<keyring::Keyring>,
     minting: sealing::Minting,
     stale: watch::Sender<bool>,
+    /// Whether what is written now lies on this node's disk alone.
+    single_copy: watch::Sender<bool>,
     stopping: CancellationToken,
 }
 
@@ -180,6 +183,7 @@ impl<H: Handle> Services<H> {
             keyring,
             minting: sealing::Minting::default(),
             stale: watch::Sender::new(false),
+            single_copy: watch::Sender::new(false),
             stopping: CancellationToken::new(),
             config,
         };

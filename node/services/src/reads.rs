@@ -41,15 +41,17 @@ impl<V: state::View<Fault = raft::Fault>> Read<V> {
     }
 }
 
-/// How often a node looks whether it still hears of a leader, for the streams to say so.
+/// How often a node looks whether it still hears of a leader, and whether it is alone, for the streams to say so.
 const STALENESS_LOOK: Duration = Duration::from_millis(250);
 
-/// Lets the streams know when this node loses word of a leader, and when it has it again.
+/// Lets the streams know when this node loses word of a leader, and when it has it again; likewise when it is alone.
 pub(crate) async fn watch_staleness<H: Handle>(services: Services<H>) {
     loop {
         tokio::time::sleep(STALENESS_LOOK).await;
         let stale = services.inner.handle.stale_age().is_some();
         services.inner.stale.send_if_modified(|known| std::mem::replace(known, stale) != stale);
+        let single = services.inner.handle.single_copy();
+        services.inner.single_copy.send_if_modified(|known| std::mem::replace(known, single) != single);
     }
 }
 
@@ -65,7 +67,7 @@ impl<H: Handle> Services<H> {
             return Err(Error::StaleLimit);
         }
         let mut behind = false;
-        if let Some(number) = cursor::decode(cluster.lineage, &options.at_least)? {
+        if let Some(number) = self.position(call, &options.at_least).await? {
             behind = !self.reach(number, call.deadline).await;
         }
         if behind && !options.allow_stale {

@@ -353,6 +353,9 @@ pub const CLOCK_STEP_MS_MAX: u64 = 60 * 1000;
 /// After a step nothing irreversible fires for this long, unless an operator says that it is right.
 pub const CLOCK_HOLD_MS: u64 = DAY_MS;
 
+/// Most conversations that a refused cursor of another lineage is told of: they travel in a header.
+pub const LINEAGE_CONVERSATIONS_MAX: usize = 64;
+
 /// Most nodes that were ever let into the slots after founding, as far as they are looked through.
 pub const SEATS_MAX: usize = 256;
 /// Longest address of a node.

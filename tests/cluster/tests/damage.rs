@@ -1,11 +1,14 @@
 //! A node's disk comes back other than it was: damaged, empty, or of yesterday. The node may refuse or recover; it may never
 //! serve what is wrong, nor vote as if it knew what it has forgotten.
 
+#[path = "damage/refound.rs"]
+mod refound;
 #[path = "damage/replace.rs"]
 mod replace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::time::Duration;
 
 use cluster::replay::{Entry, list_all};

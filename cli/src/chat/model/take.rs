@@ -16,6 +16,7 @@ impl Model {
     pub fn news(&mut self, news: News) {
         match news {
             News::Bootstrapped(conversations) => self.bootstrapped(conversations),
+            News::Restored(restored) => (self.restored, self.restoring) = (Some(restored), true),
             News::Connected(node) => {
                 self.node = node;
                 self.link = Link::CatchingUp;
@@ -88,9 +89,14 @@ impl Model {
 
     fn bootstrapped(&mut self, conversations: Vec<v1::Conversation>) {
         let mut old = std::mem::take(&mut self.talks);
+        let restoring = std::mem::take(&mut self.restoring);
         for info in conversations {
             let mut talk = Talk::new(info);
-            if let Some(before) = old.remove(&talk.info.name) {
+            let before = old.remove(&talk.info.name);
+            if restoring {
+                // Marks of before say nothing of the messages that have these seqs now.
+                before.into_iter().for_each(|before| talk.take_over(before, &self.me, &mut self.next_key));
+            } else if let Some(before) = before {
                 talk.outbox = before.outbox;
                 talk.confirmed = before.confirmed;
             }
@@ -171,6 +177,7 @@ impl Model {
                 if progress.live {
                     self.link = Link::Live;
                 }
+                self.single_copy = progress.single_copy;
                 let since = |age: prost_types::Duration| self.now.saturating_sub(age.seconds.unsigned_abs() * 1000);
                 self.stale_since = progress.stale.map(since);
             }

@@ -131,7 +131,7 @@ fn after_a_loss_the_stream_goes_on_and_nothing_shown_is_forgotten() {
     model.news(News::Connected("node-c:7401".into()));
     assert_eq!(model.link, Link::CatchingUp);
     model.news(posted("ito", message("ito", 2, "ito", 2, "missed")));
-    model.news(item(Item::Progress(v1::Progress { live: true, stale: None })));
+    model.news(item(Item::Progress(v1::Progress { live: true, stale: None, single_copy: false })));
     assert_eq!((model.link.clone(), model.talk().unwrap().messages.len()), (Link::Live, 2));
     assert_eq!(model.node, "node-c:7401");
 }

@@ -20,6 +20,7 @@ const HELP: &[(&str, &str)] = &[
     ("Ctrl-N", "write to someone new; Tab there marks for a group"),
     ("F2 /status", "auto, available, busy, dnd, away, then a text"),
     ("F3", "urgency: routine, urgent, asap, stat (also /stat TEXT)"),
+    ("F4", "after a restoration: send again what did not survive"),
     ("Ctrl-L", "lock (also /lock): urgent messages still alert you"),
     ("Ctrl-C", "leave (also /quit)"),
     ("● ◐ ■ ⊘ ○", "available, idle or away, busy, do not disturb, offline"),

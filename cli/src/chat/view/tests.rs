@@ -4,10 +4,11 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::super::fixture::{at, item, live, message, now, page, posted, receipt, user};
-use super::super::news::News;
+use super::super::news::{Effect, News};
 use super::*;
 use crate::chat::search::Search;
 use crate::chat::talk::Fate;
+use crate::restored::Restored;
 
 /// The screen as text, 80 columns by 24 rows.
 fn screen(model: &mut Model) -> String {
@@ -93,10 +94,52 @@ fn a_stale_screen_says_so_and_a_lost_send_too() {
     model.news(item(Item::Progress(v1::Progress {
         live: true,
         stale: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        single_copy: false,
     })));
     model.send("are you there".into());
     model.news(News::Fate("conversations/ito".into(), 1, Fate::Unconfirmed));
     check("stale.txt", &mut model);
+}
+
+#[test]
+fn after_a_restoration_what_is_missing_is_said_and_can_be_sent_again() {
+    let mut model = chatting();
+    model.take_effects();
+    let survived = |seq| v1::Conversation { surviving_seq: seq, last_seq: seq, ..model_talk(&model) };
+    let ito = survived(5);
+    model.news(News::Restored(Restored { survived: at(7), began: at(100) }));
+    model.news(News::Bootstrapped(vec![ito]));
+    model.news(page("ito", vec![message("ito", 5, "me", 7, "On my way.")], Vec::new(), 0));
+    let shown = screen(&mut model);
+    let banner = shown.lines().take(2).collect::<Vec<_>>().join(" ");
+    let words = "Messaging was restored at 03:40. Messages of 02:07-03:40 may be missing; 1 of yours is missing [F4: \
+                 send again]";
+    assert_eq!(banner.split_whitespace().collect::<Vec<_>>().join(" "), words);
+    assert!(shown.contains("Not there after the restoration."), "{shown}");
+    model.take_effects();
+    model.key(KeyEvent::new(KeyCode::F(4), KeyModifiers::NONE));
+    let sent: Vec<String> = model
+        .take_effects()
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Send { text, .. } => Some(text),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sent, ["In the lift"], "what survived is not sent again");
+    assert!(!screen(&mut model).contains("restored"));
+}
+
+/// The conversation shown, as the server describes it.
+fn model_talk(model: &Model) -> v1::Conversation {
+    model.talk().unwrap().info.clone()
+}
+
+#[test]
+fn a_single_copy_is_said() {
+    let mut model = chatting();
+    model.news(item(Item::Progress(v1::Progress { live: true, stale: None, single_copy: true })));
+    assert!(screen(&mut model).starts_with("ONE COPY ONLY: what you send is on one machine"));
 }
 
 #[test]

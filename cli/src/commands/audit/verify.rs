@@ -16,18 +16,28 @@ use crate::error::{Error, Result};
 use crate::output::print;
 use crate::text::{thousands, unhex};
 
+/// Whom to believe: the founding keys, and perhaps those of a restoration.
+pub fn keys(founding: &Path, signers: Option<&Path>) -> Result<FoundingKeys> {
+    let wrong = |path: &Path, error: record::note::Error| {
+        let doing = format!("read the keys {}", path.display());
+        Error::Content { doing, why: error.to_string() }
+    };
+    let keys = FoundingKeys::parse(&read(founding)?).map_err(|error| wrong(founding, error))?;
+    match signers {
+        Some(path) => keys.believe(&read(path)?).map_err(|error| wrong(path, error)),
+        None => Ok(keys),
+    }
+}
+
 /// Verifies an export or a proof, and says so, or what is wrong.
-pub fn run(global: &Global, path: &Path, founding: &Path, since: Option<&Path>) -> Result<()> {
-    let doing = format!("read the founding keys {}", founding.display());
-    let keys =
-        FoundingKeys::parse(&read(founding)?).map_err(|error| Error::Content { doing, why: error.to_string() })?;
+pub fn run(global: &Global, path: &Path, keys: &FoundingKeys, since: Option<&Path>) -> Result<()> {
     let since = since.map(read).transpose()?;
     let words = if path.is_dir() {
-        whole(&Tiles(path), &keys, since.as_deref())?
+        whole(&Tiles(path), keys, since.as_deref())?
     } else if since.is_some() {
         return Err(Error::Usage("--since is for an export; a proof speaks of one message".into()));
     } else {
-        one(path, &keys)?
+        one(path, keys)?
     };
     if global.output == Format::Json {
         return crate::output::json(&serde_json::json!({ "verified": true, "words": words }));
@@ -96,6 +106,13 @@ fn told(report: &Report) -> String {
         },
         |since| format!("It goes on from the head of {} records.", thousands(since)),
     );
+    let believed = report.believed.iter().map(|index| {
+        format!(
+            " Who signs since record {} is believed because of the keys given (--signers) alone.",
+            thousands(*index)
+        )
+    });
+    let since = since + &believed.collect::<String>();
     format!(
         "VERIFIED. Records 0 to {} are there, complete and unchanged (signed by {}). {since} Complete to size {}, sealed at \
          {} or later; nothing is said about later. Not shown: that what was done was recorded, beyond what two nodes agree on.",

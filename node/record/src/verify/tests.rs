@@ -132,6 +132,30 @@ fn a_signer_is_believed_when_two_from_before_vouch_for_it() {
 }
 
 #[test]
+fn after_a_restoration_signers_are_believed_by_their_keys_alone_and_that_is_said() {
+    let [a, _, _] = founders();
+    let (b2, c2) = (node(Slot::B, 2), node(Slot::C, 2));
+    let mut records = records(10);
+    records.push(stored(2_000, Action::AddSigner, &[b2]));
+    records.extend((0..5).map(|at| stored(3_000 + at, Action::Post, &[])));
+    records.push(stored(4_000, Action::AddSigner, &[c2]));
+    records.extend((0..5).map(|at| stored(5_000 + at, Action::Post, &[])));
+    let size = records.len() as u64;
+    let (last, between) = (note(&records, size, &[b2, c2]), [note(&records, 19, &[a, b2])]);
+    assert_eq!(log(&records).verify(&founding(), &last, &between, None), Err(Problem::Signer(10)));
+    let key = |node| signer(node).verifier().to_string();
+    let other = founding().believe(&key(c2)).expect("a key");
+    assert_eq!(log(&records).verify(&other, &last, &between, None), Err(Problem::Signer(10)), "of another node");
+    let believing = founding().believe(&key(b2)).expect("a key");
+    let report = log(&records).verify(&believing, &last, &between, None).expect("b2 is believed, and vouches for c2");
+    assert_eq!(report.believed, [10]);
+    let wrong = Signer::from_seed(&key_name(CLUSTER, b2), [0x99; 32]).expect("a key").verifier().to_string();
+    let wrong = founding().believe(&wrong).expect("a key");
+    assert_eq!(log(&records).verify(&wrong, &last, &between, None), Err(Problem::Signer(10)), "another key");
+    assert!(head(&between[0], &founding()).is_err() && head(&between[0], &believing).is_ok());
+}
+
+#[test]
 fn a_signer_that_was_refused_is_not_believed() {
     let [a, b, c] = founders();
     let mut records = records(10);

@@ -23,7 +23,7 @@ use crate::keyring::Keyring;
 use crate::reads::Read;
 use crate::sealing::SealingKey;
 use crate::writes::{Done, Numbered, numbered, unexpected};
-use crate::{Services, codes, convert, names, pages, sealing, validation};
+use crate::{Services, codes, convert, names, pages, restoration, sealing, validation};
 
 /// Message rows looked at to count the unread ones of one conversation: one's own are among them.
 const UNREAD_ROWS_MAX: usize = 4 * UNREAD_COUNT_MAX as usize;
@@ -226,6 +226,7 @@ fn shown<V: View<Fault = raft::Fault>>(
         unread_count: unread(view, user, id, &visible, participant.displayed)?,
         part: convert::part(participant.part).into(),
         peer,
+        surviving_seq: restoration::surviving_seq(view, &conversation, last_seq)?.0,
     }))
 }
 

@@ -57,7 +57,7 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
         watched.clear(); // Who is there is not for whoever stands before it now.
     }
     let cluster = services.cluster()?;
-    let from = cursor::decode(cluster.lineage, &body.cursor)?;
+    let from = services.position(&call, &body.cursor).await?;
     if let Some(number) = from
         && !services.reach(number, call.deadline).await
     {
@@ -90,9 +90,9 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     let (first, _) = services.scan(read, move |read| presence::all(read, &watched)).await?;
     let first: VecDeque<SyncResponse> = first.into_iter().map(presence_item).collect();
     let now = Instant::now();
-    let stale = services.inner.stale.subscribe();
     let reader = Reader {
-        stale,
+        stale: services.inner.stale.subscribe(),
+        single_copy: services.inner.single_copy.subscribe(),
         mark_due: false,
         place,
         lineage: cluster.lineage,
@@ -163,6 +163,8 @@ struct Reader<H: Handle> {
     presence_told: Instant,
     /// Whether this node has word of a leader: a change is told at once.
     stale: watch::Receiver<bool>,
+    /// Likewise whether what is written lies on one disk alone.
+    single_copy: watch::Receiver<bool>,
     /// That has changed, and no mark has said so yet: events came first.
     mark_due: bool,
 }
@@ -310,6 +312,7 @@ impl<H: Handle> Reader<H> {
         tokio::select! {
             () = self.queue.woken() => {}
             Ok(()) = self.stale.changed() => self.mark_due = true,
+            Ok(()) = self.single_copy.changed() => self.mark_due = true,
             () = tokio::time::sleep_until(presence.into()) => {}
         }
         if !self.mark_due && Instant::now() < mark {
@@ -380,12 +383,13 @@ impl<H: Handle> Reader<H> {
     }
 
     fn progress(&self, at: EventNumber) -> SyncResponse {
-        let stale = self.place.services.inner.handle.stale_age().map(convert::duration);
+        let handle = &self.place.services.inner.handle;
+        let (stale, single_copy) = (handle.stale_age().map(convert::duration), handle.single_copy());
         SyncResponse {
             // In a locked session it leads past what was not told.
             cursor: if self.place.call.locked { Vec::new() } else { cursor::encode(self.lineage, at) },
             time: None,
-            item: Some(Item::Progress(Progress { live: true, stale })),
+            item: Some(Item::Progress(Progress { live: true, stale, single_copy })),
         }
     }
 }

@@ -144,7 +144,7 @@ async fn what_was_missed_comes_before_what_is_live() {
         assert_eq!(posted.message.unwrap().text, format!("{at}"));
     }
     let progress = next(&mut stream).await.unwrap().unwrap();
-    assert!(matches!(progress.item, Some(Item::Progress(Progress { live: true, stale: None }))));
+    assert!(matches!(progress.item, Some(Item::Progress(Progress { live: true, stale: None, .. }))));
     ito.send(&ward, "live").await.unwrap();
     let Some(Item::MessagePosted(posted)) = next(&mut stream).await.unwrap().unwrap().item else { panic!("live") };
     assert_eq!(posted.message.unwrap().text, "live");

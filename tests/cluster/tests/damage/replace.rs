@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,7 @@ use cluster::ports::free_ports;
 use super::*;
 
 /// `tricord node approve` on a's machine, and the code it shows.
-fn approve(cluster: &Cluster, port: u16, more: &[&str]) -> Result<(Child, String)> {
+pub(crate) fn approve(cluster: &Cluster, port: u16, more: &[&str]) -> Result<(Child, String)> {
     let a = cluster.dir().join("a");
     let mut child = Command::new(binary("tricord")?)
         .args(["--output", "json", "node", "approve", "c", "--detach", "--listen", &format!("127.0.0.1:{port}")])
@@ -35,7 +35,7 @@ fn approve(cluster: &Cluster, port: u16, more: &[&str]) -> Result<(Child, String
 }
 
 /// `tricord node replace` on c's machine.
-fn replace(config: &Path, port: u16, code: &str) -> Result<Output> {
+pub(crate) fn replace(config: &Path, port: u16, code: &str) -> Result<Output> {
     let mut child = Command::new(binary("tricord")?)
         .args(["node", "replace", "c", "--detach", "--from", &format!("127.0.0.1:{port}")])
         .arg("--config")
@@ -48,7 +48,7 @@ fn replace(config: &Path, port: u16, code: &str) -> Result<Output> {
     Ok(child.wait_with_output()?)
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
