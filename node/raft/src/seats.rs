@@ -65,6 +65,10 @@ async fn advance<E: Engine>(shared: &Arc<Shared<E>>, seats: &[(NodeId, Seat)]) {
     };
     let Some(step) = next(seats, metrics.membership_config.membership(), lag) else { return };
     tracing::info!(?step, "a node is on its way to its slot");
+    let (learns, votes) = (matches!(step, Step::Learn(_)), matches!(step, Step::Vote(_)));
+    if votes {
+        store::failing::end_at("replace-before-vote");
+    }
     let done = match step {
         Step::Learn(info) => shared.raft.add_learner(info.node.0, info, false).await.map(drop),
         Step::Vote(voters) => {
@@ -78,6 +82,12 @@ async fn advance<E: Engine>(shared: &Arc<Shared<E>>, seats: &[(NodeId, Seat)]) {
             return;
         }
     };
+    if learns {
+        store::failing::end_at("replace-after-learner");
+    }
+    if votes {
+        store::failing::end_at("replace-after-vote");
+    }
     if let Err(error) = done {
         tracing::warn!(%error, "change who counts; it is tried again");
     }

@@ -97,6 +97,8 @@ struct ConfigFile {
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _failing = store::failing::from_environment();
     let args = Args::parse();
     if args.print_default_config {
         print(config::DEFAULT.trim_end());

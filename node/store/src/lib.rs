@@ -5,6 +5,7 @@
 //! (ADR 2026-11-22-storage). Invariant: `purged ≤ durable applied ≤ applied ≤ committed`; the caller purges.
 
 pub mod engine;
+pub mod failing;
 mod fault;
 mod files;
 mod identity;

@@ -64,6 +64,7 @@ fn chunks(snapshot: store::Snapshot, from: Position) -> impl Stream<Item = peer:
         let files = snapshot.clone();
         let read = blocking::run(move || files.read(at.file, at.offset, SNAPSHOT_CHUNK_BYTES)).await.ok()?;
         let data = read.inspect_err(|fault| tracing::error!(%fault, "read a snapshot")).ok()?;
+        store::failing::end_at("snapshot-sending");
         let file = u32::try_from(at.file).ok()?;
         let next = Position { file: at.file, offset: at.offset + data.len() as u64 };
         let message = peer::SendSnapshotRequest { transfer: 0, ballot: None, file, offset: at.offset, data };
@@ -142,6 +143,7 @@ impl Arrivals {
             let at = Position { file: chunk.file as usize, offset: chunk.offset };
             self.arrived.fetch_add(chunk.data.len() as u64, Ordering::Relaxed);
             receiver = blocking(move || receiver.write(at, &chunk.data).map(|()| receiver)).await?;
+            store::failing::end_at("snapshot-receiving");
         }
         let incoming = blocking(move || receiver.finish()).await?;
         let installed = install(offered.meta, incoming).await;

@@ -9,8 +9,8 @@ use super::entry::{self, LogId, Placed};
 use super::marks::{self, encode_log_id, encode_vote};
 use super::shared::{Inner, Job, Shared};
 use super::store::Callback;
-use crate::Fault;
 use crate::engine::{Batch, Engine, Family};
+use crate::{Fault, failing};
 
 /// Writes what [`super::LogStore`] was told: all that waits, up to `LOG_BATCH_BYTES_MAX`, in one batch with one fsync.
 ///
@@ -85,11 +85,16 @@ impl<E: Engine> LogWriter<E> {
         metrics.batch_entries.observe(entries as f64);
         metrics.batch_bytes.observe(batch.bytes() as f64);
         let began = Instant::now();
-        if let Err(fault) = self.shared.engine.write(batch, true) {
+        let sync = !failing::is_set("log-before-fsync");
+        if let Err(fault) = self.shared.engine.write(batch, sync) {
             let fault = Arc::new(fault);
             self.shared.stop(fault.clone(), callbacks);
             return Err(fault);
         }
+        if !sync {
+            failing::end("log-before-fsync");
+        }
+        failing::end_at("log-after-fsync");
         metrics.write_seconds.observe(began.elapsed().as_secs_f64());
         self.finish(count, bytes, callbacks);
         Ok(())

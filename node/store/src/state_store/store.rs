@@ -21,7 +21,7 @@ use crate::files::{move_dir, remove_dir};
 use crate::log::decode_log_id;
 use crate::metrics::StateMetrics;
 use crate::snapshot::{self, Incoming, Snapshot, Snapshots};
-use crate::{Fault, LogId, Payload};
+use crate::{Fault, LogId, Payload, failing};
 
 /// The last applied entry, and the membership with the entry it came by.
 pub type Applied = (Option<LogId>, Option<(Option<LogId>, Bytes)>);
@@ -92,6 +92,7 @@ impl<E: Engine> StateStore<E> {
         self.metrics.apply_bytes.observe(batch.bytes() as f64);
         current.engine.write(batch, false)?;
         self.publish(&current)?;
+        failing::end_at("state-applied");
         self.metrics.apply_seconds.observe(began.elapsed().as_secs_f64());
         Ok(outputs)
     }
@@ -119,7 +120,9 @@ impl<E: Engine> StateStore<E> {
     /// Makes everything applied durable.
     pub fn flush(&self) -> Result<(), Fault> {
         let _timer = self.metrics.flush_seconds.start_timer();
-        self.current().engine.flush()
+        self.current().engine.flush()?;
+        failing::end_at("state-flushed");
+        Ok(())
     }
 
     /// SHA-256 over all rows in key order. Reads everything: for tests and tools.
@@ -171,6 +174,7 @@ impl<E: Engine> StateStore<E> {
         let number = current.number + 1;
         remove_dir(&generation::dir(&self.root, number))?; // An attempt that failed may have left it.
         move_dir(&incoming.database(), &generation::dir(&self.root, number))?;
+        failing::end_at("snapshot-moved");
         let generation = Generation::open(self.disk.as_ref(), &self.root, number)?;
         let view = generation.engine.view();
         let (applied, membership) = read_applied(view.as_ref())?;
@@ -186,7 +190,9 @@ impl<E: Engine> StateStore<E> {
             return Err(newer);
         }
         drop(received);
+        failing::end_at("snapshot-before-switch");
         generation::point_to(&self.root, number)?;
+        failing::end_at("snapshot-after-switch");
         let old = std::mem::replace(&mut *current, Arc::new(generation));
         self.publish(&current)?;
         old.dir.retire();
