@@ -13,7 +13,8 @@ pub(crate) const USAGE: &str = "usage: tricord-sim [OPTION…]
   --trace         print what happens
   --safety-ms N   how long faults go on in each (12000)
   --faults A,B    only these faults, by their names
-  --little-log    frequent snapshots, little log kept";
+  --little-log    frequent snapshots, little log kept
+  --lazy-flushes  little log kept, the state seldom made durable";
 
 /// What was asked for.
 pub(crate) struct Args {
@@ -25,13 +26,24 @@ pub(crate) struct Args {
     safety_ms: Option<u64>,
     faults: Option<Vec<Kind>>,
     little: bool,
+    lazy: bool,
 }
 
 impl Args {
     /// None: there is no such option. A later `--seed` counts, whatever came before.
     pub(crate) fn parse(words: &[String]) -> Option<Self> {
         let (from, count, seconds, keep) = (1, 20, None, None);
-        let mut args = Self { from, count, seconds, keep, trace: false, safety_ms: None, faults: None, little: false };
+        let mut args = Self {
+            from,
+            count,
+            seconds,
+            keep,
+            trace: false,
+            safety_ms: None,
+            faults: None,
+            little: false,
+            lazy: false,
+        };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut text = || words.next().cloned();
@@ -45,6 +57,7 @@ impl Args {
                 "--safety-ms" => args.safety_ms = Some(text()?.parse().ok()?),
                 "--faults" => args.faults = Some(text()?.split(',').map(Kind::named).collect::<Option<_>>()?),
                 "--little-log" => args.little = true,
+                "--lazy-flushes" => args.lazy = true,
                 "--trace" => args.trace = true,
                 _ => return None,
             }
@@ -58,7 +71,11 @@ impl Args {
         plan.aloud = self.trace;
         plan.safety_ms = self.safety_ms.unwrap_or(plan.safety_ms);
         plan.faults = self.faults.clone().unwrap_or(plan.faults);
-        if self.little { plan.with_little_log() } else { plan }
+        match (self.little, self.lazy) {
+            (_, true) => plan.with_lazy_flushes(),
+            (true, false) => plan.with_little_log(),
+            (false, false) => plan,
+        }
     }
 
     /// What has to be said again beside the seed.
@@ -73,6 +90,9 @@ impl Args {
         }
         if self.little {
             said.push_str("--little-log ");
+        }
+        if self.lazy {
+            said.push_str("--lazy-flushes ");
         }
         said
     }

@@ -53,6 +53,8 @@ pub(crate) struct Sim {
     /// Clients that have signed in, and those that have read everything in the end.
     pub(crate) ready: Vec<AtomicBool>,
     pub(crate) listed: Vec<AtomicBool>,
+    /// A place whose disk was lost, until a new node has taken it.
+    pub(crate) newcomer: Mutex<Option<Slot>>,
     phase: AtomicU8,
     rng: Mutex<StdRng>,
     _dir: TempDir,
@@ -72,6 +74,7 @@ impl Sim {
             healed_acks: (0..plan.clients).map(|_| AtomicU64::new(0)).collect(),
             ready: flags(),
             listed: flags(),
+            newcomer: Mutex::default(),
             phase: AtomicU8::new(Phase::Begin as u8),
             rng: Mutex::new(StdRng::seed_from_u64(plan.seed)),
             _dir: dir,
@@ -81,6 +84,16 @@ impl Sim {
 
     pub(crate) fn place(&self, slot: Slot) -> &Place {
         &self.places[usize::from(slot.number() - 1)]
+    }
+
+    /// The place that a new node is on its way to.
+    pub(crate) fn newcomer(&self) -> Option<Slot> {
+        *self.newcomer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says which place that is now.
+    pub(crate) fn set_newcomer(&self, slot: Option<Slot>) {
+        *self.newcomer.lock().unwrap_or_else(PoisonError::into_inner) = slot;
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -127,18 +140,27 @@ pub(crate) fn peers() -> [NodeInfo; 3] {
         node: id(slot),
         peer_address: format!("{}:{PEER_PORT}", slot.letter()),
         client_address: format!("{}:{CLIENT_PORT}", slot.letter()),
-        disk: [slot.number(); 16],
+        disk: disk(id(slot)),
     })
 }
 
-/// What the node of a slot signs heads of the audit log with.
+/// What a node signs heads of the audit log with.
 ///
 /// # Panics
 ///
 /// Never: any seed makes a key, and the name is a good one.
-pub(crate) fn signer(slot: Slot) -> record::note::Signer {
-    let name = record::checkpoint::key_name(CLUSTER, id(slot));
-    record::note::Signer::from_seed(&name, [slot.number(); 32]).expect("a key")
+pub(crate) fn signer(node: NodeId) -> record::note::Signer {
+    let name = record::checkpoint::key_name(CLUSTER, node);
+    let mut seed = [0x5e; 32];
+    seed[..8].copy_from_slice(&node.0.to_be_bytes());
+    record::note::Signer::from_seed(&name, seed).expect("a key")
+}
+
+/// The id of a node's disk.
+pub(crate) fn disk(node: NodeId) -> [u8; 16] {
+    let mut disk = [0xd1; 16];
+    disk[..8].copy_from_slice(&node.0.to_be_bytes());
+    disk
 }
 
 pub(crate) fn founding() -> Found {
@@ -163,7 +185,7 @@ pub(crate) fn founding() -> Found {
         name: String::from("Sim"),
         feature_level: 1,
         admin,
-        audit_keys: Slot::ALL.map(|slot| *signer(slot).verifier().key()).to_vec(),
+        audit_keys: Slot::ALL.map(|slot| *signer(id(slot)).verifier().key()).to_vec(),
         cluster_key: Some(first_keys().0.clone()),
         request_key: Some(first_keys().1.clone()),
     }

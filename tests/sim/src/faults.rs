@@ -50,6 +50,8 @@ pub enum Kind {
     Clock2099,
     /// The leader is asked to stop: it hands over, stops and comes back.
     Stop,
+    /// A disk is lost: a new node takes its place. One at a time.
+    Replace,
     /// A process ends, and a bit of its last batch flips. Alone: with another disk's fault at once it would be two.
     FlipLast,
     /// A process ends, and a bit before its last batch flips: it must not start again.
@@ -65,7 +67,7 @@ impl Kind {
     }
 
     /// All that may come together.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Kill,
         Self::PowerCut,
         Self::PowerCutAll,
@@ -85,6 +87,7 @@ impl Kind {
         Self::ClockJump,
         Self::Clock2099,
         Self::Stop,
+        Self::Replace,
     ];
 }
 
@@ -247,6 +250,7 @@ impl Nemesis {
             Kind::FlipLast | Kind::FlipMiddle => self.flip(sim, world, slot, kind == Kind::FlipLast),
             Kind::ClockJump => self.clock(sim, slot, [-3_600_000, 3_600_000][sim.below(2) as usize], for_a_while),
             Kind::Clock2099 => self.clock(sim, slot, 73 * 365 * 86_400_000, for_a_while),
+            Kind::Replace => self.replace(sim, world, slot, for_a_while),
             Kind::Stop => {
                 let leads = |slot: &Slot| {
                     let node = sim.place(*slot).node();
@@ -257,6 +261,18 @@ impl Nemesis {
                 self.later(now + 6_000, Later::Start(slot));
             }
         }
+    }
+
+    /// One disk at a time: the next is lost only once a new node counts in the place of the last.
+    fn replace(&mut self, sim: &Sim, world: World<'_, '_>, slot: Slot, until: u64) {
+        if sim.newcomer().is_some() {
+            self.done.entry(Kind::Replace).and_modify(|times| *times -= 1); // It was not done.
+            return;
+        }
+        self.end(sim, world, slot);
+        sim.place(slot).lose_disk();
+        sim.set_newcomer(Some(slot));
+        self.later(until, Later::Start(slot));
     }
 
     /// One disk at a time, and only when its node has caught up since the last.

@@ -119,7 +119,8 @@ impl Client {
                     ..EnrolRequest::default()
                 };
                 let answer = timeout(ATTEMPT * 4, sessions.enrol(request)).await;
-                enrolled = matches!(&answer, Ok(Err(status)) if status.code() != Code::Unavailable);
+                // The code was used: the answer that was lost had said so. Not that there is no cluster yet.
+                enrolled = matches!(&answer, Ok(Err(status)) if status.code() == Code::Unauthenticated);
                 answer.ok().and_then(Result::ok).and_then(|answer| answer.into_inner().credentials)
             };
             let Some(Credentials { token, next_number, cursor, .. }) = credentials else { continue };

@@ -1,20 +1,20 @@
 //! One place of the cluster: a disk, a clock, and the node that runs there, if one does.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use raft::{Applied, Config, Founding, Identity, Node, Time, Typing};
-use services::{PasswordCost, Services};
+use services::{Newcomer, PasswordCost, Services};
 use store::engine::{Kind, MemDisk, MemEngine};
 use store::{Disk, LogStore, StateStore};
 use tokio::sync::{Notify, mpsc};
 use tonic::transport::Server;
 use turmoil::net::TcpListener;
-use types::Slot;
+use types::{Incarnation, NodeId, Slot};
 
-use crate::cluster::{CLIENT_PORT, CLUSTER, LINEAGE, PEER_PORT, Sim, founding, id, pair, peers, signer};
+use crate::cluster::{CLIENT_PORT, CLUSTER, LINEAGE, PEER_PORT, Sim, disk, founding, pair, peers, signer};
 use crate::net::{Accepted, SimDial, SimListener};
 
 pub(crate) type SimNode = Node<MemEngine>;
@@ -28,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) disk: MemDisk,
     dir: PathBuf,
     boots: AtomicU64,
+    /// Which of the nodes of this place is here: another one with each disk.
+    incarnation: AtomicU32,
     /// How far this machine's clock is from the right time.
     pub(crate) clock_off_ms: Arc<AtomicI64>,
     inner: Mutex<Inner>,
@@ -51,7 +53,18 @@ impl Place {
     pub(crate) fn new(slot: Slot, dir: PathBuf) -> Self {
         let inner = Mutex::new(Inner { write_us: 300, ..Inner::default() });
         let (boots, clock_off_ms) = (AtomicU64::new(0), Arc::default());
-        Self { slot, disk: MemDisk::default(), dir, boots, clock_off_ms, inner }
+        Self { slot, disk: MemDisk::default(), dir, boots, incarnation: AtomicU32::new(1), clock_off_ms, inner }
+    }
+
+    /// The node that is here.
+    pub(crate) fn id(&self) -> NodeId {
+        NodeId::new(self.slot, Incarnation(self.incarnation.load(Ordering::Relaxed)))
+    }
+
+    /// Takes its disk away for ever: the next node of this place begins with an empty one.
+    pub(crate) fn lose_disk(&self) {
+        self.incarnation.fetch_add(1, Ordering::Relaxed);
+        self.boots.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn host(&self) -> &'static str {
@@ -131,14 +144,18 @@ pub(crate) async fn process(sim: Arc<Sim>, slot: Slot) -> turmoil::Result {
 async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
     let place = sim.place(slot);
     let boot = place.boots.fetch_add(1, Ordering::Relaxed) + 1;
-    let dir = place.dir.join("node");
+    let id = place.id();
+    let dir = place.dir.join(id.to_string());
     let log = LogStore::open(place.disk.open(&dir.join("log"), Kind::Log)?)?;
     let state = StateStore::open(Arc::new(place.disk.clone()), &dir.join("state"))?;
     let peer_port = TcpListener::bind(("0.0.0.0", PEER_PORT)).await?;
     let client_port = TcpListener::bind(("0.0.0.0", CLIENT_PORT)).await?;
     let (hub, applied) = mpsc::channel::<Applied>(256);
     let (typing, notices) = mpsc::channel::<Typing>(64);
-    let identity = Identity { cluster: CLUSTER, lineage: LINEAGE, node: id(slot), disk: [slot.number(); 16] };
+    let identity = Identity { cluster: CLUSTER, lineage: LINEAGE, node: id, disk: disk(id) };
+    let mut known = peers();
+    let here = &mut known[usize::from(slot.number() - 1)];
+    (here.node, here.disk) = (id, identity.disk);
     let own = raft::Certified { cluster: CLUSTER, slot };
     let registry = prometheus::Registry::new();
     let (fatal_sim, pace_sim) = (sim.clone(), sim.clone());
@@ -147,7 +164,7 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
         boot_seq: boot,
         boot_nonce: sim.random(),
         remembered: Some(dir.join("remembered")),
-        peers: peers().to_vec(),
+        peers: known.to_vec(),
         dial: Arc::new(SimDial(own)),
         listen: Box::new(SimListener(peer_port)),
         founding: Some(Founding { found: Some(founding()), nodes: peers(), complete: None }),
@@ -173,12 +190,13 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
     let options = services::Config {
         epoch: boot,
         password_cost: cost,
-        audit_key: Some(Arc::new(signer(slot))),
+        audit_key: Some(Arc::new(signer(id))),
         audit_spool: Some(dir.join("audit.spool")),
         audit_heads: None,
     };
     let metrics = services::Metrics::register(&registry)?;
     let services = Services::start(node.clone(), options, pair(slot), metrics, applied, notices)?;
+    tokio::spawn(admit(sim.clone(), slot, services.clone()));
     let stop = Arc::new(Notify::new());
     {
         let mut inner = place.lock();
@@ -201,6 +219,37 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
         }
     }
     Ok(())
+}
+
+/// Lets in who is on the way to another place, as an operator would on any machine that answers, until it counts.
+async fn admit(sim: Arc<Sim>, slot: Slot, services: Services<SimNode>) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let Some(wanted) = sim.newcomer().filter(|wanted| *wanted != slot) else { continue };
+        let place = sim.place(wanted);
+        let Some(here) = sim.place(slot).node() else { return };
+        let info = &peers()[usize::from(wanted.number() - 1)];
+        let Ok(seats) = here.seats() else { continue };
+        match seats.into_iter().find(|(node, _)| *node == place.id()) {
+            Some((_, seat)) if seat.seated.is_some() => {
+                sim.say(&format!("{} counts", place.id()));
+                sim.set_newcomer(None);
+            }
+            Some(_) => {}
+            None => {
+                let Ok(public) = pair(wanted).public() else { return };
+                let newcomer = Newcomer {
+                    node: place.id(),
+                    disk: disk(place.id()),
+                    public,
+                    peer_address: info.peer_address.clone(),
+                    client_address: info.client_address.clone(),
+                };
+                let answer = services.admit_node(newcomer).await;
+                sim.say(&format!("{} lets {} in: {}", sim.place(slot).host(), place.id(), answer.is_ok()));
+            }
+        }
+    }
 }
 
 /// How long the disk takes for the next write.

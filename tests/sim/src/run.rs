@@ -50,6 +50,19 @@ impl Plan {
         self
     }
 
+    /// Little log is kept although the state is seldom made durable: what is purged is bound by that alone.
+    #[must_use]
+    pub fn with_lazy_flushes(mut self) -> Self {
+        self.snapshots = SnapshotLimits {
+            log_bytes: u64::MAX,
+            every: Duration::from_secs(4),
+            log_kept_entries: 2,
+            flush_bytes: u64::MAX,
+            flush_every: Duration::from_secs(60),
+        };
+        self
+    }
+
     /// The usual run of a seed: some kinds of faults, often or seldom, with little log or much.
     #[must_use]
     pub fn of(seed: u64) -> Self {
@@ -68,8 +81,8 @@ impl Plan {
                 log_bytes: 2_000 + below(20_000),
                 every: Duration::from_secs(1 + below(5)),
                 log_kept_entries: 5 + below(60),
-                flush_bytes: 1_000 + below(10_000),
-                flush_every: Duration::from_millis(200 + below(2_000)),
+                flush_bytes: [1_000 + below(10_000), u64::MAX][below(2) as usize],
+                flush_every: Duration::from_millis(200 + below(4_000)),
             }
         } else {
             SnapshotLimits::default()
@@ -165,7 +178,10 @@ fn simulate(plan: Plan) -> Outcome {
         let next = match phase {
             Phase::Begin if all(&sim.ready) => Some(Phase::Safety),
             Phase::Safety if now - entered >= sim.plan.safety_ms => Some(Phase::Liveness),
-            Phase::Liveness if sim.healed_acks.iter().all(|acks| acks.load(Ordering::Relaxed) >= HEALED_ACKS) => {
+            Phase::Liveness
+                if sim.newcomer().is_none()
+                    && sim.healed_acks.iter().all(|acks| acks.load(Ordering::Relaxed) >= HEALED_ACKS) =>
+            {
                 Some(Phase::Settle)
             }
             _ => None,

@@ -47,7 +47,14 @@ fn a_flipped_middle_batch_does_not_open_and_the_others_go_on() {
 
 #[test]
 fn a_purge_does_not_overtake_what_is_applied_and_durable() {
-    holds("15", "Kill,PowerCutAll");
+    let arguments = ["--seed", "15", "--faults", "Kill,PowerCutAll", "--safety-ms", "8000", "--lazy-flushes"];
+    let (well, text) = sim(&arguments);
+    assert!(well, "{text}");
+}
+
+#[test]
+fn new_nodes_take_the_places_of_lost_disks_while_nodes_are_killed() {
+    holds("18", "Replace,Kill,Isolate");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::cluster::Sim;
 
 #[derive(Default)]
 pub(super) struct Leaders {
-    /// The start of the node that was seen to lead, by term and place.
-    seen: BTreeMap<(u64, usize), u64>,
+    /// The start of the node that was seen to lead, by term.
+    seen: BTreeMap<(u64, types::NodeId), u64>,
     starts: [u64; 3],
     running: [bool; 3],
 }
@@ -30,7 +30,7 @@ impl Leaders {
                 continue;
             }
             let start = self.starts[at];
-            let first = *self.seen.entry((status.term, at)).or_insert(start);
+            let first = *self.seen.entry((status.term, place.id())).or_insert(start);
             if first != start {
                 findings.push(format!("{} leads on in term {} after it started again", place.host(), status.term));
             }
