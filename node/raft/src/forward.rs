@@ -1,15 +1,16 @@
 //! Commands on a node that does not lead: forwarded to the leader over one stream, answered out of order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream;
-use proto::peer::{self, ForwardFailure, forward_response};
+use proto::peer::{self, ForwardFailure, forwarded_answer};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tonic::Streaming;
-use types::limits::{FORWARDS_IN_FLIGHT_MAX, PEER_CONNECT_MS_MAX, PROPOSAL_BYTES_WAITING_MAX};
+use types::limits::{ENTRY_BYTES_MAX, FORWARDS_IN_FLIGHT_MAX, PEER_CONNECT_MS_MAX, PROPOSAL_BYTES_WAITING_MAX};
 use types::reply::Answer;
 use types::{Envelope, NodeId};
 
@@ -24,6 +25,8 @@ pub(crate) struct Forwarder {
     lines: std::sync::Mutex<HashMap<NodeId, mpsc::Sender<Forward>>>,
     /// Of what waits to be sent, on all lines.
     bytes: Arc<Semaphore>,
+    /// Where lines and their connections run: beside consensus, whoever asks first.
+    runtime: Handle,
 }
 
 struct Forward {
@@ -35,8 +38,10 @@ struct Forward {
 }
 
 impl Forwarder {
+    /// One whose lines run on the runtime this is called on.
     pub(crate) fn new(directory: Arc<Directory>) -> Self {
         Self {
+            runtime: Handle::current(),
             directory,
             lines: std::sync::Mutex::default(),
             bytes: Arc::new(Semaphore::new(PROPOSAL_BYTES_WAITING_MAX)),
@@ -72,9 +77,15 @@ impl Forwarder {
         if let Some(line) = lines.get(&leader).filter(|line| !line.is_closed()) {
             return Some(line.clone());
         }
-        let client = self.directory.client(&self.directory.get(leader)?, Lane::Data)?;
+        let info = self.directory.get(leader)?;
         let (sender, queue) = mpsc::channel(FORWARDS_IN_FLIGHT_MAX);
-        tokio::spawn(run(client, queue));
+        let directory = self.directory.clone();
+        self.runtime.spawn(async move {
+            // Here, for the connection's task runs where the client is made.
+            if let Some(client) = directory.client(&info, Lane::Data) {
+                run(client, queue).await;
+            }
+        });
         lines.insert(leader, sender.clone());
         Some(sender)
     }
@@ -108,26 +119,29 @@ struct Line {
 }
 
 impl Line {
+    /// What waits while a message is on its way to the connection goes with the next one, together.
     async fn serve(mut self, queue: &mut mpsc::Receiver<Forward>) {
+        let mut taken = VecDeque::new();
+        let mut more = Vec::new();
         loop {
-            let free = self.waiting.len() < FORWARDS_IN_FLIGHT_MAX;
+            let free = FORWARDS_IN_FLIGHT_MAX.saturating_sub(self.waiting.len());
             tokio::select! {
-                answer = self.answers.message() => match answer {
-                    Ok(Some(response)) => self.answered(response),
+                answers = self.answers.message() => match answers {
+                    Ok(Some(response)) => response.answers.into_iter().for_each(|answer| self.answered(answer)),
                     Ok(None) | Err(_) => return,
                 },
-                place = self.requests.clone().reserve_owned(), if free => {
-                    let Ok(place) = place else { return };
-                    tokio::select! {
-                        answer = self.answers.message() => match answer {
-                            Ok(Some(response)) => self.answered(response),
-                            Ok(None) | Err(_) => return,
-                        },
-                        next = queue.recv() => match next {
-                            Some(forward) => self.send(forward, place),
-                            None => return,
-                        },
+                count = queue.recv_many(&mut more, free), if free > 0 && taken.is_empty() => {
+                    if count == 0 {
+                        return;
                     }
+                    taken.extend(more.drain(..));
+                },
+                place = self.requests.clone().reserve_owned(), if !taken.is_empty() => {
+                    let Ok(place) = place else { return };
+                    while taken.len() < free && let Ok(next) = queue.try_recv() {
+                        taken.push_back(next);
+                    }
+                    self.send(&mut taken, place);
                 }
             }
             if self.waiting.len() >= FORWARDS_IN_FLIGHT_MAX {
@@ -136,30 +150,41 @@ impl Line {
         }
     }
 
-    fn send(&mut self, forward: Forward, place: mpsc::OwnedPermit<peer::ForwardRequest>) {
-        let patience = forward.deadline.saturating_duration_since(Instant::now());
-        if patience.is_zero() || forward.answer.is_closed() || !forward.claim.take() {
-            return drop(forward.answer.send(Err(Refusal::NotLeader)));
+    /// Sends what was taken, as far as it fits into one message.
+    fn send(&mut self, taken: &mut VecDeque<Forward>, place: mpsc::OwnedPermit<peer::ForwardRequest>) {
+        let (now, mut bytes, mut commands) = (Instant::now(), 0, Vec::with_capacity(taken.len()));
+        while let Some(forward) =
+            taken.pop_front_if(|next| bytes == 0 || bytes + next.envelope.len() <= ENTRY_BYTES_MAX)
+        {
+            let patience = forward.deadline.saturating_duration_since(now);
+            if patience.is_zero() || forward.answer.is_closed() || !forward.claim.take() {
+                drop(forward.answer.send(Err(Refusal::NotLeader)));
+                continue;
+            }
+            bytes += forward.envelope.len();
+            let id = self.next_id;
+            self.next_id += 1;
+            self.waiting.insert(id, forward.answer);
+            let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+            commands.push(peer::ForwardedCommand { id, envelope: forward.envelope.into(), patience_ms });
         }
-        let id = self.next_id;
-        self.next_id += 1;
-        self.waiting.insert(id, forward.answer);
-        let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
-        place.send(peer::ForwardRequest { id, envelope: forward.envelope.into(), patience_ms });
+        if !commands.is_empty() {
+            place.send(peer::ForwardRequest { commands });
+        }
     }
 
-    fn answered(&mut self, response: peer::ForwardResponse) {
-        let Some(waiting) = self.waiting.remove(&response.id) else { return };
-        drop(waiting.send(result_of(response.result)));
+    fn answered(&mut self, answer: peer::ForwardedAnswer) {
+        let Some(waiting) = self.waiting.remove(&answer.id) else { return };
+        drop(waiting.send(result_of(answer.result)));
     }
 }
 
-fn result_of(result: Option<forward_response::Result>) -> Result<Answer, Refusal> {
+fn result_of(result: Option<forwarded_answer::Result>) -> Result<Answer, Refusal> {
     match result {
-        Some(forward_response::Result::Answer(bytes)) => {
+        Some(forwarded_answer::Result::Answer(bytes)) => {
             codec::decode_answer(&bytes).map_err(|_| Refusal::OutcomeUnknown)
         }
-        Some(forward_response::Result::Failure(failure)) => Err(match ForwardFailure::try_from(failure) {
+        Some(forwarded_answer::Result::Failure(failure)) => Err(match ForwardFailure::try_from(failure) {
             Ok(ForwardFailure::NotLeader) => Refusal::NotLeader,
             Ok(ForwardFailure::Overloaded) => Refusal::Overloaded,
             Ok(ForwardFailure::Refused) => Refusal::Refused,

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::Fatal;
-use openraft::{Instant, ServerState};
+use openraft::{Instant, RaftMetrics, ServerState};
 use store::Engine;
 use tokio::sync::watch;
 use types::NodeId;
 
 use crate::handle::Role;
+use crate::kinds::TypeConfig;
 use crate::shared::Shared;
 
 /// Who leads.
@@ -31,7 +32,18 @@ impl Default for Leadership {
 /// Follows openraft until it ends. An end that nobody asked for is this node's end.
 pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, leadership: watch::Sender<Leadership>) {
     let mut metrics = shared.raft.metrics();
+    let mut looked: Option<tokio::time::Instant> = None;
     loop {
+        // openraft says something after every step it takes; most of it changes nothing that is asked for here.
+        if looked.is_some_and(|at| at.elapsed() < LOOK_EVERY)
+            && !is_news(&metrics.borrow_watched(), *leadership.borrow())
+        {
+            tokio::select! {
+                () = shared.stop.cancelled() => return,
+                more = metrics.changed() => if more.is_ok() { continue },
+            }
+        }
+        looked = Some(tokio::time::Instant::now());
         let now = metrics.borrow_watched().clone();
         if let Err(fatal) = &now.running_state {
             return end(&shared, Some(fatal));
@@ -58,6 +70,15 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, leadership: watch::Se
     }
 }
 
+/// How often everything is looked at while there is no news.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Whether openraft has ended, or says something else of who leads.
+fn is_news(now: &RaftMetrics<TypeConfig>, known: Leadership) -> bool {
+    let leader = now.current_leader.map(NodeId);
+    now.running_state.is_err() || (now.current_term, leader, role(now.state)) != (known.term, known.leader, known.own)
+}
+
 fn changed<E: Engine>(shared: &Shared<E>, before: Leadership, next: Leadership) {
     tracing::info!(term = next.term, leader = ?next.leader.map(|node| node.to_string()), role = ?next.own, "raft changed");
     if next.own == Role::Leader && (before.own != Role::Leader || before.term != next.term) {
@@ -70,7 +91,7 @@ fn changed<E: Engine>(shared: &Shared<E>, before: Leadership, next: Leadership) 
     shared.metrics.role.set(i64::from(crate::gossip::role_number(next.own)));
 }
 
-fn end<E: Engine>(shared: &Shared<E>, fatal: Option<&Fatal<crate::kinds::TypeConfig>>) {
+fn end<E: Engine>(shared: &Shared<E>, fatal: Option<&Fatal<TypeConfig>>) {
     if shared.stop.is_cancelled() {
         return;
     }

@@ -11,6 +11,7 @@ mod clock;
 mod conformance;
 mod contact;
 mod duties;
+mod early;
 mod finalize;
 mod forgotten;
 mod forward;

@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) last_log: IntGauge,
     pub(crate) lag: IntGaugeVec,
     pub(crate) elections: IntCounter,
+    pub(crate) early_elections: IntCounter,
     pub(crate) leader_changes: IntCounter,
     pub(crate) proposals_waiting: IntGauge,
     pub(crate) proposals_refused: IntCounterVec,
@@ -58,6 +59,10 @@ impl Default for Metrics {
             last_log: gauge("tricord_raft_last_log_index", "The last index in the log here"),
             lag: IntGaugeVec::new(lag, &["slot"]).expect("a valid name and label"),
             elections: counter("tricord_raft_elections_total", "Times this node became leader"),
+            early_elections: counter(
+                "tricord_raft_early_elections_total",
+                "Times this node stood for election before the timeout, the leader's process being gone",
+            ),
             leader_changes: counter("tricord_raft_leader_changes_total", "Times another leader was seen"),
             proposals_waiting: gauge("tricord_raft_proposals_waiting_count", "Commands waiting for the next entry"),
             proposals_max: gauge("tricord_raft_proposals_max_count", "Commands that may wait; more are refused"),
@@ -145,7 +150,7 @@ impl Metrics {
         for one in [&self.disk_free, &self.disk_size, &self.disk_low, &self.writes_refused] {
             registry.register(Box::new(one.clone()))?;
         }
-        for one in [&self.elections, &self.leader_changes, &self.typing_dropped] {
+        for one in [&self.elections, &self.early_elections, &self.leader_changes, &self.typing_dropped] {
             registry.register(Box::new(one.clone()))?;
         }
         for one in [&self.batch_envelopes, &self.proposal_seconds] {

@@ -30,6 +30,7 @@ use types::{Envelope, NodeId, Slot};
 
 use crate::clock::{ClusterClock, Time};
 use crate::contact::Contact;
+use crate::early::Streams;
 use crate::forward::Forwarder;
 use crate::founding::Founding;
 use crate::gossip::{self, Reports};
@@ -57,7 +58,7 @@ use crate::settings::openraft_config;
 use crate::shared::Shared;
 use crate::snapshots::{self, SnapshotLimits};
 use crate::worker::Worker;
-use crate::{duties, founding, memory, seats};
+use crate::{duties, early, founding, memory, seats};
 
 /// What happens when this node must not go on. The server ends the process; a test looks on.
 pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
@@ -221,6 +222,7 @@ impl<E: Engine> Node<E> {
         let leases = Arc::new(Leases::new(clock.clone()));
         let (proposer, proposals) = propose::channel(metrics.clone());
         let (barrier, readers) = read::channel(applied.clone());
+        let (leaders, endings) = Streams::new();
         let (leadership_sender, leadership) = watch::channel(Leadership::default());
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
@@ -236,6 +238,7 @@ impl<E: Engine> Node<E> {
             proposer,
             forwarder: Forwarder::new(directory),
             barrier,
+            leaders,
             typing: config.typing,
             leadership,
             applied,
@@ -267,6 +270,7 @@ impl<E: Engine> Node<E> {
         spawn(&tasks, &stop, Batcher { raft, clock, leases, metrics }.run(proposals));
         spawn(&tasks, &stop, read::run(shared.clone(), readers));
         spawn(&tasks, &stop, gossip::run(shared.clone()));
+        spawn(&tasks, &stop, early::run(shared.clone(), endings));
         spawn(&tasks, &stop, memory::run(shared.clone()));
         spawn(&tasks, &stop, gossip::tell_typing(shared.clone(), typing_out));
         spawn(&tasks, &stop, snapshots::run(shared.clone(), log, config.snapshots));

@@ -17,6 +17,7 @@ use types::{Envelope, NodeId, Slot, Timestamp};
 
 use crate::clock::ClusterClock;
 use crate::contact::Contact;
+use crate::early::Streams;
 use crate::forward::Forwarder;
 use crate::gossip::{self, Reports};
 use crate::handle::{KeyReport, NodeStatus, ProposeError, Role, Typing, Vitals};
@@ -47,6 +48,7 @@ pub(crate) struct Shared<E: Engine> {
     pub(crate) proposer: Proposer,
     pub(crate) forwarder: Forwarder,
     pub(crate) barrier: Barrier,
+    pub(crate) leaders: Arc<Streams>,
     pub(crate) typing: mpsc::Sender<Typing>,
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) applied: watch::Receiver<Option<u64>>,

@@ -108,8 +108,9 @@ pub const APPEND_BYTES_MAX: usize = 1024 * 1024;
 pub const PROPOSALS_WAITING_MAX: usize = 8_192;
 /// Most bytes of envelopes that wait for the leader's next batch.
 pub const PROPOSAL_BYTES_WAITING_MAX: usize = 32 * 1024 * 1024;
-/// Log entries proposed and not yet applied; more wait, so that batches grow under load.
-pub const ENTRIES_IN_FLIGHT_MAX: usize = 8;
+/// Log entries proposed and not yet applied; more wait, so that batches grow under load: an entry costs each node about as
+/// much as thirty commands in it (benches/README.md). One on its way to the disks, and one being applied.
+pub const ENTRIES_IN_FLIGHT_MAX: usize = 2;
 /// Most bytes of log entries waiting for the log writer.
 pub const LOG_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most bytes of one batch of the log writer.
@@ -184,8 +185,17 @@ pub const PEER_HANDSHAKES_MAX: usize = 32;
 pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
 /// Commands forwarded to the leader and not yet answered; more are refused.
 pub const FORWARDS_IN_FLIGHT_MAX: usize = 8_192;
+/// Answers to forwarded commands in one message; the rest goes in the next.
+pub const FORWARD_ANSWERS_MAX: usize = 1_024;
+/// So often a node whose leader's process is gone asks whether the other node finds the same, before it waits for the
+/// timeout.
+pub const EARLY_ASKS_MAX: usize = 8;
+/// The pause between two such questions.
+pub const EARLY_ASK_PAUSE_MS: u64 = 20;
 /// Most log entries of one apply call.
 pub const APPLY_ENTRIES_MAX: usize = 256;
+/// Rows kept decoded between apply calls: sessions, users, conversations and the like; some hundred bytes each.
+pub const CACHED_ROWS_MAX: usize = 16_384;
 /// Most bytes of log entries of one apply call.
 pub const APPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Applied batches waiting for the services.

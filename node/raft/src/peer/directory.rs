@@ -1,6 +1,7 @@
 //! Who the peers are: how each is reached, and whether a caller is who it says.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use prost::Message;
 use proto::peer;
 use store::LogId;
 use tonic::{Request, Status};
+use types::limits::PEER_CONNECT_MS_MAX;
 use types::{ClusterId, Lineage, NodeId, Slot};
 
 use super::connect::{self, CALLER, Client};
@@ -138,6 +140,18 @@ impl Directory {
         // One for each node and lane there ever was: nodes are replaced by hand, so they stay few.
         clients.insert((info.node, lane), (info.clone(), client.clone()));
         Some(client)
+    }
+
+    /// Whether the machine of a node is there, and says that nobody listens at its peer port.
+    pub(crate) async fn refuses(&self, node: NodeId) -> bool {
+        let Some((info, slot)) = self.get(node).and_then(|info| info.slot().map(|slot| (info, slot))) else {
+            return false;
+        };
+        let dialled = self.dial.dial(info.peer_address, Certified { cluster: self.identity.cluster, slot });
+        match tokio::time::timeout(Duration::from_millis(PEER_CONNECT_MS_MAX), dialled).await {
+            Ok(Err(error)) => error.kind() == ErrorKind::ConnectionRefused,
+            Ok(Ok(_)) | Err(_) => false,
+        }
     }
 
     /// This node introducing itself to a peer.
@@ -273,6 +287,21 @@ mod tests {
     fn a_caller_that_fits_is_let_in() {
         let (directory, caller) = directory();
         assert_eq!(directory.check(B, &caller).map(|info| info.node), Ok(NodeId(caller.node)));
+    }
+
+    #[tokio::test]
+    async fn only_a_port_that_refuses_is_nobodys() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (own, mut leader) = (node(Slot::A, 1), node(Slot::B, 2));
+        leader.peer_address = listener.local_addr().expect("bound").to_string();
+        let identity = Identity { cluster: CLUSTER, lineage: Lineage([8; 16]), node: own.node, disk: own.disk };
+        let tls = crate::peer::tls::tests_support::Authority::new().tls(CLUSTER, Slot::A);
+        let peers = [own.clone(), leader.clone()];
+        let directory = Directory::new(identity, Arc::new(tls), Memory::detached(own.node), &peers);
+        assert!(!directory.refuses(leader.node).await, "it says nothing, as one that hangs: that is not gone");
+        drop(listener);
+        assert!(directory.refuses(leader.node).await);
+        assert!(!directory.refuses(node(Slot::C, 9).node).await, "nobody knows where that is");
     }
 
     #[test]

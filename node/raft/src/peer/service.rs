@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::ready;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use openraft::ReadPolicy;
 use openraft::storage::Snapshot;
 use prost::bytes::Bytes;
@@ -14,9 +14,10 @@ use proto::peer::{self, ForwardFailure};
 use store::Engine;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::{Request, Response, Status, Streaming};
-use types::limits::{CALL_MS_MAX, FORWARDS_IN_FLIGHT_MAX, TYPING_WAITING_MAX};
+use types::limits::{CALL_MS_MAX, FORWARD_ANSWERS_MAX, FORWARDS_IN_FLIGHT_MAX, TYPING_WAITING_MAX};
 use types::{ConversationId, NodeId, UserId};
 
+use crate::early;
 use crate::handle::Typing;
 use crate::kinds::{NodeInfo, RaftVote};
 use crate::machine::SnapshotData;
@@ -87,7 +88,7 @@ impl<E: Engine> PeerService for Service<E> {
         let (caller, call) = self.authorize(&request).await?;
         // A request that is not the caller's to make ends the stream.
         let stopped = self.0.stop.clone().cancelled_owned();
-        let reading = call.clone();
+        let reading = (call.clone(), self.0.leaders.opened(caller.node));
         let requests = request.into_inner().take_until(stopped).scan(caller, move |caller, message| {
             let _reading = &reading;
             let append = message.ok().and_then(|message| wire::append_of(message).ok());
@@ -115,6 +116,14 @@ impl<E: Engine> PeerService for Service<E> {
         self.0.memory.may_vote().map_err(held)?;
         let response = if pre_vote { self.0.raft.pre_vote(vote).await } else { self.0.raft.vote(vote).await };
         Ok(Response::new(wire::vote_response(&response.map_err(core_ended)?)))
+    }
+
+    async fn confirm_gone(&self, request: Request<peer::ConfirmGoneRequest>) -> Reply<peer::ConfirmGoneResponse> {
+        let (caller, _call) = self.authorize(&request).await?;
+        let peer::ConfirmGoneRequest { leader, last } = request.into_inner();
+        let last = early::confirm(&self.0, caller.node, &wire::vote_of(leader)?, last.map(wire::id_of)).await;
+        let gone = last.is_some();
+        Ok(Response::new(peer::ConfirmGoneResponse { gone, last: last.flatten().as_ref().map(wire::wire_id) }))
     }
 
     async fn transfer_leader(
@@ -164,11 +173,13 @@ impl<E: Engine> PeerService for Service<E> {
         let shared = self.0.clone();
         let requests = request.into_inner().scan((), |(), message| ready(message.ok()));
         let answers = requests
-            .map(move |message| answer(shared.clone(), caller.node, message))
+            .flat_map(|message| stream::iter(message.commands))
+            .map(move |command| answer(shared.clone(), caller.node, command))
             .buffer_unordered(FORWARDS_IN_FLIGHT_MAX)
-            .map(move |answer| {
+            .ready_chunks(FORWARD_ANSWERS_MAX) // The answers to one entry are ready together, and go together.
+            .map(move |answers| {
                 let _answering = &call;
-                Ok(answer)
+                Ok(peer::ForwardResponse { answers })
             });
         Ok(Response::new(answers.boxed()))
     }
@@ -209,9 +220,9 @@ impl<E: Engine> PeerService for Service<E> {
 async fn answer<E: Engine>(
     shared: Arc<Shared<E>>,
     from: NodeId,
-    request: peer::ForwardRequest,
-) -> peer::ForwardResponse {
-    use peer::forward_response::Result as Wire;
+    request: peer::ForwardedCommand,
+) -> peer::ForwardedAnswer {
+    use peer::forwarded_answer::Result as Wire;
     let patience = Duration::from_millis(u64::from(request.patience_ms).min(CALL_MS_MAX));
     let deadline = Instant::now() + patience;
     let result = match codec::decode_envelope(&request.envelope) {
@@ -222,7 +233,7 @@ async fn answer<E: Engine>(
         Ok(answer) => Wire::Answer(codec::encode_answer(&answer).into()),
         Err(refusal) => Wire::Failure(failure(refusal).into()),
     };
-    peer::ForwardResponse { id: request.id, result: Some(result) }
+    peer::ForwardedAnswer { id: request.id, result: Some(result) }
 }
 
 const fn failure(refusal: Refusal) -> ForwardFailure {

@@ -67,6 +67,7 @@ pub struct Running {
     pub node: RocksNode,
     pub typing: mpsc::Receiver<Typing>,
     pub replaced: Arc<AtomicU64>,
+    pub registry: Registry,
 }
 
 /// A way to the peers that can be closed.
@@ -252,6 +253,7 @@ impl Cluster {
             Duration::from_millis(1)
         };
         let fatal = self.fatal.clone();
+        let registry = Registry::new();
         let node = Node::start(Config {
             identity,
             boot_seq: self.boots[place(slot)],
@@ -271,7 +273,7 @@ impl Cluster {
                 eprintln!("FATAL {slot}: {why}");
                 fatal.lock().expect("not poisoned").push((identity.node, why.to_owned()));
             }),
-            registry: Registry::new(),
+            registry: registry.clone(),
             version: String::from("1.2.3"),
             client_address: format!("{slot}.example:443"),
             snapshots: self.limits,
@@ -279,7 +281,7 @@ impl Cluster {
         })
         .await
         .expect("the node starts");
-        self.nodes[place(slot)] = Some(Running { node, typing, replaced });
+        self.nodes[place(slot)] = Some(Running { node, typing, replaced, registry });
     }
 
     pub async fn kill(&mut self, slot: Slot) {
@@ -300,6 +302,13 @@ impl Cluster {
 
     pub fn all(&self, check: impl Fn(&RocksNode) -> bool) -> bool {
         self.nodes.iter().flatten().all(|running| check(&running.node))
+    }
+
+    /// What a counter says on all nodes that run.
+    pub fn count(&self, name: &str) -> u64 {
+        let families = self.nodes.iter().flatten().flat_map(|running| running.registry.gather());
+        let metrics = families.filter(|family| family.name() == name).flat_map(|family| family.get_metric().to_vec());
+        metrics.map(|metric| metric.get_counter().get_value() as u64).sum()
     }
 
     /// The slot that leads, once all that run agree.
@@ -403,12 +412,12 @@ async fn listen(port: u16) -> TcpListener {
 }
 
 /// The node that ran there may still be letting go of its files.
-async fn retry<T, E: std::fmt::Display>(what: &str, mut action: impl FnMut() -> Result<T, E>) -> T {
+async fn retry<T, E: std::fmt::Debug>(what: &str, mut action: impl FnMut() -> Result<T, E>) -> T {
     let began = Instant::now();
     loop {
         match action() {
             Ok(done) => return done,
-            Err(error) => assert!(began.elapsed() < PATIENCE, "{what}: {error}"),
+            Err(error) => assert!(began.elapsed() < PATIENCE, "{what}: {error:?}"),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
