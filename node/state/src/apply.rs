@@ -253,6 +253,9 @@ fn admit<V: View>(tx: &Tx<'_, V>, request: &Request, device: &Device) -> Step<Ad
     if request.number >= settled.saturating_add(REQUEST_WINDOW) {
         return Ok(Admission::Refuse(Reject::WindowExceeded));
     }
+    if request.number > device.highest {
+        return Ok(Admission::Execute { settled }); // Never used before, so there is nothing to look for.
+    }
     Ok(match tx.kept_answer(device.id, request.number)? {
         None => Admission::Execute { settled },
         Some(kept) if kept.content == request.content => Admission::Repeat(kept.answer),

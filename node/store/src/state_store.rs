@@ -2,6 +2,7 @@
 
 mod adopt;
 mod apply;
+mod cache;
 mod generation;
 mod marks;
 mod overlay;

@@ -3,8 +3,9 @@
 use types::reply::Answer;
 use types::{Command, Event, Key, Row, Table, UserId};
 
+use super::cache::Cache;
 use super::marks::{put_applied, put_membership};
-use super::overlay::Overlay;
+use super::overlay::{Overlay, Rows};
 use super::tree::Growth;
 use super::view::StateView;
 use crate::engine::{Batch, Family};
@@ -21,13 +22,25 @@ pub struct Outputs {
     pub presence: Vec<UserId>,
 }
 
-/// What the entries do to the state, of a release that knows feature levels up to `known`: one batch with the applied mark, and the outputs of each.
+/// What the entries do to the state.
+pub(super) struct Decided {
+    /// All changes, with the applied mark.
+    pub batch: Batch,
+    /// What came of each entry.
+    pub outputs: Vec<Outputs>,
+    /// Rows as they are once the batch is written: for the cache.
+    pub rows: Rows,
+}
+
+/// What the entries do to the state, as the view and the cache, which are of one moment, show it, of a release that knows
+/// feature levels up to `known`.
 pub(super) fn decide(
     view: &StateView,
+    cache: &Cache,
     known: u32,
     entries: &[(LogId, Payload)],
-) -> Result<(Batch, Vec<Outputs>), Fault> {
-    let mut overlay = Overlay::new(view);
+) -> Result<Decided, Fault> {
+    let mut overlay = Overlay::new(view, cache);
     let mut batch = Batch::default();
     let mut outputs = Vec::with_capacity(entries.len());
     for (id, payload) in entries {
@@ -41,13 +54,17 @@ pub(super) fn decide(
         });
     }
     let mut tree = Growth::new(view);
-    for (key, row) in overlay.into_changes() {
-        put_row(&mut batch, &mut tree, &key, row)?;
+    let (changed, mut rows) = overlay.into_rows();
+    for (key, row) in changed {
+        put_row(&mut batch, &mut tree, &key, row.as_ref())?;
+        if Cache::keeps(key.table()) {
+            rows.push((key, row));
+        }
     }
     if let Some((last, _)) = entries.last() {
         put_applied(&mut batch, *last);
     }
-    Ok((batch, outputs))
+    Ok(Decided { batch, outputs, rows })
 }
 
 fn apply_entry(overlay: &mut Overlay<'_, StateView>, known: u32, bytes: &[u8]) -> Result<Outputs, Fault> {
@@ -81,11 +98,11 @@ pub(super) const fn check(known: u32, found: u32) -> Result<(), Fault> {
 }
 
 /// Writes a row; with a record also what it adds to the audit tree, so that neither is ever there without the other.
-fn put_row(batch: &mut Batch, tree: &mut Growth<'_>, key: &Key, row: Option<Row>) -> Result<(), Fault> {
+fn put_row(batch: &mut Batch, tree: &mut Growth<'_>, key: &Key, row: Option<&Row>) -> Result<(), Fault> {
     let family = Family::of(key.table());
     match row {
         Some(row @ Row::Record(_)) if key.table() == Table::Record => {
-            let bytes = codec::encode_row(&row);
+            let bytes = codec::encode_row(row);
             for (level, place, hash) in tree.push(key, &bytes)? {
                 let node = codec::encode_row(&Row::TreeNode(hash));
                 batch.put(Family::Tree, codec::key_bytes(&Key::TreeNode(level, place)), node);
@@ -94,7 +111,7 @@ fn put_row(batch: &mut Batch, tree: &mut Growth<'_>, key: &Key, row: Option<Row>
             Ok(())
         }
         Some(row) if row.table() == key.table() => {
-            batch.put(family, codec::key_bytes(key), codec::encode_row(&row));
+            batch.put(family, codec::key_bytes(key), codec::encode_row(row));
             Ok(())
         }
         Some(_) => Err(Fault::Misuse("a row is of another table than its key")),

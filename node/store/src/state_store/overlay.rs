@@ -1,34 +1,62 @@
 //! A view with changes on top that are not written yet: each command of an apply call sees those before it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use foldhash::fast::RandomState;
 use state::View;
 use types::{Key, Row};
 
+use super::cache::Cache;
 use crate::Fault;
 
 /// Changes over a view. Not shared between threads; it lives for one apply call.
+///
+/// The commands of a batch ask for the same sessions and conversations again and again, so what was read once is kept
+/// beside what was changed, in one table. Few commands scan: the order that takes is made when the first one does.
 pub(super) struct Overlay<'a, V> {
     base: &'a V,
-    changes: BTreeMap<Key, Option<Row>>,
-    /// Rows of the base that were read before: the commands of a batch ask for the same sessions and conversations.
-    read: RefCell<HashMap<Key, Option<Row>>>,
+    cache: &'a Cache,
+    rows: RefCell<HashMap<Key, Known, RandomState>>,
+    /// The keys of all changes; none as long as nobody has asked for their order.
+    order: RefCell<Option<BTreeSet<Key>>>,
+}
+
+/// Rows with their keys; none: there is no such row.
+pub(super) type Rows = Vec<(Key, Option<Row>)>;
+
+/// What is known of a row.
+struct Known {
+    row: Option<Row>,
+    changed: bool,
 }
 
 impl<'a, V: View<Fault = Fault>> Overlay<'a, V> {
-    pub fn new(base: &'a V) -> Self {
-        Self { base, changes: BTreeMap::new(), read: RefCell::default() }
+    pub fn new(base: &'a V, cache: &'a Cache) -> Self {
+        Self { base, cache, rows: RefCell::default(), order: RefCell::default() }
     }
 
     /// Puts changes on top.
     pub fn extend(&mut self, changes: BTreeMap<Key, Option<Row>>) {
-        self.changes.extend(changes);
+        let rows = self.rows.get_mut();
+        if let Some(order) = self.order.get_mut() {
+            order.extend(changes.keys().cloned());
+        }
+        rows.extend(changes.into_iter().map(|(key, row)| (key, Known { row, changed: true })));
     }
 
-    /// All changes, by key.
-    pub fn into_changes(self) -> BTreeMap<Key, Option<Row>> {
-        self.changes
+    /// All changes, by key, and then what was only read.
+    pub fn into_rows(self) -> (Rows, Rows) {
+        let (mut changed, mut read) = (Rows::new(), Rows::new());
+        for (key, known) in self.rows.into_inner() {
+            if known.changed {
+                changed.push((key, known.row));
+            } else if Cache::keeps(key.table()) {
+                read.push((key, known.row));
+            }
+        }
+        changed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        (changed, read)
     }
 }
 
@@ -36,14 +64,14 @@ impl<V: View<Fault = Fault>> View for Overlay<'_, V> {
     type Fault = Fault;
 
     fn get(&self, key: &Key) -> Result<Option<Row>, Fault> {
-        if let Some(row) = self.changes.get(key) {
-            return Ok(row.clone());
+        if let Some(known) = self.rows.borrow().get(key) {
+            return Ok(known.row.clone());
         }
-        if let Some(row) = self.read.borrow().get(key) {
-            return Ok(row.clone());
-        }
-        let row = self.base.get(key)?;
-        self.read.borrow_mut().insert(key.clone(), row.clone());
+        let row = match self.cache.get(key) {
+            Some(row) => row.clone(),
+            None => self.base.get(key)?,
+        };
+        self.rows.borrow_mut().insert(key.clone(), Known { row: row.clone(), changed: false });
         Ok(row)
     }
 
@@ -51,13 +79,18 @@ impl<V: View<Fault = Fault>> View for Overlay<'_, V> {
         if from > to {
             return Ok(Vec::new());
         }
+        let known = self.rows.borrow();
+        let mut order = self.order.borrow_mut();
+        let order = order.get_or_insert_with(|| {
+            known.iter().filter(|(_, known)| known.changed).map(|(key, _)| key.clone()).collect()
+        });
         // Each change takes away at most one row of the base, so with that many more there are enough left.
-        let changed = self.changes.range(from..=to).count();
+        let changed = order.range(from..=to).count();
         let mut rows: BTreeMap<Key, Row> =
             self.base.scan(from, to, reverse, limit.saturating_add(changed))?.into_iter().collect();
-        for (key, row) in self.changes.range(from..=to) {
-            match row {
-                Some(row) => rows.insert(key.clone(), row.clone()),
+        for key in order.range(from..=to) {
+            match known.get(key).and_then(|known| known.row.clone()) {
+                Some(row) => rows.insert(key.clone(), row),
                 None => rows.remove(key),
             };
         }

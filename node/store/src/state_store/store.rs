@@ -12,7 +12,8 @@ use state::Rows;
 use types::Table;
 use types::row::Heads;
 
-use super::apply::{Outputs, check, decide};
+use super::apply::{Decided, Outputs, check, decide};
+use super::cache::Cache;
 use super::generation::{self, Generation};
 use super::marks::{APPLIED, read_applied};
 use super::view::StateView;
@@ -32,6 +33,8 @@ pub struct StateStore<E: Engine> {
     root: PathBuf,
     /// Held by whoever changes the state; readers take [`StateStore::view`].
     current: Mutex<Arc<Generation<E>>>,
+    /// Of the current generation; whoever holds `current` may take it.
+    cache: Mutex<Cache>,
     published: RwLock<StateView>,
     snapshots: Snapshots,
     metrics: StateMetrics,
@@ -50,6 +53,7 @@ impl<E: Engine> StateStore<E> {
             disk,
             root: root.to_path_buf(),
             current: Mutex::new(Arc::new(generation)),
+            cache: Mutex::default(),
             published: RwLock::new(view),
             snapshots,
             metrics: StateMetrics::default(),
@@ -84,13 +88,15 @@ impl<E: Engine> StateStore<E> {
     pub fn apply(&self, entries: Vec<(LogId, Payload)>) -> Result<Vec<Outputs>, Fault> {
         let began = Instant::now();
         let current = self.lock_current();
-        let (batch, outputs) = decide(&self.view(), self.known, &entries)?;
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let Decided { batch, outputs, rows } = decide(&self.view(), &cache, self.known, &entries)?;
         if batch.is_empty() {
             return Ok(outputs);
         }
         self.metrics.apply_entries.observe(entries.len() as f64);
         self.metrics.apply_bytes.observe(batch.bytes() as f64);
         current.engine.write(batch, false)?;
+        rows.into_iter().for_each(|(key, row)| cache.put(key, row));
         self.publish(&current)?;
         failing::end_at("state-applied");
         self.metrics.apply_seconds.observe(began.elapsed().as_secs_f64());
@@ -194,6 +200,7 @@ impl<E: Engine> StateStore<E> {
         generation::point_to(&self.root, number)?;
         failing::end_at("snapshot-after-switch");
         let old = std::mem::replace(&mut *current, Arc::new(generation));
+        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = Cache::default();
         self.publish(&current)?;
         old.dir.retire();
         incoming.remove()

@@ -12,6 +12,7 @@ use types::{
     Author, ClusterId, Command, Entry, Envelope, Incarnation, Key, Lineage, NodeId, Row, Slot, Timestamp, UserId,
 };
 
+use super::cache::Cache;
 use super::overlay::Overlay;
 use super::*;
 use crate::engine::{Batch, Disk, Engine, Family, Kind, MemDisk, MemEngine, RocksDisk, RocksEngine};
@@ -257,9 +258,17 @@ proptest! {
         engine.write(batch, false).expect("write");
         let guard = Arc::new(crate::files::DirGuard::new(dir.path().into()));
         let view = StateView::new(engine.view(), guard).expect("view");
-        let mut overlay = Overlay::new(&view);
+        let cache = Cache::default();
+        let mut overlay = Overlay::new(&view, &cache);
         overlay.get(&Key::NodeLease(NodeId(3))).expect("read before the changes");
-        overlay.extend(changes.iter().map(|(node, epoch)| (Key::NodeLease(NodeId(*node)), epoch.map(row))).collect());
+        let changes: Vec<(u64, Option<u64>)> = changes.into_iter().collect();
+        let as_rows = |part: &[(u64, Option<u64>)]| {
+            part.iter().map(|(node, epoch)| (Key::NodeLease(NodeId(*node)), epoch.map(row))).collect()
+        };
+        let (sooner, later) = changes.split_at(changes.len() / 2);
+        overlay.extend(as_rows(sooner));
+        overlay.scan(&Key::NodeLease(NodeId(0)), &Key::NodeLease(NodeId(9)), false, 3).expect("scan between them");
+        overlay.extend(as_rows(later));
 
         let mut plain: BTreeMap<u64, u64> = base;
         for (node, epoch) in changes {

@@ -66,6 +66,9 @@ impl View for StateView {
     type Fault = Fault;
 
     fn get(&self, key: &Key) -> Result<Option<Row>, Fault> {
+        if let Key::Heads() = key {
+            return Ok(Some(Row::Heads(self.heads()))); // Every call asks for them.
+        }
         Rows(self.reader()).get(key)
     }
 
