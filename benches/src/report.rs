@@ -1,129 +1,122 @@
 //! The results, for people and for programs.
 
-use std::time::Duration;
+use std::path::Path;
 
+use cluster::Result;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::floor::Floor;
-use crate::send::{Mode, Sends};
+use crate::rows::Row;
+use crate::send::Sends;
 
-/// Collects what was measured.
+/// Collects what was measured, and prints each row as it comes.
 pub struct Report {
-    lines: Vec<String>,
-    values: serde_json::Map<String, Value>,
-    sends: Vec<Value>,
+    machine: String,
+    floor: Floor,
+    rows: Vec<Row>,
 }
 
 impl Report {
-    /// Begins one: so long for each measurement, so many users.
-    pub fn new(time: Duration, senders: usize) -> Self {
-        let processors = std::thread::available_parallelism().map_or(0, usize::from);
-        let heading = format!(
-            "Three nodes on one machine with {processors} processors, {senders} users, 200-byte texts, {} s each.\n\
-             fsync: every log batch is synced on a majority before it is acknowledged; it cannot be turned off.",
-            time.as_secs()
-        );
-        let mut values = serde_json::Map::new();
-        values.insert("processors".into(), processors.into());
-        values.insert("seconds_each".into(), time.as_secs().into());
-        values.insert("text_bytes".into(), 200.into());
-        values.insert("fsync".into(), "every log batch, on a majority, before the acknowledgement".into());
-        Self { lines: vec![heading], values, sends: Vec::new() }
+    /// Begins one.
+    pub fn new(floor: Floor) -> Self {
+        let report = Self { machine: machine(), floor, rows: Vec::new() };
+        let Floor { fdatasync, round_trip } = &report.floor;
+        print(&format!("three nodes and their clients on one machine: {}", report.machine));
+        print("every message is authenticated, authorised, sealed, recorded, and synced on two of three nodes first");
+        print(&format!(
+            "floor: fdatasync of 4 KiB p50 {:.2} ms p99 {:.2} ms; loopback round trip p50 {:.3} ms p99 {:.3} ms\n",
+            ms(fdatasync, 0.5),
+            ms(fdatasync, 0.99),
+            ms(round_trip, 0.5),
+            ms(round_trip, 0.99)
+        ));
+        report
     }
 
-    /// The machine's own.
-    pub fn floor(&mut self, floor: &Floor) {
-        self.lines.push(format!(
-            "floor: fdatasync of 4 KiB p50 {} p99 {}; loopback round trip p50 {} p99 {}",
-            ms(floor.fdatasync.value_at_quantile(0.5)),
-            ms(floor.fdatasync.value_at_quantile(0.99)),
-            ms(floor.round_trip.value_at_quantile(0.5)),
-            ms(floor.round_trip.value_at_quantile(0.99)),
-        ));
-        self.values.insert("fdatasync_4k_us".into(), quantiles(&floor.fdatasync));
-        self.values.insert("loopback_round_trip_us".into(), quantiles(&floor.round_trip));
-        self.lines.push(String::new());
-        self.lines.push(format!(
-            "{:10} {:>9} {:>10} {:>10} {:>10} {:>10} {:>12}",
-            "sends", "in flight", "messages/s", "p50", "p99", "p99.9", "CPU s/1,000"
-        ));
+    /// A value of one row.
+    pub fn row(&mut self, id: &str, value: f64) -> Result<()> {
+        let row = Row::new(id, value)?;
+        print(&row.line(self.floor_ms()));
+        self.rows.push(row);
+        Ok(())
     }
 
-    /// One load.
-    pub fn sends(&mut self, sends: &Sends) {
+    /// A load: the rows of it that are asked about.
+    pub fn sends(&mut self, sends: &Sends) -> Result<()> {
         let rate = sends.messages as f64 / sends.time.as_secs_f64();
-        let cost = sends.processor.as_secs_f64() * 1_000.0 / sends.messages.max(1) as f64;
-        let mode = if sends.mode == Mode::Unary { "unary" } else { "streaming" };
-        self.lines.push(format!(
-            "{mode:10} {:>9} {rate:>10.0} {:>10} {:>10} {:>10} {cost:>12.2}",
-            sends.in_flight,
-            ms(sends.latency.value_at_quantile(0.5)),
-            ms(sends.latency.value_at_quantile(0.99)),
-            ms(sends.latency.value_at_quantile(0.999)),
+        let cost = sends.processor.as_secs_f64() * 1e3 / sends.messages.max(1) as f64;
+        let name = format!("{}-{}", sends.mode.id(), sends.in_flight);
+        let (p50, p99, p999) = (ms(&sends.latency, 0.5), ms(&sends.latency, 0.99), ms(&sends.latency, 0.999));
+        print(&format!(
+            "{name}: {rate:.0} messages/s; p50 {p50:.2} p99 {p99:.2} p99.9 {p999:.2} ms; {cost:.3} ms of processor a message"
         ));
-        self.sends.push(json!({
-            "mode": mode,
-            "in_flight": sends.in_flight,
-            "messages": sends.messages,
-            "messages_per_second": rate,
-            "latency_us": quantiles(&sends.latency),
-            "cpu_seconds_per_1000_messages": cost,
-        }));
-    }
-
-    /// From author to reader.
-    pub fn delivery(&mut self, latency: &Histogram<u64>, per_second: u32) {
-        self.lines.push(format!(
-            "delivery to a subscriber on another node at {per_second} messages/s: p50 {} p99 {} p99.9 {}",
-            ms(latency.value_at_quantile(0.5)),
-            ms(latency.value_at_quantile(0.99)),
-            ms(latency.value_at_quantile(0.999)),
-        ));
-        self.values.insert("delivery_us".into(), quantiles(latency));
-        self.values.insert("delivery_offered_per_second".into(), per_second.into());
-    }
-
-    /// Bytes on the disks of all nodes for so many messages.
-    pub fn disk(&mut self, bytes: u64, messages: u64) {
-        let each = bytes as f64 / messages.max(1) as f64;
-        self.lines.push(String::new());
-        self.lines.push(format!("disk: {each:.0} bytes a message, the three nodes together, log included"));
-        self.values.insert("disk_bytes_per_message".into(), each.into());
-    }
-
-    /// Resident memory of each node, in bytes.
-    pub fn memory(&mut self, resident: Vec<u64>) {
-        let each: Vec<String> = resident.iter().map(|bytes| format!("{} MiB", bytes >> 20)).collect();
-        self.lines.push(format!("memory: {} resident", each.join(", ")));
-        self.values.insert("resident_bytes".into(), resident.into());
+        for (what, value) in [("per-s", rate), ("p50-ms", p50), ("p99-ms", p99), ("cpu-ms-per-message", cost)] {
+            if let Ok(row) = Row::new(&format!("{name}-{what}"), value) {
+                self.rows.push(row);
+            }
+        }
+        Ok(())
     }
 
     /// As a table, to stdout.
-    #[expect(clippy::print_stdout, reason = "the result is the output")]
     pub fn print(&self) {
-        for line in &self.lines {
-            println!("{line}");
-        }
+        print("");
+        self.rows.iter().for_each(|row| print(&row.line(self.floor_ms())));
     }
 
     /// As JSON.
-    pub fn json(mut self) -> String {
-        self.values.insert("sends".into(), self.sends.into());
-        format!("{:#}\n", Value::Object(self.values))
+    pub fn json(&self) -> String {
+        let Floor { fdatasync, round_trip } = &self.floor;
+        let rows: Vec<Value> = self.rows.iter().map(|row| row.json(self.floor_ms())).collect();
+        let all = json!({
+            "commit": commit(),
+            "machine": self.machine,
+            "floor": {
+                "fdatasync_p50_ms": ms(fdatasync, 0.5), "fdatasync_p99_ms": ms(fdatasync, 0.99),
+                "round_trip_p50_ms": ms(round_trip, 0.5), "round_trip_p99_ms": ms(round_trip, 0.99),
+            },
+            "rows": rows,
+        });
+        format!("{all:#}\n")
+    }
+
+    /// The least a message could take: one synced write, and two round trips: to the node, and between nodes.
+    fn floor_ms(&self) -> f64 {
+        ms(&self.floor.fdatasync, 0.5) + 2.0 * ms(&self.floor.round_trip, 0.5)
     }
 }
 
-fn ms(micros: u64) -> String {
-    format!("{:.2} ms", micros as f64 / 1_000.0)
+/// A quantile of times in microseconds, in milliseconds.
+pub fn ms(times: &Histogram<u64>, quantile: f64) -> f64 {
+    times.value_at_quantile(quantile) as f64 / 1e3
 }
 
-fn quantiles(times: &Histogram<u64>) -> Value {
-    json!({
-        "p50": times.value_at_quantile(0.5),
-        "p99": times.value_at_quantile(0.99),
-        "p99_9": times.value_at_quantile(0.999),
-        "max": times.max(),
-        "count": times.len(),
-    })
+#[expect(clippy::print_stdout, reason = "the result is the output")]
+fn print(line: &str) {
+    println!("{line}");
+}
+
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let (processors, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_once(':'));
+        line.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+    };
+    let count = std::thread::available_parallelism().map_or(0, usize::from);
+    let kib: u64 = field(&memory, "MemTotal").trim_end_matches(" kB").trim().parse().unwrap_or(0);
+    format!(
+        "{count} x {}, {} GiB, Linux {}",
+        field(&processors, "model name"),
+        kib >> 20,
+        read("/proc/sys/kernel/osrelease").trim()
+    )
+}
+
+/// The commit this was built from, as far as the source beside the program tells.
+fn commit() -> Option<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = std::process::Command::new("git").args(["rev-parse", "HEAD"]).current_dir(source).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -32,6 +32,16 @@ pub enum Mode {
     Streaming,
 }
 
+impl Mode {
+    /// As rows are called.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Unary => "unary",
+            Self::Streaming => "stream",
+        }
+    }
+}
+
 /// What was measured.
 pub struct Sends {
     /// How.

@@ -1,5 +1,6 @@
 //! What the nodes use: processor, memory, disk.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,4 +43,37 @@ pub fn disk(directory: &Path) -> Result<u64> {
         bytes += if about.is_dir() { disk(&entry.path()).unwrap_or(0) } else { about.len() };
     }
     Ok(bytes)
+}
+
+/// What the threads of one name used, on all nodes: nanoseconds of processor, switches away by themselves and by force.
+pub type Threads = BTreeMap<(usize, String), [u64; 3]>;
+
+/// What the nodes' threads have used so far.
+pub fn threads(cluster: &Cluster) -> Result<Threads> {
+    let mut threads = Threads::new();
+    for (node, pid) in cluster.pids().into_iter().flatten().enumerate() {
+        for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            let path = task?.path();
+            let read = |file: &str| std::fs::read_to_string(path.join(file)).unwrap_or_default();
+            let (name, status) = (read("comm").trim().to_owned(), read("status"));
+            let number = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            let field = |name: &str| number(status.lines().find_map(|line| line.strip_prefix(name)));
+            let used = number(read("schedstat").split_whitespace().next());
+            let sum = threads.entry((node, name)).or_default();
+            let more = [used, field("voluntary_ctxt_switches:"), field("nonvoluntary_ctxt_switches:")];
+            sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        }
+    }
+    Ok(threads)
+}
+
+/// Prints the difference, per message.
+pub fn print_threads(before: &Threads, after: &Threads, messages: u64) {
+    for ((node, name), after) in after {
+        let before = before.get(&(*node, name.clone())).copied().unwrap_or_default();
+        let [used, own, forced] = [0, 1, 2].map(|at| after[at].saturating_sub(before[at]) as f64 / messages as f64);
+        if used > 1_000.0 {
+            eprintln!("  {node} {name:<18} {:>8.1} µs {own:>7.2} waits {forced:>7.2} preempted", used / 1_000.0);
+        }
+    }
 }
