@@ -82,13 +82,14 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, mut endings: mpsc::Re
         for _ in 0..EARLY_ASKS_MAX {
             match following(&shared).await {
                 Some(following) if following.leader == node => {
-                    if !is_gone(&shared, node).await || attempt(&shared, following).await {
+                    // A port closes a little later than a stream, and the other node may find out a little later too.
+                    if is_gone(&shared, node).await && attempt(&shared, following).await {
                         break;
                     }
                 }
                 _ => break, // Another leads, or stands already.
             }
-            tokio::time::sleep(Duration::from_millis(EARLY_ASK_PAUSE_MS)).await; // The other may find out a little later.
+            tokio::time::sleep(Duration::from_millis(EARLY_ASK_PAUSE_MS)).await;
         }
     }
 }
@@ -134,6 +135,8 @@ pub(crate) async fn confirm<E: Engine>(
     }
     if (last, asking) > (own.last, shared.directory.identity.node) {
         release(shared, &own).await;
+    } else {
+        let _ = shared.leaders.ended.try_send(own.leader); // This node is the one to stand.
     }
     Some(own.last)
 }
