@@ -135,8 +135,6 @@ pub(crate) async fn confirm<E: Engine>(
     }
     if (last, asking) > (own.last, shared.directory.identity.node) {
         release(shared, &own).await;
-    } else {
-        let _ = shared.leaders.ended.try_send(own.leader); // This node is the one to stand.
     }
     Some(own.last)
 }

@@ -59,7 +59,7 @@ async fn when_a_leaders_process_is_gone_the_others_do_not_wait_for_the_timeout()
         early += cluster.count(EARLY) - before;
         cluster.start(leader).await;
     }
-    assert!((1..=4).contains(&early), "{early} of 4 leaders were replaced early"); // On a busy machine not each time.
+    assert!(early >= 1, "no leader was replaced early"); // On a busy machine not each time; who stands may try twice.
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
