@@ -41,7 +41,7 @@ async fn page(client: &Client, conversation: &str, start: u64) -> Result<(Durati
     let request = ListMessagesRequest {
         parent: conversation.to_owned(),
         start_seq: start,
-        page_size: PAGE.try_into()?,
+        page_size: PAGE,
         ..ListMessagesRequest::default()
     };
     let began = Instant::now();
@@ -112,7 +112,7 @@ async fn live(client: &Client, mut cursor: Vec<u8>) -> Result<(Duration, Vec<u8>
         let next = timeout(Duration::from_secs(30), stream.message()).await.map_err(|_| "the stream is silent")??;
         let next = next.ok_or("the stream ended")?;
         if !next.cursor.is_empty() {
-            cursor = next.cursor.into();
+            cursor = next.cursor;
         }
         if matches!(next.item, Some(Item::Progress(progress)) if progress.live) {
             return Ok((began.elapsed(), cursor));

@@ -16,8 +16,14 @@ use crate::kinds::{LeaderId, RaftVote, log_id};
 use crate::shared::Shared;
 use crate::stored::to_id;
 
-/// To be called when `node` is first seen to have started again, with the end of its log, before it is answered anything.
-pub(crate) async fn take_back<E: Engine>(shared: &Arc<Shared<E>>, node: NodeId, end: Option<LogId>) {
+/// To be called when `node` is first seen to have started again, with the end of its log, before it is answered anything, and
+/// before anything it acknowledges counts.
+pub(crate) async fn seen<E: Engine>(shared: &Arc<Shared<E>>, node: NodeId, end: Option<LogId>) {
+    crate::memory::look(shared); // It is about to hear what we remember of it: of this moment.
+    take_back(shared, node, end).await;
+}
+
+async fn take_back<E: Engine>(shared: &Arc<Shared<E>>, node: NodeId, end: Option<LogId>) {
     if shared.leadership.borrow().own != Role::Leader {
         return;
     }

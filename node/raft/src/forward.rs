@@ -153,8 +153,9 @@ impl Line {
     /// Sends what was taken, as far as it fits into one message.
     fn send(&mut self, taken: &mut VecDeque<Forward>, place: mpsc::OwnedPermit<peer::ForwardRequest>) {
         let (now, mut bytes, mut commands) = (Instant::now(), 0, Vec::with_capacity(taken.len()));
-        while let Some(forward) =
-            taken.pop_front_if(|next| bytes == 0 || bytes + next.envelope.len() <= ENTRY_BYTES_MAX)
+        while let Some(next) = taken.front()
+            && (bytes == 0 || bytes + next.envelope.len() <= ENTRY_BYTES_MAX)
+            && let Some(forward) = taken.pop_front()
         {
             let patience = forward.deadline.saturating_duration_since(now);
             if patience.is_zero() || forward.answer.is_closed() || !forward.claim.take() {

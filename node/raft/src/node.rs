@@ -153,7 +153,7 @@ pub struct Node<E: Engine> {
     typing: mpsc::Sender<Typing>,
     heads: watch::Receiver<Heads>,
     tasks: TaskTracker,
-    /// Closes when the log's writer has ended, which it does after everyone who could give it work.
+    /// Closes when the log and the state have been closed, by the last of those who had them.
     closed: watch::Receiver<()>,
     _stop: Arc<DropGuard>,
 }
@@ -184,7 +184,10 @@ impl<E: Engine> Node<E> {
         log.register(&config.registry)?;
         config.state.register(&config.registry)?;
         let state = Arc::new(config.state);
-        let closed = start_writer(writer, config.pace, config.on_fatal.clone())?;
+        let (open, closed) = watch::channel(());
+        log.hold_until_closed(Box::new(open.clone()));
+        state.hold_until_closed(Box::new(open));
+        start_writer(writer, config.pace, config.on_fatal.clone())?;
 
         let clock = Arc::new(ClusterClock::new(config.time));
         clock.resume(state.heads().clock);
@@ -304,14 +307,14 @@ impl<E: Engine> Node<E> {
         self.close().await;
     }
 
-    /// Lets go of the stores and waits until the log is closed: the end of the process, should it come next, must not meet
-    /// RocksDB's threads at work. Bounded, for another clone of the node may be in use.
+    /// Lets go of the stores and waits until they are closed: the end of the process, should it come next, must not meet
+    /// RocksDB's threads at work, nor a copy of the directory files that come and go. Bounded, for another clone of the node may be in use.
     async fn close(self) {
         let mut closed = self.closed.clone();
         drop(self);
         let limit = Duration::from_millis(STORES_CLOSE_MS_MAX);
         if tokio::time::timeout(limit, closed.changed()).await.is_err() {
-            tracing::warn!("the log was still in use when the node had stopped");
+            tracing::warn!("the stores were still in use when the node had stopped");
         }
     }
 
@@ -441,13 +444,7 @@ async fn take_up_vote<E: Engine>(log: &LogStore<E>, memory: &Memory) -> Result<(
     }
 }
 
-/// The channel closes when the writer's thread has let go of the log.
-fn start_writer<E: Engine>(
-    writer: LogWriter<E>,
-    pace: Option<Pace>,
-    on_fatal: OnFatal,
-) -> io::Result<watch::Receiver<()>> {
-    let (open, closed) = watch::channel(());
+fn start_writer<E: Engine>(writer: LogWriter<E>, pace: Option<Pace>, on_fatal: OnFatal) -> io::Result<()> {
     if let Some(mut pace) = pace {
         tokio::spawn(async move {
             while !writer.is_done() {
@@ -456,18 +453,16 @@ fn start_writer<E: Engine>(
                     return on_fatal(&format!("write the log: {fault}"));
                 }
             }
-            drop(open);
         });
-        return Ok(closed);
+        return Ok(());
     }
     let run = move || {
         if let Err(fault) = writer.run() {
             on_fatal(&format!("write the log: {fault}"));
         }
-        drop(open);
     };
     std::thread::Builder::new().name(String::from("tricord-log")).spawn(run)?;
-    Ok(closed)
+    Ok(())
 }
 
 /// Runs until it ends or the node stops.

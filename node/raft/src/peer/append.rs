@@ -14,13 +14,13 @@ use tokio::time::timeout;
 use tonic::Streaming;
 use types::limits::{APPENDS_IN_FLIGHT_MAX, PEER_STALL_MS_MAX};
 
-use super::connect::Client;
+use super::connect::{self, Client};
 use crate::kinds::TypeConfig;
 use crate::wire;
 
 pub(crate) type Responses = BoxStream<'static, Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>>;
 
-/// Sends what `input` yields, at most `APPENDS_IN_FLIGHT_MAX` ahead of the responses.
+/// Sends what `input` yields, at most `APPENDS_IN_FLIGHT_MAX` ahead of the responses. With who answers, if it says so.
 ///
 /// The first request is taken before the peer is called: openraft waits there after a failure, and would not wait at
 /// all for a peer whose refusal is there before anybody asks for a request.
@@ -31,11 +31,11 @@ pub(crate) async fn stream<S>(
     mut client: Client,
     mut input: S,
     setup: Duration,
-) -> Result<Responses, RPCError<TypeConfig>>
+) -> Result<(Option<peer::Caller>, Responses), RPCError<TypeConfig>>
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 {
-    let Some(first) = input.next().await else { return Ok(stream::empty().boxed()) };
+    let Some(first) = input.next().await else { return Ok((None, stream::empty().boxed())) };
     let input = Box::pin(stream::once(async { first }).chain(input));
     let flight = Arc::new(Flight { free: Semaphore::new(APPENDS_IN_FLIGHT_MAX), owed: AtomicUsize::new(0) });
     let requests = stream::unfold((input, flight.clone()), |(mut input, flight)| async move {
@@ -45,13 +45,14 @@ where
         flight.owed.fetch_add(1, Ordering::Relaxed);
         Some((wire::append(request), (input, flight)))
     });
-    let responses = match timeout(setup, client.append(requests)).await {
-        Ok(Ok(response)) => response.into_inner(),
+    let response = match timeout(setup, client.append(requests)).await {
+        Ok(Ok(response)) => response,
         Ok(Err(status)) => return Err(unreachable(&status)),
         Err(_) => return Err(RPCError::Unreachable(Unreachable::from_string("connecting took too long"))),
     };
-    let waiting = Waiting { responses, flight };
-    Ok(stream::unfold(Some(waiting), |waiting| async move { waiting?.next().await }).boxed())
+    let follower = connect::introduced(response.metadata());
+    let waiting = Waiting { responses: response.into_inner(), flight };
+    Ok((follower, stream::unfold(Some(waiting), |waiting| async move { waiting?.next().await }).boxed()))
 }
 
 pub(crate) fn unreachable(status: &tonic::Status) -> RPCError<TypeConfig> {

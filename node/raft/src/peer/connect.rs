@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use proto::peer;
 use proto::peer::peer_service_client::PeerServiceClient;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{Binary, MetadataMap, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -36,9 +36,20 @@ impl Interceptor for Introduce {
     fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
         let target = NodeId(self.caller.target);
         self.memory.introduce(&mut self.caller, target);
-        request.metadata_mut().insert_bin(CALLER, MetadataValue::from_bytes(&self.caller.encode_to_vec()));
+        request.metadata_mut().insert_bin(CALLER, introduction(&self.caller));
         Ok(request)
     }
+}
+
+/// As it stands in the metadata.
+pub(crate) fn introduction(caller: &peer::Caller) -> MetadataValue<Binary> {
+    MetadataValue::from_bytes(&caller.encode_to_vec())
+}
+
+/// Who introduces itself in the metadata.
+pub(crate) fn introduced(metadata: &MetadataMap) -> Option<peer::Caller> {
+    let bytes = metadata.get_bin(CALLER)?.to_bytes().ok()?;
+    peer::Caller::decode(bytes).ok()
 }
 
 /// A new connection to `address`, which must prove to be `expected`.

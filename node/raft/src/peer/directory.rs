@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use prost::Message;
 use proto::peer;
 use store::LogId;
 use tonic::{Request, Status};
 use types::limits::PEER_CONNECT_MS_MAX;
 use types::{ClusterId, Lineage, NodeId, Slot};
 
-use super::connect::{self, CALLER, Client};
+use super::connect::{self, Client};
 use super::tls::Certified;
 use super::transport::Dial;
 use crate::kinds::{NodeInfo, RaftMembership, is_known};
@@ -176,8 +175,7 @@ impl Directory {
     pub(crate) fn authorize<T>(&self, request: &Request<T>) -> Result<Introduced, Status> {
         let certified =
             request.extensions().get::<Certified>().copied().ok_or_else(|| refuse("CERTIFICATE_MISMATCH"))?;
-        let header = request.metadata().get_bin(CALLER).and_then(|value| value.to_bytes().ok());
-        let caller = header.and_then(|bytes| peer::Caller::decode(bytes).ok());
+        let caller = connect::introduced(request.metadata());
         let caller = caller.ok_or_else(|| Status::invalid_argument("the call does not say who makes it"))?;
         let checked = self.check(certified, &caller).and_then(|info| {
             let start = self.memory.saw_start(info.node, caller.boot_seq, caller.boot_nonce);

@@ -123,7 +123,10 @@ impl NetStreamAppend<TypeConfig> for Peer {
         let setup = if self.lane == Lane::Control { option.soft_ttl() } else { option.soft_ttl().max(connect) };
         let reversion = self.reversion.get().cloned();
         Box::pin(async move {
-            let responses = append::stream(self.client(self.lane)?, input, setup).await?;
+            let (follower, responses) = append::stream(self.client(self.lane)?, input, setup).await?;
+            if let Some(follower) = follower.filter(|follower| follower.node == self.info.node.0) {
+                reversion::meet(&self.directory.memory, &follower, reversion.as_ref()).await?;
+            }
             Ok(reversion::allow(responses, self.info.node, reversion))
         })
     }

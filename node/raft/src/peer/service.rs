@@ -27,6 +27,7 @@ use crate::shared::Shared;
 use crate::stored::to_vote;
 use crate::wire;
 
+use super::connect::{self, CALLER};
 use super::directory::Introduced;
 
 /// The peer service of this node.
@@ -49,8 +50,7 @@ impl<E: Engine> Service<E> {
             let Introduced { caller, remembered, end, started } =
                 authorized.ok_or_else(|| Status::unavailable("the node stops"))??;
             if started {
-                crate::memory::look(&shared); // It is about to hear what we remember of it: of this moment.
-                crate::forgotten::take_back(&shared, caller.node, end).await;
+                crate::forgotten::seen(&shared, caller.node, end).await;
             }
             shared.told(caller.node, remembered.as_ref());
             if shared.memory.is_barred() {
@@ -87,6 +87,7 @@ impl<E: Engine> PeerService for Service<E> {
     async fn append(&self, request: Request<Streaming<peer::AppendRequest>>) -> Reply<Self::AppendStream> {
         let (caller, call) = self.authorize(&request).await?;
         // A request that is not the caller's to make ends the stream.
+        let caller_bytes = connect::introduction(&self.0.directory.caller(&caller));
         let stopped = self.0.stop.clone().cancelled_owned();
         let reading = (call.clone(), self.0.leaders.opened(caller.node));
         let requests = request.into_inner().take_until(stopped).scan(caller, move |caller, message| {
@@ -103,7 +104,9 @@ impl<E: Engine> PeerService for Service<E> {
             }
             Ok(wire::append_result(result))
         });
-        Ok(Response::new(results.boxed()))
+        let mut response: Response<Self::AppendStream> = Response::new(results.boxed());
+        response.metadata_mut().insert_bin(CALLER, caller_bytes);
+        Ok(response)
     }
 
     async fn vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteResponse> {

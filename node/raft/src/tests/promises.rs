@@ -109,11 +109,23 @@ async fn a_follower_that_lost_the_end_of_its_log_gets_it_again_and_the_leader_go
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_copy_of_a_disk_stays_out() {
+    old_copy(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_copy_of_a_disk_stays_out_also_when_the_start_after_it_could_call_nobody() {
+    old_copy(true).await;
+}
+
+/// `mute`: while the node ran after the copy was made, it was reached but reached nobody.
+async fn old_copy(mute: bool) {
     let mut cluster = Cluster::founded().await;
     let (leader, restored, away) = roles(&cluster).await;
     cluster.kill(restored).await;
     let copies = tempfile::tempdir().expect("a directory");
     copy(&cluster.dir(restored), copies.path());
+    let muted = cluster.mute[usize::from(restored.number() - 1)].clone();
+    muted.store(mute, Ordering::Relaxed);
     cluster.start(restored).await;
     let user = cluster.create_user(leader).await;
     until("it has it", || cluster.has_user(restored, user)).await;
@@ -123,6 +135,7 @@ async fn an_old_copy_of_a_disk_stays_out() {
     until("its directory is gone", || fs::remove_dir_all(&dir).is_ok() || !dir.exists()).await;
     copy(copies.path(), &dir);
     cluster.boots[usize::from(restored.number() - 1)] -= 1; // The number of starts is in the copy as well.
+    muted.store(false, Ordering::Relaxed);
 
     cluster.start(restored).await;
     cluster.create_user(away).await;

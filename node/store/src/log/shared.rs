@@ -1,7 +1,7 @@
 //! What the log and its writer share: the queue, and what is true once the queue is written.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use types::limits::LOG_QUEUE_BYTES_MAX;
 
@@ -17,6 +17,8 @@ pub(super) struct Shared<E> {
     /// Rung when there is a job, or when no more will come.
     pub bell: Condvar,
     inner: Mutex<Inner>,
+    /// Dropped when the engine is closed: after it.
+    pub until_closed: OnceLock<Box<dyn Send + Sync>>,
 }
 
 /// One thing for the writer to do; jobs are done in the order they came.
@@ -114,7 +116,13 @@ impl Inner {
 
 impl<E> Shared<E> {
     pub fn new(engine: E, inner: Inner) -> Self {
-        Self { engine, metrics: LogMetrics::default(), bell: Condvar::new(), inner: Mutex::new(inner) }
+        Self {
+            engine,
+            metrics: LogMetrics::default(),
+            bell: Condvar::new(),
+            inner: Mutex::new(inner),
+            until_closed: OnceLock::new(),
+        }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -66,6 +66,11 @@ impl<E: Engine> LogStore<E> {
         Ok((Self { handle: Arc::new(Handle { shared }) }, writer))
     }
 
+    /// Drops `held` when nobody has the log any more, its writer neither, and it is closed. Only the first call counts.
+    pub fn hold_until_closed(&self, held: Box<dyn Send + Sync>) {
+        let _ = self.shared().until_closed.set(held);
+    }
+
     /// The newest entry ever purged, and the last entry; the last is the purged one while there is none.
     #[must_use]
     pub fn bounds(&self) -> (Option<LogId>, Option<LogId>) {

@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -40,6 +40,8 @@ pub struct StateStore<E: Engine> {
     metrics: StateMetrics,
     /// The highest feature level this release knows.
     known: u32,
+    /// Dropped when the engine is closed, but for views in use: after the fields above.
+    until_closed: OnceLock<Box<dyn Send + Sync>>,
 }
 
 impl<E: Engine> StateStore<E> {
@@ -58,7 +60,13 @@ impl<E: Engine> StateStore<E> {
             snapshots,
             metrics: StateMetrics::default(),
             known: u32::MAX,
+            until_closed: OnceLock::new(),
         })
+    }
+
+    /// Drops `held` when this store is closed. Only the first call counts.
+    pub fn hold_until_closed(&self, held: Box<dyn Send + Sync>) {
+        let _ = self.until_closed.set(held);
     }
 
     /// The same, in a release that knows feature levels up to `known`; before this, every level is taken.
