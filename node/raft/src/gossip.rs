@@ -96,7 +96,6 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>) {
             note(silences.entry(info.node).or_default(), info.node, answer.is_some());
         }
         shared.measure();
-        shared.judge_disks();
         shared.judge_copies();
     }
 }
@@ -131,6 +130,7 @@ async fn ask<E: Engine>(shared: &Shared<E>, info: &NodeInfo) -> Option<()> {
     shared.told(info.node, response.remembered.as_ref());
     if let Some(report) = response.report {
         shared.reports.heard(info.node, report, shared.clock.read().now);
+        shared.judge_disks();
     }
     Some(())
 }

@@ -322,6 +322,7 @@ impl<E: Engine> Node<E> {
     /// writes are refused with [`ProposeError::DiskFull`].
     pub fn set_disk(&self, space: Space) {
         *self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner) = Some(space);
+        self.shared.judge_disks();
     }
 
     /// Nodes that were let in after founding, ascending.

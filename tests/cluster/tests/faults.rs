@@ -50,6 +50,8 @@ async fn writes_are_refused_before_disks_are_full_and_taken_again_when_there_is_
     cluster.disk(1)?.fill(LOW)?;
     for node in 0..3 {
         summary(&cluster, node, "The disks of a and b are nearly full").await?;
+    }
+    for node in 0..3 {
         people[0].move_to(node);
         let refused = post_once(&people[0], &ward, "three").await.err().ok_or("a write was taken with full disks")?;
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "DISK_FULL"), "{refused:?}");

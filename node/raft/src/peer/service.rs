@@ -199,6 +199,7 @@ impl<E: Engine> PeerService for Service<E> {
         let (caller, _call) = self.authorize(&request).await?;
         if let Some(report) = request.into_inner().report {
             self.0.reports.heard(caller.node, report, self.0.clock.read().now);
+            self.0.judge_disks(); // Now, not in a round's time: whoever asks how we are is told of this report already.
         }
         let report = Some(self.0.own_report());
         let remembered = Some(self.0.memory.of(caller.node));
