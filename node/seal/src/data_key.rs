@@ -21,7 +21,7 @@ impl core::fmt::Debug for DataKey {
 impl DataKey {
     /// A new key with a random id, and how it lies in the state: wrapped under the cluster key.
     pub fn mint(under: &ClusterKey, scope: KeyScope, month: Month) -> Result<(Self, Vec<u8>), Error> {
-        let (id, key, wrapped) = self::mint(under, scope, month)?;
+        let Minted { id, key, wrapped } = self::mint(under, scope, month)?;
         Ok((Self { id, xaes: Xaes::new(&key)? }, wrapped))
     }
 
@@ -55,12 +55,15 @@ impl DataKey {
     }
 }
 
+/// A key just made: its id, never 0; the key; and the key as it lies in the state.
+pub(crate) struct Minted {
+    pub id: u64,
+    pub key: Zeroizing<[u8; 32]>,
+    pub wrapped: Vec<u8>,
+}
+
 /// A new key with a random id, and how it lies in the state.
-pub(crate) fn mint(
-    under: &ClusterKey,
-    scope: KeyScope,
-    month: Month,
-) -> Result<(u64, Zeroizing<[u8; 32]>, Vec<u8>), Error> {
+pub(crate) fn mint(under: &ClusterKey, scope: KeyScope, month: Month) -> Result<Minted, Error> {
     let key = random::secret()?;
     let mut id = 0;
     while id == 0 {
@@ -68,7 +71,7 @@ pub(crate) fn mint(
     }
     let mut wrapped = Vec::new();
     under.xaes.seal(&context(under.version(), id, scope, month), key.as_ref(), &mut wrapped)?;
-    Ok((id, key, wrapped))
+    Ok(Minted { id, key, wrapped })
 }
 
 /// What a wrapped key is bound to: it opens in no other place.

@@ -6,7 +6,7 @@ use types::command::AddDataKey;
 use types::key::{KeyScope, Month};
 use zeroize::Zeroizing;
 
-use crate::data_key::{self, context};
+use crate::data_key::{self, Minted, context};
 use crate::{ClusterKey, Error};
 
 /// The key of the hash by which a repeated request is recognised, opened. Wiped when dropped.
@@ -28,7 +28,7 @@ impl RequestKey {
     /// A new key, as the founding brings it.
     pub fn mint(under: &ClusterKey) -> Result<AddDataKey, Error> {
         let (scope, month) = (KeyScope::Requests, Self::MONTH);
-        let (id, _, wrapped) = data_key::mint(under, scope, month)?;
+        let Minted { id, wrapped, .. } = data_key::mint(under, scope, month)?;
         Ok(AddDataKey { id, scope, month, version: under.version(), wrapped })
     }
 
