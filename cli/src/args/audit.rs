@@ -75,6 +75,10 @@ pub enum AuditCommand {
         /// A head kept from earlier: the log must go on from it.
         #[arg(long, value_name = "HEAD")]
         since: Option<PathBuf>,
+        /// The earlier head must be signed by this witness too (NAME+ID+BASE64): audit.cosigned of a node's data
+        /// directory is one that is.
+        #[arg(long, value_name = "KEY", requires = "since")]
+        witness: Option<String>,
     },
     /// Say which log is right where the nodes disagree and the third is silent. Nodes with another one stop.
     Decide {

@@ -22,9 +22,10 @@ use crate::text::{thousands, unhex};
 /// Does it.
 pub async fn run(global: &Global, command: AuditCommand) -> Result<()> {
     match command {
-        AuditCommand::Verify { path, founding, signers, since } => {
+        AuditCommand::Verify { path, founding, signers, since, witness } => {
             let keys = verify::keys(&founding, signers.as_deref())?;
-            verify::run(global, &path, &keys, since.as_deref())
+            let earlier = verify::Earlier::read(since.as_deref(), witness.as_deref())?;
+            verify::run(global, &path, &keys, earlier.as_ref())
         }
         AuditCommand::Key { file } => key(&file),
         AuditCommand::List(wanted) => list::run(&Session::open(global)?, global, wanted).await,

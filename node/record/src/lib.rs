@@ -5,6 +5,7 @@
 
 mod action;
 pub mod checkpoint;
+pub mod cosignature;
 pub mod founding;
 pub mod note;
 pub mod read;
@@ -13,5 +14,6 @@ pub mod verify;
 
 pub use action::{code, sentence};
 pub use checkpoint::Checkpoint;
+pub use cosignature::Witness;
 pub use founding::FoundingKeys;
 pub use tree::{Hash, leaf_hash};

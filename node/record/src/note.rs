@@ -47,7 +47,7 @@ impl Verifier {
         if !is_name(name) {
             return Err(Error::Name);
         }
-        Ok(Self { name: name.to_owned(), id: key_id(name, &key), key })
+        Ok(Self { name: name.to_owned(), id: key_id(name, ED25519_KIND, &key), key })
     }
 
     /// Reads `name+id+base64`.
@@ -145,11 +145,18 @@ impl Signer {
 pub struct Signature {
     /// Whose, as it says.
     pub name: String,
-    id: u32,
-    bytes: Vec<u8>,
+    pub(crate) id: u32,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Signature {
+    /// Reads one line, without its line end.
+    ///
+    /// Errors: [`Error::Note`].
+    pub fn parse(line: &str) -> Result<Self, Error> {
+        signature(line)
+    }
+
     /// The line of a signature by this key.
     #[must_use]
     pub fn new(verifier: &Verifier, signature: &[u8]) -> Self {
@@ -213,13 +220,13 @@ fn signature(line: &str) -> Result<Signature, Error> {
     Ok(Signature { name: name.to_owned(), id: u32::from_be_bytes(*id), bytes: bytes.to_vec() })
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+' || c.is_control())
 }
 
 /// The first four bytes of SHA-256(name ‖ line end ‖ kind ‖ key).
-fn key_id(name: &str, key: &[u8; 32]) -> u32 {
-    let hash = Sha256::new().chain_update(name).chain_update([b'\n', ED25519_KIND]).chain_update(key).finalize();
+pub(crate) fn key_id(name: &str, kind: u8, key: &[u8; 32]) -> u32 {
+    let hash = Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key).finalize();
     u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
 }
 

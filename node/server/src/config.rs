@@ -10,6 +10,7 @@ use serde::Deserialize;
 use types::{ClusterId, Slot};
 
 use crate::keys::{Passphrase, Protection};
+use crate::outside::{OutsideConfig, SyslogConfig, Trust, WitnessConfig, is_loopback};
 
 /// Every key with what it means, its unit and its default.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -148,6 +149,69 @@ pub enum LogFormat {
 struct AuditSection {
     key: Option<PathBuf>,
     heads: Option<PathBuf>,
+    syslog: Option<SyslogSection>,
+    witness: Option<WitnessSection>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SyslogSection {
+    server: String,
+    ca: PathBuf,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WitnessSection {
+    url: String,
+    key: String,
+    ca: Option<PathBuf>,
+}
+
+impl AuditSection {
+    /// Where heads go. Errors: the key that is wrong, its value, and why.
+    fn outside(&self, base: &Path) -> Result<OutsideConfig, (&'static str, String, String)> {
+        let syslog = self.syslog.as_ref().map(|syslog| {
+            check_address(&syslog.server)
+                .map_err(|why| ("audit.syslog.server", syslog.server.clone(), why.to_owned()))?;
+            let own = match (&syslog.cert, &syslog.key) {
+                (Some(cert), Some(key)) => Some((base.join(cert), base.join(key))),
+                (None, None) => None,
+                (cert, key) => {
+                    let given = cert.as_ref().or(key.as_ref()).map(|path| path.display().to_string());
+                    let why = "cert and key are needed together".to_owned();
+                    return Err(("audit.syslog.cert", given.unwrap_or_default(), why));
+                }
+            };
+            Ok(SyslogConfig { server: syslog.server.clone(), trust: Trust { ca: base.join(&syslog.ca), own } })
+        });
+        let witness = self.witness.as_ref().map(|witness| {
+            let wrong = |why: &str| ("audit.witness.url", witness.url.clone(), why.to_owned());
+            let url: http::Uri = witness.url.parse().map_err(|_| wrong("https://HOST/ is needed"))?;
+            let host = url.host().ok_or_else(|| wrong("https://HOST/ is needed"))?;
+            let trust = match (url.scheme_str(), &witness.ca) {
+                (Some("https"), Some(ca)) => Some(Trust { ca: base.join(ca), own: None }),
+                (Some("https"), None) => return Err(wrong("audit.witness.ca is needed: who signed its certificate")),
+                (Some("http"), _) if is_loopback(host) => None,
+                _ => return Err(wrong("https is needed; http is for this machine alone")),
+            };
+            let key = record::Witness::parse(&witness.key).map_err(|error| {
+                (
+                    "audit.witness.key",
+                    witness.key.clone(),
+                    format!("{error}; a witness's key is NAME+ID+BASE64, of kind 4"),
+                )
+            })?;
+            Ok(WitnessConfig { url, key, trust })
+        });
+        Ok(OutsideConfig {
+            directory: self.heads.as_ref().map(|dir| base.join(dir)),
+            syslog: syslog.transpose()?,
+            witness: witness.transpose()?,
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -264,8 +328,8 @@ pub struct Config {
     pub password_iterations: u32,
     /// The file with the key this node signs the audit log with.
     pub audit_key: Option<PathBuf>,
-    /// A directory that sealed heads are written to, somewhere else.
-    pub audit_heads: Option<PathBuf>,
+    /// Where sealed heads of the audit log go, outside the cluster.
+    pub outside: OutsideConfig,
     /// What protects this node's private key.
     pub keys: Protection,
     /// Where and how often backups are made.
@@ -377,8 +441,8 @@ impl Config {
             log_level,
             password_memory_kib: memory,
             password_iterations: iterations,
+            outside: file.audit.outside(base).map_err(|(key, value, why)| wrong(key, &value, why))?,
             audit_key: file.audit.key.map(|key| base.join(key)),
-            audit_heads: file.audit.heads.map(|dir| base.join(dir)),
             keys: file.keys.protection(base).map_err(|(key, value, why)| wrong(key, &value, why.to_owned()))?,
         })
     }
@@ -494,11 +558,11 @@ mod tests {
 
     #[test]
     fn the_default_configuration_names_every_key_and_gives_the_defaults() {
-        // What is optional stands there as a comment that begins a line with '#key'.
+        // What is optional stands there as a comment that begins a line with '#key' or '#[section]'.
         let whole: String = DEFAULT
             .lines()
             .map(|line| match line.strip_prefix('#') {
-                Some(rest) if rest.starts_with(|first: char| first.is_ascii_lowercase()) => rest,
+                Some(rest) if rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '[') => rest,
                 _ => line,
             })
             .fold(String::new(), |text, line| text + line + "\n");
@@ -529,6 +593,27 @@ mod tests {
             }
             assert!(!nearest::known(&error).is_empty(), "{error}");
         }
+    }
+
+    #[test]
+    fn heads_go_outside_in_tls_to_whom_a_key_was_given_for() {
+        let witness = "witness.example+2f1ad3d5+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let refused = [
+            ("[audit.syslog]\nserver = \"siem\"\nca = \"ca.pem\"".to_owned(), "audit.syslog.server"),
+            ("[audit.syslog]\nserver = \"siem:6514\"".to_owned(), "ca"),
+            ("[audit.syslog]\nserver = \"siem:6514\"\nca = \"ca.pem\"\ncert = \"x\"".to_owned(), "together"),
+            (format!("[audit.witness]\nurl = \"http://w.example/\"\nkey = \"{witness}\""), "https is needed"),
+            (format!("[audit.witness]\nurl = \"https://w.example/\"\nkey = \"{witness}\""), "audit.witness.ca"),
+            ("[audit.witness]\nurl = \"http://localhost:1/\"\nkey = \"w+1+x\"".to_owned(), "audit.witness.key"),
+        ];
+        for (section, wanted) in refused {
+            let text = format!("{GOOD}\n{section}");
+            let said = Config::parse(&text, Path::new("/etc/tricord/tricordd.toml")).expect_err(&section);
+            assert!(crate::chain(&said).contains(wanted), "{section}: {}", crate::chain(&said));
+        }
+        let text = format!("{GOOD}\n[audit.syslog]\nserver = \"siem:6514\"\nca = \"siem.pem\"");
+        let config = Config::parse(&text, Path::new("/etc/tricord/tricordd.toml")).expect("good");
+        assert_eq!(config.outside.syslog.expect("a syslog").trust.ca, Path::new("/etc/tricord/siem.pem"));
     }
 
     #[test]

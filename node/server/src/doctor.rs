@@ -170,7 +170,7 @@ fn keys(report: &mut Report, config: &Config) {
             }
         },
     }
-    if let Some(heads) = config.audit_heads.as_ref().filter(|heads| !heads.is_dir()) {
+    if let Some(heads) = config.outside.directory.as_ref().filter(|heads| !heads.is_dir()) {
         let what = format!("{} (audit.heads) is no directory: heads do not leave this machine", heads.display());
         report.add(Severity::Warn, "audit", what, "mount it, or name another").runbook = "audit";
     }

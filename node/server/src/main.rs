@@ -15,6 +15,7 @@ mod keys;
 mod local;
 mod logging;
 mod ops_port;
+mod outside;
 mod page;
 mod places;
 mod process;

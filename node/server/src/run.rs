@@ -32,7 +32,7 @@ use crate::ops_port::{OpsPort, Readiness};
 use crate::places::Places;
 use crate::process::Process;
 use crate::vitals::Gauge;
-use crate::{Failure, abort, advice, client_port, keys, local, ops_port, page, restored};
+use crate::{Failure, abort, advice, client_port, keys, local, ops_port, outside, page, restored};
 
 /// Batches applied and not yet routed to streams.
 const HUB_BATCHES_MAX: usize = 256;
@@ -145,11 +145,11 @@ async fn serve(
         services::PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_iterations, lanes: 1 };
     let metrics = services::Metrics::register(&registry)?;
     let audit_key = audit_key(&config, data.identity())?.map(Arc::new);
-    let audit_heads = config.audit_heads.clone();
     let audit_spool = Some(config.data.join("audit.spool"));
     let signer = audit_key.clone();
-    let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key, audit_spool, audit_heads };
+    let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key, audit_spool };
     let services = Services::start(node.clone(), options, pair, metrics, applied, typing)?;
+    outside::start(&services, config.outside.clone(), &config.data, &registry)?;
 
     let (stopping, stopped) = watch::channel(false);
     let until_stopped = |mut stopped: watch::Receiver<bool>| async move { drop(stopped.wait_for(|stop| *stop).await) };

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Why a certificate could not be used.
@@ -61,6 +61,28 @@ pub fn server_config(
         PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Read { path: key.to_owned(), source })?;
     let mut config = builder.with_single_cert(chain(cert)?, private).map_err(unusable)?;
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// A client configuration that believes this authority and shows `own`, certificate and key, where it is asked.
+///
+/// Errors: [`TlsError`], with the file it is about.
+pub fn client_config(ca: &Path, own: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let unusable = |path: &Path, source| TlsError::Use { path: path.to_owned(), source };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(chain(ca)?);
+    if roots.is_empty() {
+        return Err(TlsError::Empty { path: ca.to_owned() });
+    }
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|source| unusable(ca, source))?
+        .with_root_certificates(roots);
+    let Some((cert, key)) = own else { return Ok(Arc::new(builder.with_no_client_auth())) };
+    let private =
+        PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Read { path: key.to_owned(), source })?;
+    let config = builder.with_client_auth_cert(chain(cert)?, private).map_err(|source| unusable(cert, source))?;
     Ok(Arc::new(config))
 }
 

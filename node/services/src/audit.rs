@@ -1,6 +1,6 @@
 //! What a node does for the audit log beside applying it: it says what was looked at, signs heads, finds and proves.
 
-pub(crate) mod heads;
+pub mod heads;
 pub(crate) mod log;
 pub(crate) mod observe;
 pub(crate) mod refusals;

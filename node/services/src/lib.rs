@@ -70,6 +70,7 @@ use types::limits::{CLIENT_REQUEST_BYTES_MAX, UNKNOWN_SESSIONS_ASKED_MAX};
 use types::row::Cluster;
 
 pub use admission::Newcomer;
+pub use audit::heads::SealedHead;
 pub use health::{Health, summary};
 pub use metrics::Metrics;
 pub use passwords::{CostError, PasswordCost};
@@ -86,8 +87,6 @@ pub struct Config {
     pub audit_key: Option<Arc<record::note::Signer>>,
     /// Where what is shown without a majority is kept until it can be recorded; none: in memory.
     pub audit_spool: Option<std::path::PathBuf>,
-    /// A directory somewhere else that sealed heads are written to; none: they stay here.
-    pub audit_heads: Option<std::path::PathBuf>,
 }
 
 /// Why the services did not start.
@@ -196,7 +195,6 @@ impl<H: Handle> Services<H> {
         services.run(audit::observe::run(services.clone(), observations));
         services.run(audit::refusals::run(services.clone()));
         services.run(audit::spool::run(services.clone()));
-        services.run(audit::heads::run(services.clone()));
         services.run(audit::signing::run(services.clone()));
         services.run(leases::watch(services.clone()));
         services.run(reads::watch_staleness(services.clone()));

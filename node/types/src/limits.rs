@@ -268,8 +268,14 @@ pub const AUDIT_SPOOL_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const REFUSALS_PER_MINUTE_MAX: u32 = 100;
 /// Sources of refusals told apart at a time.
 pub const REFUSAL_SOURCES_MAX: usize = 10_000;
-/// A sealed head is written outside this often.
-pub const AUDIT_HEAD_PUSH_MS: u64 = 10 * 60 * 1000;
+/// A sealed head is written to a directory outside this often.
+pub const AUDIT_HEAD_WRITE_MS: u64 = 10 * 60 * 1000;
+/// A sealed head is sent to a syslog and to a witness this often; what failed is tried again after this time.
+pub const AUDIT_HEAD_SEND_MS: u64 = 60 * 1000;
+/// Bringing one head out takes no longer.
+pub const AUDIT_HEAD_SEND_MS_MAX: u64 = 30 * 1000;
+/// Longest answer of a witness that is read.
+pub const WITNESS_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// A token is good for this long, where the device can prove itself for the next.
 pub const TOKEN_MS: u64 = 15 * 60 * 1000;

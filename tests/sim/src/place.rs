@@ -192,7 +192,6 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
         password_cost: cost,
         audit_key: Some(Arc::new(signer(id))),
         audit_spool: Some(dir.join("audit.spool")),
-        audit_heads: None,
     };
     let metrics = services::Metrics::register(&registry)?;
     let services = Services::start(node.clone(), options, pair(slot), metrics, applied, notices)?;

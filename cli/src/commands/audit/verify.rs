@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use record::FoundingKeys;
 use record::note::Note;
 use record::tree::{Hash, Memory};
 use record::verify::{Log, Problem, Report, Sealed};
+use record::{FoundingKeys, Witness};
 use types::record::{Action, Agent, Entity, Record, Result as End};
 
 use super::proof::{Proof, Proven};
@@ -29,11 +29,39 @@ pub fn keys(founding: &Path, signers: Option<&Path>) -> Result<FoundingKeys> {
     }
 }
 
+/// A head kept from earlier, and which witness signed it when, if one was asked for.
+pub struct Earlier {
+    note: String,
+    seen: Option<(Witness, u64)>,
+}
+
+impl Earlier {
+    /// Reads a head. With a witness's key, that witness must have signed it.
+    pub fn read(since: Option<&Path>, witness: Option<&str>) -> Result<Option<Self>> {
+        let Some(path) = since else { return Ok(None) };
+        let note = read(path)?;
+        let Some(key) = witness else { return Ok(Some(Self { note, seen: None })) };
+        let witness = Witness::parse(key)
+            .map_err(|error| Error::Usage(format!("--witness: {error}; NAME+ID+BASE64, of kind 4, is needed")))?;
+        let saw = Note::parse(&note).ok().and_then(|note| witness.saw(&note));
+        let saw = saw.ok_or_else(|| {
+            Error::NotVerified(format!("NOT SEEN: {} did not sign the head {}", witness.name(), path.display()))
+        })?;
+        Ok(Some(Self { note, seen: Some((witness, saw)) }))
+    }
+
+    fn told(&self, size: u64) -> String {
+        let seen = self.seen.as_ref().map_or_else(String::new, |(witness, saw)| {
+            format!(", which {} saw at {}", witness.name(), when(types::Timestamp(saw.saturating_mul(1_000))))
+        });
+        format!("It goes on from the head of {} records{seen}.", thousands(size))
+    }
+}
+
 /// Verifies an export or a proof, and says so, or what is wrong.
-pub fn run(global: &Global, path: &Path, keys: &FoundingKeys, since: Option<&Path>) -> Result<()> {
-    let since = since.map(read).transpose()?;
+pub fn run(global: &Global, path: &Path, keys: &FoundingKeys, since: Option<&Earlier>) -> Result<()> {
     let words = if path.is_dir() {
-        whole(&Tiles(path), keys, since.as_deref())?
+        whole(&Tiles(path), keys, since)?
     } else if since.is_some() {
         return Err(Error::Usage("--since is for an export; a proof speaks of one message".into()));
     } else {
@@ -50,7 +78,7 @@ fn wrong(problem: &Problem) -> Error {
 }
 
 /// A whole export.
-fn whole(tiles: &Tiles<'_>, keys: &FoundingKeys, since: Option<&str>) -> Result<String> {
+fn whole(tiles: &Tiles<'_>, keys: &FoundingKeys, since: Option<&Earlier>) -> Result<String> {
     let checkpoint = read(&tiles.checkpoint())?;
     let size = Note::parse(&checkpoint).ok().and_then(|note| record::Checkpoint::parse(&note.text));
     let size = size.ok_or_else(|| wrong(&Problem::NoHead("the checkpoint")))?.size;
@@ -62,8 +90,8 @@ fn whole(tiles: &Tiles<'_>, keys: &FoundingKeys, since: Option<&str>) -> Result<
         };
         leaves.extend(records.iter().map(|record| log.push(record)));
     }
-    match log.verify(keys, &checkpoint, &tiles.heads()?, since) {
-        Ok(report) => Ok(told(&report)),
+    match log.verify(keys, &checkpoint, &tiles.heads()?, since.map(|earlier| &*earlier.note)) {
+        Ok(report) => Ok(told(&report, since)),
         Err(Problem::Root) => Err(wrong(&changed(tiles, &checkpoint, &leaves, size)?)),
         Err(problem) => Err(wrong(&problem)),
     }
@@ -97,14 +125,14 @@ fn changed(tiles: &Tiles<'_>, checkpoint: &str, leaves: &[Hash], size: u64) -> R
     }))
 }
 
-fn told(report: &Report) -> String {
+fn told(report: &Report, since: Option<&Earlier>) -> String {
     let size = report.head.checkpoint.size;
-    let since = report.since.map_or_else(
+    let since = report.since.zip(since).map_or_else(
         || {
             "That nothing was cut off before this head was sealed is not shown: that takes an earlier head (--since)."
                 .into()
         },
-        |since| format!("It goes on from the head of {} records.", thousands(since)),
+        |(size, earlier)| earlier.told(size),
     );
     let believed = report.believed.iter().map(|index| {
         format!(
@@ -195,4 +223,32 @@ fn signers(head: &Sealed) -> String {
 fn when(at: types::Timestamp) -> String {
     let at = i64::try_from(at.0).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     at.map_or_else(|| "an unknown time".into(), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use record::cosignature::cosigner::Cosigner;
+
+    use super::*;
+
+    #[test]
+    fn an_earlier_head_counts_as_witnessed_only_with_that_witnesss_line() {
+        let cosigner = Cosigner::from_seed("witness.example", [9; 32]).expect("a key");
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("audit.cosigned");
+        let text = "tricord/audit/x\n88120\nAAAA\n".to_owned();
+        let note = Note { signatures: vec![cosigner.cosign(&text, 1_772_598_540)], text };
+        std::fs::write(&path, note.to_string()).expect("written");
+        let key = cosigner.witness().to_string();
+        let earlier = Earlier::read(Some(&path), Some(&key)).expect("seen").expect("given");
+        let words = "It goes on from the head of 88,120 records, which witness.example saw at 2026-03-04T04:29:00Z.";
+        assert_eq!(earlier.told(88_120), words);
+
+        let other = Cosigner::from_seed("witness.example", [8; 32]).expect("a key").witness().to_string();
+        let Err(Error::NotVerified(said)) = Earlier::read(Some(&path), Some(&other)) else { panic!("another key") };
+        assert!(said.starts_with("NOT SEEN: witness.example did not sign"), "{said}");
+        assert!(matches!(Earlier::read(Some(&path), Some("w+1+x")), Err(Error::Usage(_))));
+        let plain = Earlier::read(Some(&path), None).expect("read").expect("given");
+        assert_eq!(plain.told(7), "It goes on from the head of 7 records.");
+    }
 }

@@ -1,79 +1,67 @@
-//! Heads leave the building: sealed ones are written, each as a new file, to a directory that is somewhere else (write-once
-//! storage, another machine's disk, a stick).
+//! Sealed heads, for whoever takes them out of the building.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use raft::Handle;
-use types::limits::AUDIT_HEAD_PUSH_MS;
+use raft::{Handle, TreeNodes};
+use record::{Hash, tree};
+use state::view::Rows;
+use tonic::Status;
+use types::{ClusterId, Timestamp};
 
 use super::log;
 use crate::Services;
 use crate::errors::Error;
 use crate::rpc::audit::note;
 
-/// Writes the newest sealed head now and then, until the node stops.
-pub(crate) async fn run<H: Handle>(services: Services<H>) {
-    let Some(dir) = services.inner.config.audit_heads.clone() else { return };
-    let mut failed = false;
-    loop {
-        let (view, dir) = (services.inner.handle.view(), dir.clone());
-        let pushed = raft::blocking::run(move || -> Result<Result<(), std::io::Error>, Error> {
-            let Some((size, head)) = log::sealed_head(&view)? else { return Ok(Ok(())) };
-            Ok(push(&dir, size, &note(&view, size, &head)?.note))
-        });
-        match pushed.await {
-            Ok(Ok(Ok(()))) => {
-                if std::mem::take(&mut failed) {
-                    tracing::info!("heads of the audit log are written outside again");
-                }
+/// A head that two nodes signed.
+#[derive(Clone, Debug)]
+pub struct SealedHead {
+    /// Whose log.
+    pub cluster: ClusterId,
+    /// How many records it covers.
+    pub size: u64,
+    /// When the second signature came.
+    pub sealed: Timestamp,
+    /// The signed note (C2SP `tlog-checkpoint`).
+    pub note: String,
+}
+
+impl<H: Handle> Services<H> {
+    /// The newest sealed head this node knows; none before the first.
+    ///
+    /// Errors: the state cannot be read, or the node stops.
+    pub async fn sealed_head(&self) -> Result<Option<SealedHead>, Status> {
+        let view = self.inner.handle.view();
+        self.off(move || {
+            let Some((size, head)) = log::sealed_head(&view)? else { return Ok(None) };
+            let cluster = view.cluster()?.ok_or(Error::NotFounded)?.id;
+            let note = note(&view, size, &head)?.note;
+            Ok(Some(SealedHead { cluster, size, sealed: head.sealed.unwrap_or_default(), note }))
+        })
+        .await
+    }
+
+    /// The hashes that prove the log of size `old` to be the beginning of that of size `new` (RFC 6962); none of nothing.
+    ///
+    /// Errors: `old` is above `new`, or `new` above the log; the state cannot be read; the node stops.
+    pub async fn prove_head(&self, old: u64, new: u64) -> Result<Vec<Hash>, Status> {
+        let view = self.inner.handle.view();
+        self.off(move || match old {
+            0 => Ok(Vec::new()),
+            _ if new > state::view::heads(&view)?.records => {
+                Err(Error::invalid("new_size", "there are not so many records"))
             }
-            Ok(Ok(Err(error))) => {
-                tracing::error!(%error, "the newest head of the audit log could not be written outside");
-                failed = true;
-            }
-            Ok(Err(error)) => drop(services.status(&error)),
-            Err(_) => return,
+            _ => tree::prove_consistency(&TreeNodes(&view), old, new)?
+                .ok_or_else(|| Error::invalid("old_size", "must be at most the later size")),
+        })
+        .await
+    }
+
+    async fn off<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Status> {
+        match raft::blocking::run(work).await {
+            Ok(done) => done.map_err(|error| self.status(&error)),
+            Err(_) => Err(Status::unavailable("the node stops")),
         }
-        tokio::time::sleep(Duration::from_millis(AUDIT_HEAD_PUSH_MS)).await;
-    }
-}
-
-/// Writes a head under its size, synced; one that is there stays as it is.
-fn push(dir: &Path, size: u64, note: &str) -> Result<(), std::io::Error> {
-    let path: PathBuf = dir.join(format!("{size:020}"));
-    if path.exists() {
-        return Ok(());
-    }
-    // Under another name until it is whole: one that is there is never mended.
-    let partial = dir.join(format!("{size:020}.partial"));
-    let mut file = File::create(&partial)?;
-    file.write_all(note.as_bytes())?;
-    file.sync_all()?;
-    match std::fs::hard_link(&partial, &path) {
-        Ok(()) => std::fs::remove_file(&partial)?,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => std::fs::remove_file(&partial)?,
-        Err(_) => std::fs::rename(&partial, &path)?, // A stick's file system may know no links.
-    }
-    File::open(dir)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_head_is_written_once_and_never_replaced() {
-        let dir = tempfile::tempdir().expect("a directory");
-        push(dir.path(), 7, "first").expect("written");
-        push(dir.path(), 7, "second").expect("there already");
-        std::fs::write(dir.path().join("00000000000000000008.partial"), "cut o").expect("a stick pulled out");
-        push(dir.path(), 8, "whole").expect("written");
-        assert_eq!(std::fs::read(dir.path().join("00000000000000000008")).expect("there"), b"whole");
-        assert_eq!(std::fs::read_dir(dir.path()).expect("there").count(), 2, "nothing else is left");
-        assert_eq!(std::fs::read(dir.path().join("00000000000000000007")).expect("there"), b"first");
-        assert!(push(&dir.path().join("none"), 8, "x").is_err(), "a stick that is not there is an error");
     }
 }

@@ -50,13 +50,8 @@ impl World {
         let node = SingleNode::new(applied);
         let metrics = Metrics::register(&prometheus::Registry::new()).expect("metrics");
         let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
-        let config = Config {
-            epoch: EPOCH,
-            password_cost: cost,
-            audit_key: Some(Arc::new(signer(Slot::A))),
-            audit_spool: None,
-            audit_heads: None,
-        };
+        let config =
+            Config { epoch: EPOCH, password_cost: cost, audit_key: Some(Arc::new(signer(Slot::A))), audit_spool: None };
         let pair = seal::NodeKey::generate().expect("a pair");
         let keys = first_keys(&pair);
         let services = Services::start(node.clone(), config, pair, metrics, batches, notices).expect("a cost");
