@@ -353,7 +353,7 @@ impl<E: Engine> Node<E> {
     /// The index up to which the log was purged here, for tests and tools.
     #[must_use]
     pub fn purged(&self) -> Option<u64> {
-        self.shared.raft.metrics().borrow_watched().purged.map(|id| id.index())
+        self.shared.log.bounds().0.map(|id| id.index)
     }
 
     /// The term this node last voted in.

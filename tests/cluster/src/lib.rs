@@ -21,7 +21,7 @@ pub use binaries::binary;
 pub use client::{ATTEMPT, Client, PATIENCE, Wire};
 pub use cluster::{ADMIN_PASSWORD, Cluster, Options, SLOTS};
 pub use links::{Links, Node};
-pub use node::{NodeProcess, run_daemon};
+pub use node::{FAILING, NodeProcess, run_daemon};
 pub use numbers::Numbers;
 pub use observer::{Observer, Seen, Sink};
 pub use people::{Person, create_group, enrol_all};

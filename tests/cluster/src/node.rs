@@ -11,6 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::Result;
 use crate::binaries::binary;
 
+/// The daemon with fail points; `ops/test` and `ops/soak` build it beside the one that ships.
+pub const FAILING: &str = "tricordd-failing";
+
 /// A `tricordd run` and what it says. Killed when dropped.
 #[derive(Debug)]
 pub struct NodeProcess {
@@ -52,6 +55,29 @@ impl NodeProcess {
             .spawn()?;
         self.child = Some(child);
         Ok(())
+    }
+
+    /// Starts it as the daemon with fail points, which ends where this says: `log-after-fsync=20*off->return` at the 21st time.
+    pub fn start_until(&mut self, point: &str) -> Result<()> {
+        let program = std::mem::replace(&mut self.program, FAILING);
+        self.environment.push(("FAILPOINTS".into(), point.into()));
+        let started = self.start();
+        self.environment.pop();
+        self.program = program;
+        started
+    }
+
+    /// Waits until it has ended by itself, and says whether it has; it can be started again then.
+    pub fn has_ended_within(&mut self, patience: Duration) -> Result<bool> {
+        let began = Instant::now();
+        while self.ended()?.is_none() {
+            if began.elapsed() > patience {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.child = None;
+        Ok(true)
     }
 
     /// Ends it as a power cut would end a process: SIGKILL.

@@ -152,6 +152,37 @@ async fn a_rolling_restart_of_all_three_fails_no_call_that_is_tried_twice() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_end_between_writing_syncing_and_applying_lose_nothing() -> Result<()> {
+    let (with, without) = abilities();
+    if !with.points {
+        eprintln!("SKIPPED, not run: {}", without.join("; "));
+        return Ok(());
+    }
+    let mut cluster = Cluster::found(Options::default()).await?;
+    let mut load = Load::start(&cluster, Size::default()).await?;
+    let points = ["log-before-fsync=30*off->return", "log-after-fsync=30*off->return", "state-applied=30*off->return"];
+    for (turn, point) in points.into_iter().chain(["state-flushed=return"]).enumerate() {
+        let node = (cluster.leader().await? + turn % 2) % 3;
+        cluster.node(node).kill()?;
+        cluster.node(node).start_until(point)?;
+        // What was applied is made durable once in a while, and at the latest when it stops in order.
+        let seldom = point.starts_with("state-flushed");
+        let patience = Duration::from_secs(if seldom { 3 } else { 30 });
+        if !tokio::task::block_in_place(|| cluster.node(node).has_ended_within(patience))? {
+            assert!(seldom, "{} did not come to {point}: {}", SLOTS[node], cluster.node(node).log());
+            let _ = tokio::task::block_in_place(|| cluster.node(node).stop(Duration::from_secs(30)))?;
+        }
+        assert!(cluster.node(node).log().contains("this process ends at a fail point"), "{point}");
+        cluster.node(node).start()?;
+        cluster.wait_until_well().await?;
+    }
+    let report = settle(&cluster, &mut load).await?;
+    assert!(report.is_clean(), "{report}");
+    assert!(report.acknowledged > 100, "{report}");
+    cluster.check_logs(&[])
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_a_leader_that_vanished_is_answered_by_the_next() -> Result<()> {
     let (with, without) = abilities();
     if !with.hosts {

@@ -37,6 +37,8 @@ pub fn abilities() -> (Abilities, Vec<String>) {
     with.hosts = note("partitions and packet loss", Hosts::new().map(drop));
     with.disks = note("power cuts, slow and full disks", try_disk());
     with.clocks = note("clock steps", Clock::allowed().map(drop));
+    note("fail points", crate::binary(crate::FAILING).map(drop));
+    with.points = crate::binary(crate::FAILING).is_ok();
     (with, without)
 }
 

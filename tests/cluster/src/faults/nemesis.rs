@@ -30,6 +30,8 @@ pub struct Abilities {
     pub disks: bool,
     /// Clocks of their own.
     pub clocks: bool,
+    /// A daemon with fail points.
+    pub points: bool,
 }
 
 /// One fault, from its beginning to its end.
@@ -63,7 +65,14 @@ pub enum Fault {
     Clock(Node, i64, Duration),
     /// SIGTERM, and started again.
     Restart(Node),
+    /// Killed, and started again until it ends at a fail point, when it has come there so many times.
+    EndAt(Node, &'static str, u32),
 }
+
+/// Where a node may end under load, in what every write goes through.
+const POINTS: [&str; 3] = ["log-before-fsync", "log-after-fsync", "state-applied"];
+/// Longest until it does.
+const POINT_MAX: Duration = Duration::from_secs(10);
 
 impl Fault {
     /// What the table calls it.
@@ -84,6 +93,9 @@ impl Fault {
             Self::SlowDisk(..) => "slow disk",
             Self::Clock(..) => "clock step",
             Self::Restart(..) => "graceful restart",
+            Self::EndAt(_, "log-before-fsync", _) => "ends before an fsync",
+            Self::EndAt(_, "log-after-fsync", _) => "ends after an fsync",
+            Self::EndAt(..) => "ends after applying",
         }
     }
 }
@@ -105,6 +117,7 @@ impl fmt::Display for Fault {
             Self::Loss(percent, time) => write!(f, "{name}: {percent} % for {time:?}"),
             Self::Clock(node, seconds, time) => write!(f, "{name}: {} by {seconds} s for {time:?}", SLOTS[node]),
             Self::Restart(node) => write!(f, "{name}: {}", SLOTS[node]),
+            Self::EndAt(node, point, times) => write!(f, "{name}: {} at {point}, time {times}", SLOTS[node]),
             Self::KillAll | Self::PowerCutAll => f.write_str(name),
         }
     }
@@ -168,6 +181,10 @@ impl Nemesis {
             // libfaketime looks at its file once a second.
             let time = time + Duration::from_millis(1_500);
             kinds.push(Fault::Clock(victim, steps[self.random.usize(..steps.len())], time));
+        }
+        if with.points {
+            let times = self.random.u32(1..60);
+            kinds.extend(POINTS.map(|point| Fault::EndAt(victim, point, times)));
         }
         let least = kinds.iter().map(|kind| self.times(kind.name())).min().unwrap_or(0);
         kinds.retain(|kind| self.times(kind.name()) == least);
@@ -247,6 +264,14 @@ impl Nemesis {
                 cluster.clock(node)?.step(0)?;
                 sleep(Duration::from_millis(1_500)).await;
                 Ok(())
+            }
+            Fault::EndAt(node, point, times) => {
+                cluster.node(node).kill()?;
+                cluster.node(node).start_until(&format!("{point}={times}*off->return"))?;
+                if !tokio::task::block_in_place(|| cluster.node(node).has_ended_within(POINT_MAX))? {
+                    cluster.node(node).kill()?;
+                }
+                cluster.node(node).start()
             }
             Fault::Restart(node) => {
                 let status = tokio::task::block_in_place(|| cluster.node(node).stop(STOP_MAX))?;

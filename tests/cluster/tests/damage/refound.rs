@@ -4,7 +4,7 @@
 use std::process::{Command, Stdio};
 
 use cluster::ports::free_ports;
-use cluster::{SLOTS, binary, tricord};
+use cluster::{FAILING, SLOTS, binary, tricord};
 use prost::Message as _;
 use proto::v1::conversation_service_client::ConversationServiceClient;
 use proto::v1::directory_service_client::DirectoryServiceClient;
@@ -158,11 +158,49 @@ async fn refounded(cluster: &mut Cluster, client: &Client, ward: &str) -> Result
     assert!(output.status.success(), "{}", said(&output));
     let output = tokio::task::block_in_place(|| showing.wait_with_output())?;
     assert!(output.status.success(), "{}", said(&output));
+    end_while_the_state_travels(cluster)?;
     cluster.node(VICTIM).start()?;
+    let mut stream = reopened(client).await?;
     marked(&mut stream, false).await?;
     assert_eq!(post(client, ward, "on two disks").await?, 24);
     audited(cluster).await?;
     cluster.check_logs(&["the only one of the cluster", "a peer's calls are refused"])
+}
+
+/// The new node needs the whole state: it ends at every step of taking it, and the one that sends it ends too.
+fn end_while_the_state_travels(cluster: &mut Cluster) -> Result<()> {
+    if binary(FAILING).is_err() {
+        eprintln!("SKIPPED, not run: there is no daemon with fail points");
+        return Ok(());
+    }
+    let ended = |cluster: &mut Cluster, node: usize, point: &str| -> Result<()> {
+        let ended = tokio::task::block_in_place(|| cluster.node(node).has_ended_within(JUDGED))?;
+        assert!(ended, "{} did not come to {point}: {}", SLOTS[node], cluster.node(node).log());
+        Ok(())
+    };
+    cluster.node(SURVIVOR).kill()?;
+    cluster.node(SURVIVOR).start_until("snapshot-sending=1*off->return")?;
+    cluster.node(VICTIM).start()?;
+    ended(cluster, SURVIVOR, "snapshot-sending")?;
+    cluster.node(VICTIM).kill()?;
+    cluster.node(SURVIVOR).start()?;
+    for point in ["snapshot-receiving", "snapshot-moved", "snapshot-before-switch", "snapshot-after-switch"] {
+        cluster.node(VICTIM).start_until(&format!("{point}=return"))?;
+        ended(cluster, VICTIM, point)?;
+    }
+    Ok(())
+}
+
+/// A stream at the survivor, which may just have started.
+async fn reopened(client: &Client) -> Result<Streaming<SyncResponse>> {
+    let began = Instant::now();
+    loop {
+        match open(client, &[]).await {
+            Ok(stream) => return Ok(stream),
+            Err(status) => assert!(began.elapsed() < JUDGED, "{status:?}"),
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Two nodes sign again; who c2 is, only its own machine can tell.

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cluster::binary;
 use cluster::ports::free_ports;
+use cluster::{FAILING, binary};
 
 use super::*;
 
@@ -110,11 +110,11 @@ async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Res
     let output = tokio::task::block_in_place(|| showing.wait_with_output())?;
     assert!(output.status.success() && said(&output).contains("neither a nor b may stop"), "{}", said(&output));
 
-    // Killed on its way, and started again.
+    // Killed on its way, and started again; whoever leads ends before and after the vote changes hands.
     cluster.node(VICTIM).start()?;
     sleep(Duration::from_millis(700)).await;
     cluster.node(VICTIM).kill()?;
-    cluster.node(VICTIM).start()?;
+    end_half_way(cluster)?;
     cluster.wait_until_well().await?;
     let status = cluster.status(0).await?;
     assert!(status.nodes.iter().any(|node| node.node == "c2"), "{status:?}");
@@ -155,6 +155,41 @@ async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Res
     cluster.node(VICTIM).start()?;
     cluster.wait_until_well().await?;
     cluster.check_logs(&["was replaced", "a peer's calls are refused"])
+}
+
+/// The two others end when they lead and come to these points; c is on its way meanwhile.
+fn end_half_way(cluster: &mut Cluster) -> Result<()> {
+    if binary(FAILING).is_err() {
+        eprintln!("SKIPPED, not run: there is no daemon with fail points");
+        return cluster.node(VICTIM).start();
+    }
+    for point in ["replace-before-vote", "replace-after-vote"] {
+        for node in [0, 1] {
+            cluster.node(node).kill()?;
+            cluster.node(node).start_until(&format!("{point}=return"))?;
+        }
+        if cluster.node(VICTIM).pid().is_none() {
+            cluster.node(VICTIM).start()?;
+        }
+        let began = Instant::now();
+        let ended = tokio::task::block_in_place(|| {
+            while began.elapsed() < JUDGED {
+                for node in [0, 1] {
+                    if cluster.node(node).has_ended_within(Duration::from_millis(20))? {
+                        return Ok(Some(node));
+                    }
+                }
+            }
+            Ok::<_, cluster::Failure>(None)
+        })?;
+        let Some(ended) = ended else { return Err(format!("nobody came to {point}").into()) };
+        cluster.node(ended).start()?;
+    }
+    for node in [0, 1] {
+        cluster.node(node).kill()?;
+        cluster.node(node).start()?;
+    }
+    Ok(())
 }
 
 fn stop_victim(cluster: &mut Cluster) -> Result<()> {
