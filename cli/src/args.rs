@@ -149,12 +149,18 @@ pub enum Command {
     /// peers, clocks, limits. Says of each finding what to do. Exit status: 0 nothing, 3 something should be done, 1 something
     /// must be.
     Doctor(Doctor),
+    /// For whoever helps from elsewhere.
+    #[command(subcommand)]
+    Support(SupportCommand),
     /// The last resort, when two of the three nodes are lost for good.
     #[command(subcommand)]
     Disaster(DisasterCommand),
     /// The audit log: look, prove, export, verify.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// What the product does for each item an auditor asks for, with evidence from this cluster.
+    #[command(subcommand)]
+    Controls(ControlsCommand),
     /// Backups: make, list, verify.
     #[command(subcommand)]
     Backup(BackupCommand),

@@ -6,6 +6,7 @@ mod args;
 mod chat;
 mod client;
 mod commands;
+mod controls;
 mod daemon;
 mod error;
 mod import;

@@ -119,7 +119,7 @@ fn summary(model: &Model, columns: usize) -> Vec<Line<'static>> {
 
 fn table(nodes: &[NodeStatus]) -> Table<'static> {
     let head = ["", "state", "up", "behind", "sent/s", "p99", "fsync", "people", "free", "clock", "release"];
-    let widths = [2, 11, 7, 7, 7, 8, 8, 6, 5, 7, 9].map(Constraint::Length);
+    let widths = [3, 11, 7, 7, 7, 8, 8, 7, 5, 7, 9].map(Constraint::Length);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let rows = nodes.iter().map(|node| Row::new(cells(node).map(Cell::from)).style(shade(node)));
     let total = total(nodes);

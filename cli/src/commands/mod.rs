@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod clock;
 mod cluster;
+mod controls;
 mod conversation;
 mod disaster;
 mod doctor;
@@ -19,6 +20,7 @@ mod receipts;
 mod replace;
 mod security;
 mod sessions;
+mod support;
 mod tail;
 mod top;
 mod upgrade;
@@ -57,9 +59,11 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Top => top::run(Session::open(global)?).await?,
         Command::Node(command) => return node::run(global, command).await,
         Command::Doctor(args) => return doctor::run(global, &args),
+        Command::Support(command) => return support::run(global, command),
         Command::Disaster(command) => disaster::run(global, command)?,
         Command::Audit(command) => audit::run(global, command).await?,
         Command::Backup(command) => backup::run(global, command).await?,
+        Command::Controls(command) => controls::run(&Session::open(global)?, global, command).await?,
         Command::Key(command) => keys::run(&Session::open(global)?, global, command).await?,
         Command::Pki(command) => pki::run(global, command)?,
         Command::Completions { shell } => completions(shell)?,

@@ -295,8 +295,8 @@ fn config(init: &ClusterInit, founding: &Founding, node: &Addresses, nodes: &[Ad
         ops = node.ops.listen(),
     );
     for other in nodes {
-        let (peer, client) = (quoted(&other.peer.to_string()), quoted(&other.client.to_string()));
-        let _ = write!(text, "\n[nodes.{}]\npeer = {peer}\nclient = {client}\n", other.slot);
+        let [peer, client, ops] = [&other.peer, &other.client, &other.ops].map(|at| quoted(&at.to_string()));
+        let _ = write!(text, "\n[nodes.{}]\npeer = {peer}\nclient = {client}\nops = {ops}\n", other.slot);
     }
     text
 }

@@ -124,6 +124,8 @@ pub struct Addresses {
     pub peer: String,
     /// By clients.
     pub client: String,
+    /// By operators' machines; none: the host that clients reach, and the port this node has for operators.
+    pub ops: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -388,7 +390,10 @@ impl Config {
         let slot = file.node.slot.parse().map_err(|error| wrong("node.slot", &file.node.slot, format!("{error}")))?;
         let nodes = [file.nodes.a, file.nodes.b, file.nodes.c];
         for node in &nodes {
-            for (key, address) in [("nodes.*.peer", &node.peer), ("nodes.*.client", &node.client)] {
+            let ops = node.ops.as_ref().map(|ops| ("nodes.*.ops", ops));
+            for (key, address) in
+                [("nodes.*.peer", &node.peer), ("nodes.*.client", &node.client)].into_iter().chain(ops)
+            {
                 check_address(address).map_err(|why| wrong(key, address, why.to_owned()))?;
             }
         }
@@ -445,6 +450,13 @@ impl Config {
             audit_key: file.audit.key.map(|key| base.join(key)),
             keys: file.keys.protection(base).map_err(|(key, value, why)| wrong(key, &value, why.to_owned()))?,
         })
+    }
+
+    /// Where operators' machines reach a node.
+    pub fn ops_address(&self, slot: Slot) -> String {
+        let Addresses { client, ops, .. } = self.addresses(slot);
+        let host = client.rsplit_once(':').map_or(client.as_str(), |(host, _)| host);
+        ops.clone().unwrap_or_else(|| format!("{host}:{}", self.ops_listen.port()))
     }
 
     /// Where a node is reached.
@@ -514,6 +526,7 @@ mod tests {
         assert_eq!(config.data, Path::new("/etc/tricord/data"));
         assert_eq!(config.tls.ca, Path::new("/etc/tricord/tls/ca.crt"));
         assert_eq!(config.addresses(Slot::C).client, "tricord-c.example:7403");
+        assert_eq!(config.ops_address(Slot::C), "tricord-c.example:7422");
     }
 
     #[test]

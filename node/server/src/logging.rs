@@ -6,9 +6,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{Config, LogFormat};
+use crate::support::Recent;
 
-/// Writes log lines to standard error from now on.
-pub fn start(config: &Config) {
+/// Writes log lines to standard error from now on; the newest are kept for a support bundle.
+pub fn start(config: &Config) -> Recent {
     let filter: Targets = config.log_level.parse().unwrap_or_else(|_| Targets::new());
     // What libraries say below a warning describes them, not us; the operator can still ask for it by name.
     let filter = filter.with_targets(
@@ -20,10 +21,11 @@ pub fn start(config: &Config) {
             .map(|target| (target, tracing::Level::ERROR)),
     );
     let layer = fmt::layer().with_writer(std::io::stderr);
+    let recent = Recent::default();
+    let registry = tracing_subscriber::registry().with(recent.clone().with_filter(filter.clone()));
     match config.log_format {
-        LogFormat::Text => tracing_subscriber::registry().with(layer.with_ansi(false).with_filter(filter)).init(),
-        LogFormat::Json => {
-            tracing_subscriber::registry().with(layer.json().flatten_event(true).with_filter(filter)).init()
-        }
+        LogFormat::Text => registry.with(layer.with_ansi(false).with_filter(filter)).init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_filter(filter)).init(),
     }
+    recent
 }

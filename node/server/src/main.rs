@@ -22,15 +22,17 @@ mod process;
 mod refound;
 mod restored;
 mod run;
+mod support;
 mod tls;
 mod vitals;
+mod watchdog;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use store::{DataDir, Identity};
 use types::{Incarnation, NodeId, Timestamp};
 
@@ -82,6 +84,15 @@ enum Command {
     /// JSON. Runs whether or not the daemon does. People say `tricord doctor`, which calls this. Exit status: 0 nothing is to
     /// be done, 3 something is, 1 the node cannot do its work.
     Doctor(ConfigFile),
+    /// Gathers what someone needs who helps, from this machine and from all nodes that answer, and prints it as JSON. People
+    /// say `tricord support bundle`, which calls this and encrypts it.
+    Support(ConfigFile),
+    /// Writes the manual pages into a directory.
+    #[command(hide = true)]
+    Man {
+        /// It is created.
+        dir: PathBuf,
+    },
     /// Works on backups without a node. People say `tricord backup`, which calls this.
     #[command(subcommand)]
     Backup(backups::BackupCommand),
@@ -119,6 +130,8 @@ fn main() -> ExitCode {
         Command::Refound { file, to } => refound(&file, &to),
         Command::Run(file) => run(&file),
         Command::Check(file) => check(&file),
+        Command::Support(file) => support::gather(&file.config).map(|gathered| print(&gathered)),
+        Command::Man { dir } => manual(&dir),
         Command::Backup(command) => backups::run_command(&command),
     };
     match done {
@@ -181,10 +194,15 @@ fn refound(file: &ConfigFile, to: &refound::Refound) -> Result<(), Failure> {
 
 fn run(file: &ConfigFile) -> Result<(), Failure> {
     let config = Config::load(&file.config)?;
-    logging::start(&config);
+    let recent = logging::start(&config);
     abort::forbid_core_files();
     abort::on_panic();
-    run::run(config)
+    run::run(config, recent)
+}
+
+fn manual(dir: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(dir)?;
+    Ok(clap_mangen::generate_to(Args::command(), dir)?)
 }
 
 fn check(file: &ConfigFile) -> Result<(), Failure> {
@@ -232,9 +250,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
-
-    use super::Args;
+    use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -18,6 +18,7 @@ use tokio_stream::StreamExt;
 use crate::accept::accept;
 use crate::certificates::Shown;
 use crate::page;
+use crate::support::Diagnostics;
 
 /// Connections at a time: a few scrapers and people.
 const CONNECTIONS_MAX: usize = 64;
@@ -43,6 +44,8 @@ pub struct OpsPort {
     pub metrics_token: Option<String>,
     /// The status page as of now.
     pub page: Box<dyn Fn() -> String + Send + Sync>,
+    /// What a support bundle has of this node, as JSON.
+    pub diagnostics: Diagnostics,
     /// Called before each `/metrics`, for what is read rather than counted.
     pub refresh: Box<dyn Fn() + Send + Sync>,
 }
@@ -85,6 +88,11 @@ impl OpsPort {
             },
             "/metrics" if certified || self.has_token(request) => self.metrics(),
             "/metrics" => text(StatusCode::UNAUTHORIZED, "a client certificate or the metrics token is needed\n"),
+            // The token is a scraper's: log lines are not for it.
+            "/diagnostics" if certified => {
+                respond(StatusCode::OK, "application/json", (self.diagnostics)().into_bytes())
+            }
+            "/diagnostics" => text(StatusCode::UNAUTHORIZED, "a client certificate is needed\n"),
             _ => text(StatusCode::NOT_FOUND, "here are / (the status page), /livez, /readyz and /metrics\n"),
         }
     }

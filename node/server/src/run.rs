@@ -31,8 +31,9 @@ use crate::local::Local;
 use crate::ops_port::{OpsPort, Readiness};
 use crate::places::Places;
 use crate::process::Process;
+use crate::support::{self, Recent};
 use crate::vitals::Gauge;
-use crate::{Failure, abort, advice, client_port, keys, local, ops_port, outside, page, restored};
+use crate::{Failure, abort, advice, client_port, keys, local, ops_port, outside, page, restored, watchdog};
 
 /// Batches applied and not yet routed to streams.
 const HUB_BATCHES_MAX: usize = 256;
@@ -55,7 +56,7 @@ pub const FEATURE_LEVEL: u32 = types::features::KNOWN - if cfg!(feature = "previ
 pub type Consensus = Node<RocksEngine>;
 
 /// Runs the node until it is told to stop.
-pub fn run(config: Config) -> Result<(), Failure> {
+pub fn run(config: Config, recent: Recent) -> Result<(), Failure> {
     check_files(&config)?;
     let identity = DataDir::identify(&config.data).map_err(|error| unusable(&config, error))?;
     check_identity(&config, &identity)?;
@@ -65,7 +66,7 @@ pub fn run(config: Config) -> Result<(), Failure> {
     abort::forbid_looking_in(); // After the key is read: it may come from a file descriptor of /proc.
     let consensus = runtime("tricord-raft", 2)?;
     let clients = runtime("tricord-client", 2)?;
-    let ended = clients.block_on(serve(config, (data, restored), key, consensus.handle().clone()));
+    let ended = clients.block_on(serve((config, recent), (data, restored), key, consensus.handle().clone()));
     // What still runs is told to no one: calls have had their time to end.
     clients.shutdown_timeout(Duration::from_secs(1));
     consensus.shutdown_timeout(Duration::from_secs(1));
@@ -126,7 +127,7 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
 }
 
 async fn serve(
-    config: Config,
+    (config, recent): (Config, Recent),
     (data, restored): (DataDir, Option<restored::Note>),
     (pair, public): (NodeKey, PublicKey),
     consensus: tokio::runtime::Handle,
@@ -165,17 +166,19 @@ async fn serve(
     ));
     let process = Process::register(&registry)?;
     let history = Arc::new(Mutex::new(History::new(Instant::now())));
-    let ops_port = ops_port(&registry, &config, is_ready(&node, stopped.clone()), Arc::clone(&history), {
-        let (measured, services, process) = (node.state(), services.clone(), process.clone());
-        (
-            services.clone(),
-            Box::new(move || {
-                measured.measure();
-                services.measure();
-                process.measure();
-            }),
-        )
-    })?;
+    let diagnostics = support::diagnostics(&config, recent, data.identity().node, services.clone());
+    let ops_port =
+        ops_port(&registry, (&config, diagnostics), is_ready(&node, stopped.clone()), Arc::clone(&history), {
+            let (measured, services, process) = (node.state(), services.clone(), process.clone());
+            (
+                services.clone(),
+                Box::new(move || {
+                    measured.measure();
+                    services.measure();
+                    process.measure();
+                }),
+            )
+        })?;
     let ops = tokio::spawn(ops_port::serve(ports.ops, certificates.ops(), ops_port));
     let looking = tokio::spawn(watch_disk(node.clone(), config.data.clone()));
     let watching =
@@ -202,6 +205,7 @@ async fn serve(
         },
         Places { node: node.clone(), services: services.clone(), data: config.data.clone() },
     ));
+    let living = tokio::spawn(watchdog::run(consensus.clone()));
     let renewing = tokio::spawn(certificates.watch(node.clone()));
     tracing::info!(node = %data.identity().node, client = %config.client_listen, "the node runs");
 
@@ -226,6 +230,7 @@ async fn serve(
     looking.abort();
     measuring.abort();
     renewing.abort();
+    living.abort();
     local.abort();
     ops.abort();
     drop(services);
@@ -368,7 +373,7 @@ type Refresh = Box<dyn Fn() + Send + Sync>;
 
 fn ops_port(
     registry: &Registry,
-    config: &Config,
+    (config, diagnostics): (&Config, support::Diagnostics),
     readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
     history: Arc<Mutex<History>>,
     (services, refresh): (Services<Consensus>, Refresh),
@@ -384,6 +389,7 @@ fn ops_port(
         metrics_token: metrics_token(config)?,
         readiness,
         page: Box::new(page),
+        diagnostics,
         refresh,
     })
 }

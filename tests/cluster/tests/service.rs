@@ -8,6 +8,8 @@ mod backup;
 mod doctor;
 #[path = "service/people.rs"]
 mod people;
+#[path = "service/support.rs"]
+mod support;
 #[path = "service/upgrade.rs"]
 mod upgrade;
 

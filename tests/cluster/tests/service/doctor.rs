@@ -1,6 +1,7 @@
 //! `tricord doctor` on a node's machine, with the daemon up and down, and with faults made.
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use cluster::faults::Disk;
 use cluster::{Cluster, Options, Result, binary};
@@ -20,6 +21,30 @@ fn doctor(config: &std::path::Path) -> Result<(i32, Vec<Value>)> {
 fn find<'a>(findings: &'a [Value], area: &str, words: &str) -> Result<&'a Value> {
     let fits = |one: &&Value| one["area"] == area && one["what"].as_str().is_some_and(|what| what.contains(words));
     findings.iter().find(fits).ok_or_else(|| format!("no finding of {area} says {words:?}: {findings:#?}").into())
+}
+
+/// The report for auditors, as the first operator gets it.
+fn controls(cluster: &Cluster) -> Result<Value> {
+    let home = tempfile::tempdir()?;
+    let ask = |words: &[&str], stdin: &str| -> Result<Vec<u8>> {
+        let mut command = Command::new(binary("tricord")?);
+        for node in 0..3 {
+            command.arg("--node").arg(cluster.links().address(node));
+        }
+        command.arg("--ca").arg(cluster.dir().join("ca.crt")).args(words).env("TRICORD_HOME", home.path());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        child.stdin.take().ok_or("no stdin")?.write_all(stdin.as_bytes())?;
+        let output = child.wait_with_output()?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(format!("tricord {words:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
+    };
+    ask(&["login", "admin"], &format!("{}\n", cluster::ADMIN_PASSWORD))?;
+    let page = home.path().join("report.html");
+    let report = ask(&["controls", "report", "--output", "json", "--html", &page.to_string_lossy()], "")?;
+    assert!(std::fs::read_to_string(page)?.contains("Test hospital"));
+    Ok(serde_json::from_slice(&report)?)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,6 +76,23 @@ async fn the_doctor_finds_what_was_broken_and_nothing_else() -> Result<()> {
         .filter(|one| one["severity"] == "bad" && one["area"] != "disk" && one["area"] != "cluster")
         .collect();
     assert!(bad.is_empty(), "{bad:#?}");
+
+    // What an auditor gets, read from the same cluster.
+    let report = controls(&cluster)?;
+    // The first operator is no auditor: what they may not read is said to be not read, and nothing else is missing.
+    let not_read = report["not_read"].as_array().ok_or("no list")?;
+    assert!(
+        not_read.len() == 1 && not_read[0].as_str().is_some_and(|one| one.starts_with("audit log")),
+        "{not_read:?}"
+    );
+    let item =
+        |wanted: &str| report["items"].as_array().into_iter().flatten().find(|one| one["item"] == wanted).cloned();
+    let evidence = |wanted: &str| item(wanted).unwrap_or_default()["evidence"].to_string();
+    assert!(evidence("164.312(a)(1)").contains("3 of 3 nodes answer"), "{report:#}");
+    assert!(evidence("164.312(a)(2)(iii)").contains("sessions lock NEVER"), "{report:#}");
+    assert!(evidence("164.312(a)(2)(iv)").contains("a1: key on the same disk: not breach-safe"), "{report:#}");
+    assert!(evidence("164.312(b)").contains("not read"), "{report:#}");
+    assert!(evidence("164.308(a)(7)(ii)(A)").contains("NONE was ever made"), "{report:#}");
 
     // The daemon down, one peer gone, a port taken, a key that others can read: without a daemon it finds all of that.
     cluster.node(1).kill()?;
