@@ -7,7 +7,8 @@ use cluster::{Cluster, Options, Person, Result, enrol_all};
 
 /// Founds three nodes, creates the users ito and weber, runs the command, and takes all away again. The command finds in its
 /// environment TRICORD_NODES (host:port, three, with commas), TRICORD_CA (a file), and for each user a password in
-/// TRICORD_PASSWORD_ITO and TRICORD_PASSWORD_WEBER.
+/// TRICORD_PASSWORD_ITO and TRICORD_PASSWORD_WEBER, where everything is kept (`a/tricordd.toml` and so on) in TRICORD_DIR, and
+/// the process ids of a, b and c in TRICORD_PIDS. It may kill a node.
 #[derive(Parser)]
 struct Arguments {
     /// The command and its arguments.
@@ -32,11 +33,14 @@ async fn run(arguments: &Arguments) -> Result<ExitStatus> {
     let people = [Person::new("ito", "Dr Ito"), Person::new("weber", "A. Weber")];
     enrol_all(cluster.links(), cluster.admin(), &people, || {}).await?;
     let nodes = [0, 1, 2].map(|node| cluster.links().address(node).to_owned()).join(",");
+    let pids = cluster.pids().map(|pid| pid.unwrap_or_default().to_string()).join(" ");
     let [program, rest @ ..] = arguments.command.as_slice() else { return Err("no command".into()) };
     let status = Command::new(program)
         .args(rest)
         .env("TRICORD_NODES", nodes)
         .env("TRICORD_CA", cluster.dir().join("ca.crt"))
+        .env("TRICORD_DIR", cluster.dir())
+        .env("TRICORD_PIDS", pids)
         .env("TRICORD_PASSWORD_ITO", people[0].password())
         .env("TRICORD_PASSWORD_WEBER", people[1].password())
         .status()?;
