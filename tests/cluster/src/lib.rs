@@ -25,7 +25,7 @@ pub use node::{FAILING, NodeProcess, run_daemon};
 pub use numbers::Numbers;
 pub use observer::{Observer, Seen, Sink};
 pub use people::{Person, create_group, enrol_all};
-pub use refusal::{reason, retryable};
+pub use refusal::{reason, retryable, survived};
 pub use tool::tricord;
 
 /// What a step of a test ends with when it fails: said once, where it is handled.

@@ -1,5 +1,7 @@
 //! Reads what a status says.
 
+use prost::Message as _;
+use proto::v1::LineageChanged;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -23,4 +25,12 @@ pub fn retryable(status: &Status) -> bool {
         }
         _ => false,
     }
+}
+
+/// What a refused cursor of another lineage is told, if it is told anything.
+#[must_use]
+pub fn survived(status: &Status) -> Option<LineageChanged> {
+    let whole = tonic_types::pb::Status::decode(status.details()).ok()?;
+    let ours = whole.details.iter().find(|detail| detail.type_url.ends_with("/tricord.v1.LineageChanged"))?;
+    LineageChanged::decode(ours.value.as_slice()).ok()
 }

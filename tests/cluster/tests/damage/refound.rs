@@ -4,15 +4,14 @@
 use std::process::{Command, Stdio};
 
 use cluster::ports::free_ports;
-use cluster::{FAILING, SLOTS, binary, tricord};
-use prost::Message as _;
+use cluster::{FAILING, SLOTS, binary, survived, tricord};
 use proto::v1::conversation_service_client::ConversationServiceClient;
 use proto::v1::directory_service_client::DirectoryServiceClient;
 use proto::v1::sync_response::Item;
 use proto::v1::sync_service_client::SyncServiceClient;
 use proto::v1::{
-    Conversation, CreateUserRequest, Direction, GetConversationRequest, LineageChanged, ListMessagesRequest,
-    PermissionSet, ReadOptions, RequestId, SurvivingConversation, SyncRequest, SyncResponse, User,
+    Conversation, CreateUserRequest, Direction, GetConversationRequest, ListMessagesRequest, PermissionSet,
+    ReadOptions, RequestId, SurvivingConversation, SyncRequest, SyncResponse, User,
 };
 use tonic::{Status, Streaming};
 
@@ -65,14 +64,6 @@ async fn conversation(client: &Client, ward: &str) -> Result<Conversation> {
     Ok(answer.await?.conversation.ok_or("no conversation")?)
 }
 
-/// What a refused cursor is told.
-fn survived(status: &Status) -> Result<LineageChanged> {
-    assert_eq!(reason(status), "LINEAGE_CHANGED", "{status:?}");
-    let whole = tonic_types::pb::Status::decode(status.details())?;
-    let ours = whole.details.iter().find(|detail| detail.type_url.ends_with("/tricord.v1.LineageChanged"));
-    Ok(LineageChanged::decode(ours.ok_or("no detail")?.value.as_slice())?)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn after_two_nodes_are_lost_for_good_people_are_told_what_survived_and_what_has_one_copy() -> Result<()> {
     let (mut cluster, client, ward) = ward(20).await?;
@@ -123,7 +114,7 @@ async fn refounded(cluster: &mut Cluster, client: &Client, ward: &str) -> Result
         }
         sleep(Duration::from_millis(50)).await;
     };
-    let told = survived(&status)?;
+    let told = survived(&status).ok_or("nothing is told")?;
     assert_eq!(told.conversations, [SurvivingConversation { conversation: ward.into(), last_seq: 20 }]);
     let (last, at) = (told.survived_time.ok_or("no time")?, told.restore_time.ok_or("no time")?);
     assert!((last.seconds, last.nanos) < (at.seconds, at.nanos), "{told:?}");

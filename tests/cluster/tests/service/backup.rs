@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use cluster::tricord;
-use proto::v1::GetClusterStatusResponse;
+use cluster::{survived, tricord};
+use proto::v1::sync_service_client::SyncServiceClient;
+use proto::v1::{GetClusterStatusResponse, SurvivingConversation, SyncRequest};
 
 use super::*;
 
@@ -114,7 +115,7 @@ async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() 
     std::fs::create_dir(&target)?;
     let dir = target.to_string_lossy().into_owned();
     let name = tricord(&cluster, 0, &["backup", "create", "--init", "--dir", &dir], "")?;
-    send(&people[0], &conversation, "after the backup").await.map_err(|status| reason(&status))?;
+    let lost = send(&people[0], &conversation, "after the backup").await.map_err(|status| reason(&status))?;
     cluster.check_logs(NO_ERRORS)?;
     for (node, slot) in SLOTS.iter().enumerate() {
         cluster.node(node).kill()?;
@@ -149,6 +150,12 @@ async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() 
     }
     eprintln!("three machines serve what was backed up after {:?}", began.elapsed());
     all_nodes_hold(&people[0], &conversation, &sent).await?;
+    let request = SyncRequest { cursor: lost.cursor, ..SyncRequest::default() };
+    let refused = SyncServiceClient::new(people[0].wire()?).sync(request).await.err().ok_or("a cursor of before")?;
+    assert_eq!(reason(&refused), "LINEAGE_CHANGED");
+    let told = survived(&refused).ok_or("nothing is told")?.conversations;
+    let last_seq = sent.len() as u64;
+    assert_eq!(told, [SurvivingConversation { conversation: conversation.clone(), last_seq }]);
     let text = "we go on".to_owned();
     let seq = send(&people[1], &conversation, &text).await.map_err(|status| reason(&status))?.seq;
     assert_eq!(seq, sent.len() as u64 + 1, "what was written after the backup is gone");
