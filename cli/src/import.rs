@@ -1,6 +1,6 @@
 //! `user import`: many users from a CSV file. Everything is checked before anything is created.
 
-mod check;
+pub mod check;
 mod nearest;
 
 use std::fs::File;

@@ -115,7 +115,8 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// The bytes of hexadecimal digits.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+    // `from_str_radix` would also take a sign.
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
@@ -157,6 +158,6 @@ mod tests {
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_000_000), "1,000,000");
         assert_eq!(unhex(&hex(b"\x00\xff")), Some(vec![0, 255]));
-        assert_eq!(unhex("0g"), None);
+        assert_eq!((unhex("0g"), unhex("+1"), unhex("ä")), (None, None, None));
     }
 }

@@ -3,8 +3,8 @@
 mod export;
 mod list;
 mod proof;
-mod tiles;
-mod verify;
+pub mod tiles;
+pub mod verify;
 
 use std::path::{Path, PathBuf};
 

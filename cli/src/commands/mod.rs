@@ -1,7 +1,7 @@
 //! One module for each noun.
 
 mod account;
-mod audit;
+pub mod audit;
 mod backup;
 mod clock;
 mod cluster;

@@ -19,6 +19,8 @@ mod contents;
 mod create;
 mod error;
 mod evidence;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod hex;
 mod kit;
 mod manifest;

@@ -87,7 +87,7 @@ impl Series {
     }
 }
 
-fn read(text: &str) -> Option<Series> {
+pub(crate) fn read(text: &str) -> Option<Series> {
     let (body, hash) = text.strip_suffix('\n')?.rsplit_once("sha256 ")?;
     if Sha256::digest(body.as_bytes()).as_slice() != hex::array::<32>(hash)? {
         return None;

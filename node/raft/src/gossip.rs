@@ -42,10 +42,7 @@ impl Reports {
 
     pub(crate) fn heard(&self, node: NodeId, mut told: peer::NodeReport, at: Timestamp) {
         let Some(slot) = node.slot() else { return };
-        cut(&mut told.version);
-        cut(&mut told.client_address);
-        cut(&mut told.key_protection);
-        told.public_key.truncate(32);
+        bound(&mut told);
         let report = Report { node, told, heard: self.clock.monotonic(), at };
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(slot, report);
     }
@@ -53,6 +50,14 @@ impl Reports {
     pub(crate) fn of(&self, slot: Slot) -> Option<Report> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(&slot).cloned()
     }
+}
+
+/// Cuts what a peer tells of itself to the size that is kept.
+pub(crate) fn bound(told: &mut peer::NodeReport) {
+    cut(&mut told.version);
+    cut(&mut told.client_address);
+    cut(&mut told.key_protection);
+    told.public_key.truncate(32);
 }
 
 fn cut(text: &mut String) {

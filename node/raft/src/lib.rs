@@ -16,6 +16,8 @@ mod finalize;
 mod forgotten;
 mod forward;
 mod founding;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod gossip;
 pub mod handle;
 mod kinds;

@@ -57,7 +57,7 @@ impl Verifier {
         let key = STANDARD.decode(key).map_err(|_| Error::Key)?;
         let Some((&ED25519_KIND, key)) = key.split_first() else { return Err(Error::Key) };
         let verifier = Self::new(name, key.try_into().map_err(|_| Error::Key)?)?;
-        if id.len() == 8 && u32::from_str_radix(id, 16) == Ok(verifier.id) { Ok(verifier) } else { Err(Error::Key) }
+        if id == spelled(verifier.id) { Ok(verifier) } else { Err(Error::Key) }
     }
 
     /// The key's name.
@@ -82,7 +82,7 @@ impl Verifier {
 impl fmt::Display for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = STANDARD.encode([&[ED25519_KIND], self.key.as_slice()].concat());
-        write!(f, "{}+{:08x}+{key}", self.name, self.id)
+        write!(f, "{}+{}+{key}", self.name, spelled(self.id))
     }
 }
 
@@ -115,14 +115,14 @@ impl Signer {
         let seed = STANDARD.decode(seed).map_err(|_| Error::Key)?;
         let Some((&ED25519_KIND, seed)) = seed.split_first() else { return Err(Error::Key) };
         let signer = Self::from_seed(name, seed.try_into().map_err(|_| Error::Key)?)?;
-        if u32::from_str_radix(id, 16) == Ok(signer.verifier.id) { Ok(signer) } else { Err(Error::Key) }
+        if id == spelled(signer.verifier.id) { Ok(signer) } else { Err(Error::Key) }
     }
 
     /// `PRIVATE+KEY+name+id+base64`, as other tools for signed notes write it. A secret.
     #[must_use]
     pub fn secret(&self) -> String {
         let seed = STANDARD.encode([&[ED25519_KIND], self.seed.as_slice()].concat());
-        format!("PRIVATE+KEY+{}+{:08x}+{seed}", self.verifier.name, self.verifier.id)
+        format!("PRIVATE+KEY+{}+{}+{seed}", self.verifier.name, spelled(self.verifier.id))
     }
 
     /// The public half.
@@ -224,6 +224,11 @@ pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+' || c.is_control())
 }
 
+/// The id of a key as it is written, and in no other way.
+fn spelled(id: u32) -> String {
+    format!("{id:08x}")
+}
+
 /// The first four bytes of SHA-256(name ‖ line end ‖ kind ‖ key).
 pub(crate) fn key_id(name: &str, kind: u8, key: &[u8; 32]) -> u32 {
     let hash = Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key).finalize();
@@ -285,6 +290,12 @@ mod tests {
             "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
         ] {
             assert!(Verifier::parse(bad).is_err(), "{bad:?}");
+        }
+        let (key, secret) = (signer("a").verifier().to_string(), signer("a").secret());
+        let id = key.split('+').nth(1).expect("an id").to_owned();
+        for other in [id.to_uppercase(), format!("+{id}"), format!("0{id}")] {
+            assert!(other == id || Verifier::parse(&key.replacen(&id, &other, 1)).is_err(), "{other}");
+            assert!(other == id || Signer::parse(&secret.replacen(&id, &other, 1)).is_err(), "{other}");
         }
     }
 }

@@ -14,8 +14,12 @@ impl core::str::FromStr for PublicKey {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut key = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 {
             return Err(Error::Short(text.len()));
+        }
+        // As it prints, and in no other way: keys are compared by eye. `from_str_radix` would also take a sign.
+        if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(Error::Damaged);
         }
         for (byte, digits) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
             let digits = core::str::from_utf8(digits).map_err(|_| Error::Damaged)?;
@@ -71,6 +75,16 @@ impl NodeKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_public_key_has_one_spelling() {
+        let text = PublicKey([0xAB; 32]).to_string();
+        assert_eq!(text.parse(), Ok(PublicKey([0xAB; 32])));
+        for other in [text.to_uppercase(), text.replacen("ab", "+b", 1), text.replacen("ab", "ä", 1)] {
+            assert_eq!(other.parse::<PublicKey>(), Err(Error::Damaged), "{other}");
+        }
+        assert_eq!(text[2..].parse::<PublicKey>(), Err(Error::Short(62)));
+    }
 
     #[test]
     fn a_pair_is_known_by_its_private_half_and_prints_none_of_it() -> Result<(), Error> {

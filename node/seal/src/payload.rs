@@ -38,7 +38,14 @@ impl Payload {
         bytes
     }
 
-    pub(crate) fn decode(mut bytes: &[u8]) -> Result<Self, Error> {
+    /// Reads what `encode` writes, and no other spelling: a payload that is given away is encoded again, and its commitment
+    /// must still hold.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let payload = Self::read(bytes)?;
+        if payload.encode() == bytes { Ok(payload) } else { Err(Error::Damaged) }
+    }
+
+    fn read(mut bytes: &[u8]) -> Result<Self, Error> {
         let (mut salt, mut text) = (None, None);
         while let Some((&key, rest)) = bytes.split_first() {
             let (value, rest) = take(rest)?;
@@ -78,4 +85,21 @@ fn take(mut bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
         }
     }
     Err(Error::Damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_has_one_spelling() {
+        let payload = Payload { salt: [5; 16], text: "x".into() };
+        let bytes = payload.encode();
+        assert_eq!(Payload::decode(&bytes), Ok(payload));
+        let (salt, text) = bytes.split_at(18);
+        let longer_length = [salt, &[TEXT_KEY, 0x81, 0x00, b'x']].concat();
+        for other in [[text, salt].concat(), longer_length, bytes[..18].to_vec()] {
+            assert_eq!(Payload::decode(&other), Err(Error::Damaged), "{other:?}");
+        }
+    }
 }

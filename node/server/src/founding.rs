@@ -89,7 +89,7 @@ impl Founding {
         Self::parse(&text, path)
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, FoundingError> {
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, FoundingError> {
         let file: File = toml::from_str(text)
             .map_err(|source| FoundingError::Parse { path: path.to_owned(), source: Box::new(source) })?;
         let value = |key| FoundingError::Value { path: path.to_owned(), key };
@@ -147,7 +147,8 @@ fn audit_keys(cluster: ClusterId, texts: &[String]) -> Option<Vec<[u8; 32]>> {
 }
 
 fn hex32(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.is_ascii() {
+    // `from_str_radix` would also take a sign.
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     let mut bytes = [0; 32];

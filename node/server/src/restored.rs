@@ -141,7 +141,7 @@ pub fn load(data: &Path, own: &Identity) -> Result<Option<Note>, Failure> {
     Ok(Some(note))
 }
 
-fn parse(text: &str, own: &Identity) -> Option<Note> {
+pub(crate) fn parse(text: &str, own: &Identity) -> Option<Note> {
     let mut lines = text.lines();
     let mut value = |word: &str| lines.next()?.strip_prefix(word)?.strip_prefix(' ');
     (value("tricord-restored")? == "1").then_some(())?;
@@ -216,7 +216,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+    // `from_str_radix` would also take a sign.
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
@@ -225,5 +226,6 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 /// How a history begins, as people carry it from the first machine to the others: `LINEAGE-MILLISECONDS`.
 pub fn parse_beginning(text: &str) -> Option<Beginning> {
     let (lineage, at) = text.split_once('-')?;
-    Some(Beginning { lineage: lineage.parse().ok()?, at: Timestamp(at.parse().ok()?) })
+    let at = at.parse().ok().filter(|number: &u64| number.to_string() == at)?;
+    Some(Beginning { lineage: lineage.parse().ok()?, at: Timestamp(at) })
 }

@@ -40,7 +40,7 @@ pub(crate) fn of_emergency(number: u64) -> String {
 
 /// Parses `emergencies/{number}`.
 pub(crate) fn emergency(field: &str, name: &str) -> Result<u64, Error> {
-    let number = name.strip_prefix("emergencies/").and_then(|number| number.parse().ok());
+    let number = name.strip_prefix("emergencies/").and_then(parse_seq).map(|Seq(number)| number);
     number.ok_or_else(|| Error::invalid(field, "expected emergencies/{number}"))
 }
 
@@ -125,6 +125,8 @@ mod tests {
         for bad in ["0", "01", "-1", "+1", "", "1/", "99999999999999999999"] {
             let name = format!("conversations/{}/messages/{bad}", ConversationId([1; 16]));
             assert!(message("name", &name).is_err(), "{bad:?}");
+            assert!(emergency("name", &format!("emergencies/{bad}")).is_err(), "{bad:?}");
         }
+        assert_eq!(emergency("name", &of_emergency(17)).ok(), Some(17));
     }
 }

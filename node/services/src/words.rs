@@ -8,7 +8,7 @@ const WORD_BYTES_MAX: usize = 64;
 /// The words of a login, display name and unit: lower case, sorted, without repeats.
 pub fn of(login: &str, display_name: &str, unit: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
-    for word in std::iter::once(login.to_owned()).chain(split(login)).chain(split(display_name)).chain(split(unit)) {
+    for word in std::iter::once(cut(login)).chain(split(login)).chain(split(display_name)).chain(split(unit)) {
         if words.len() < WORDS_MAX && !words.contains(&word) {
             words.push(word);
         }
@@ -47,5 +47,6 @@ mod tests {
         assert!(of("ab", &long, &"x ".repeat(99)).iter().all(|word| word.len() <= WORD_BYTES_MAX));
         let many: String = (0..99).map(|at| format!("w{at} ")).collect();
         assert_eq!(of("ab", &many, "").len(), WORDS_MAX);
+        assert!(of(&"l".repeat(100), "", "").iter().all(|word| word.len() <= WORD_BYTES_MAX));
     }
 }

@@ -7,7 +7,7 @@ mod family;
 mod mem;
 mod options;
 mod rocks;
-mod wal_scan;
+pub(crate) mod wal_scan;
 
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;

@@ -4,7 +4,7 @@
 //! is a number, `remembered` what the node and its peers have promised. `lock` is locked while a daemon runs and holds its process id. Beside them `log/`, `state/` and
 //! `attachments/`.
 
-mod text;
+pub(crate) mod text;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};

@@ -8,6 +8,8 @@ pub mod engine;
 pub mod failing;
 mod fault;
 mod files;
+#[cfg(feature = "sim")]
+pub mod fuzz;
 mod identity;
 mod log;
 mod metrics;

@@ -1,6 +1,6 @@
 //! The Raft log: one writer drains a queue into one batch, one fsync, then the callbacks in order.
 
-mod entry;
+pub(crate) mod entry;
 mod marks;
 mod open;
 mod shared;

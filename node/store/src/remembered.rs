@@ -61,7 +61,7 @@ impl Remembered {
     }
 }
 
-fn write(remembered: &Remembered) -> String {
+pub(crate) fn write(remembered: &Remembered) -> String {
     let mut text = format!("format = {FORMAT}\nbarred = {}\n", remembered.barred);
     if let Some(lineage) = remembered.lineage {
         let _ = writeln!(text, "lineage = {lineage}"); // Cannot fail.
@@ -86,7 +86,7 @@ fn newest(remembered: &Remembered) -> impl Iterator<Item = (&NodeId, &Promises)>
     })
 }
 
-fn read(bytes: &[u8]) -> Option<Remembered> {
+pub(crate) fn read(bytes: &[u8]) -> Option<Remembered> {
     let text = std::str::from_utf8(bytes).ok()?;
     let end = text.find(SUM)?;
     if text[end..] != format!("{SUM}{}\n", checksum(&text[..end])) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Each crate and what it may use.
-const MAP: [(&str, &[&str]); 17] = [
+const MAP: [(&str, &[&str]); 18] = [
     ("proto", &[]),
     ("types", &[]),
     ("state", &["types"]),
@@ -20,6 +20,10 @@ const MAP: [(&str, &[&str]); 17] = [
     ("tests-checker", &[]),
     ("tests-cluster", &["proto", "types", "tests-checker"]),
     ("tests-sim", &["services", "raft", "store", "seal", "record", "types", "proto", "tests-checker"]),
+    (
+        "tests-fuzz",
+        &["proto", "types", "record", "seal", "codec", "store", "backup", "raft", "services", "server", "cli"],
+    ),
     ("benches", &["proto", "types", "tests-cluster"]),
     ("xtask", &[]),
 ];

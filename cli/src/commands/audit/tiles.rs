@@ -42,27 +42,12 @@ impl Tiles<'_> {
     /// The records of a bundle, which has `width` of them: none if it is not there, or not whole.
     pub fn records(&self, bundle: u64, width: u64) -> Result<Option<Vec<Vec<u8>>>> {
         let Some(bytes) = read_if_there(&self.path("entries", bundle, width))? else { return Ok(None) };
-        let (mut records, mut rest) = (Vec::new(), bytes.as_slice());
-        while let Some((length, after)) = rest.split_first_chunk() {
-            let Some((record, after)) = after.split_at_checked(usize::from(u16::from_be_bytes(*length))) else { break };
-            records.push(record.to_vec());
-            rest = after;
-        }
-        Ok((rest.is_empty() && records.len() as u64 == width).then_some(records))
+        Ok(unbundle(&bytes).filter(|records| records.len() as u64 == width))
     }
 
     /// Writes a bundle.
     pub fn write_records(&self, bundle: u64, records: &[Vec<u8>]) -> Result<()> {
-        let mut bytes = Vec::new();
-        for record in records {
-            let length = u16::try_from(record.len()).map_err(|_| Error::Content {
-                doing: "write a record".into(),
-                why: format!("it has {} bytes, 65,535 are possible", record.len()),
-            })?;
-            bytes.extend_from_slice(&length.to_be_bytes());
-            bytes.extend_from_slice(record);
-        }
-        write(&self.path("entries", bundle, records.len() as u64), &bytes)
+        write(&self.path("entries", bundle, records.len() as u64), &bundled(records)?)
     }
 
     /// The hashes of a tile that are there.
@@ -103,6 +88,31 @@ impl Tiles<'_> {
         let partial = format!("{}.p", groups.last().map_or("", String::as_str));
         path.with_file_name(partial).join(width.to_string())
     }
+}
+
+/// The bytes of a bundle: each record behind its length.
+pub fn bundled(records: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for record in records {
+        let length = u16::try_from(record.len()).map_err(|_| Error::Content {
+            doing: "write a record".into(),
+            why: format!("it has {} bytes, 65,535 are possible", record.len()),
+        })?;
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(record);
+    }
+    Ok(bytes)
+}
+
+/// The records of a bundle, if it is whole.
+pub fn unbundle(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (mut records, mut rest) = (Vec::new(), bytes);
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let (record, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        records.push(record.to_vec());
+        rest = after;
+    }
+    rest.is_empty().then_some(records)
 }
 
 /// Writes a file as a whole, or not at all.

@@ -65,7 +65,8 @@ pub fn run(global: &Global, path: &Path, keys: &FoundingKeys, since: Option<&Ear
     } else if since.is_some() {
         return Err(Error::Usage("--since is for an export; a proof speaks of one message".into()));
     } else {
-        one(path, keys)?
+        let doing = format!("read the proof {}", path.display());
+        one(&read(path)?, &doing, keys)?
     };
     if global.output == Format::Json {
         return crate::output::json(&serde_json::json!({ "verified": true, "words": words }));
@@ -152,10 +153,9 @@ fn told(report: &Report, since: Option<&Earlier>) -> String {
 }
 
 /// The proof of one message.
-fn one(path: &Path, keys: &FoundingKeys) -> Result<String> {
-    let doing = || format!("read the proof {}", path.display());
-    let content = |why: String| Error::Content { doing: doing(), why };
-    let proof: Proof = serde_json::from_str(&read(path)?).map_err(|error| content(error.to_string()))?;
+pub fn one(text: &str, doing: &str, keys: &FoundingKeys) -> Result<String> {
+    let content = |why: String| Error::Content { doing: doing.to_owned(), why };
+    let proof: Proof = serde_json::from_str(text).map_err(|error| content(error.to_string()))?;
     if proof.tricord_proof != 1 {
         return Err(content("it is of a newer release".into()));
     }

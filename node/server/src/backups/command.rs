@@ -169,7 +169,8 @@ fn recovery_key() -> Result<NodeKey, Failure> {
     std::io::stdin().take(128).read_to_string(&mut text)?;
     let digits = text.trim();
     let wrong = || Failure::from("standard input: 64 hexadecimal digits of the recovery key are needed");
-    if digits.len() != 64 || !digits.is_ascii() {
+    // `from_str_radix` would also take a sign.
+    if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(wrong());
     }
     let mut private = Zeroizing::new([0; 32]);

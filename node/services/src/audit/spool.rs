@@ -115,7 +115,7 @@ impl Spool {
 }
 
 /// The observations of whole entries, and how many bytes those are.
-fn read(bytes: &[u8]) -> (Vec<Observation>, usize) {
+pub(crate) fn read(bytes: &[u8]) -> (Vec<Observation>, usize) {
     let (mut kept, mut at) = (Vec::new(), 0);
     while let Some((head, rest)) = bytes[at..].split_first_chunk::<HEAD_BYTES>() {
         let [a, b, c, d, e, f, g, h] = *head;

@@ -70,7 +70,7 @@ fn cut(path: &Path, length: u64) -> Result<(), Fault> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Whole,
     /// Only the last record is incomplete; the ones before it end here.
     Torn {
@@ -82,7 +82,7 @@ pub(super) enum Verdict {
     },
 }
 
-pub(super) fn judge(bytes: &[u8]) -> Verdict {
+pub(crate) fn judge(bytes: &[u8]) -> Verdict {
     let mut at = 0;
     let mut whole_to = 0; // The end of the last complete record.
     let mut inside = false; // A record has begun and not ended.
@@ -189,7 +189,7 @@ fn fragment_at(bytes: &[u8], at: usize) -> Option<Fragment> {
 
 /// The records of a whole file, each with where it begins.
 #[cfg(any(test, feature = "sim"))]
-pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
+pub(crate) fn records(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
         let (begin, mut record) = (at, Vec::new());
@@ -205,7 +205,7 @@ pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + 
 }
 
 /// RocksDB stores checksums rotated and shifted, so that a checksum over checksums is no special case.
-pub(super) const fn masked(crc: u32) -> u32 {
+pub(crate) const fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 

@@ -10,7 +10,7 @@ use types::{ClusterId, NodeId, Timestamp};
 use super::{DataDirError, Identity};
 
 /// The text of an identity.
-pub(super) fn write(identity: &Identity, format: u32) -> String {
+pub(crate) fn write(identity: &Identity, format: u32) -> String {
     let Identity { cluster, lineage, node, disk, created } = identity;
     let slot = node.slot().map_or("none", |slot| slot.letter());
     let disk = ClusterId(*disk); // Prints alike.
@@ -25,7 +25,7 @@ pub(super) fn write(identity: &Identity, format: u32) -> String {
 }
 
 /// Reads what [`write()`] wrote.
-pub(super) fn read(text: &str, known: u32, dir: &Path, file: &Path) -> Result<Identity, DataDirError> {
+pub(crate) fn read(text: &str, known: u32, dir: &Path, file: &Path) -> Result<Identity, DataDirError> {
     let damaged = || DataDirError::Damaged { path: file.to_path_buf() };
     let lines = text.lines().filter_map(|line| line.split_once(" = "));
     let fields: BTreeMap<&str, &str> = lines.collect();

@@ -102,7 +102,7 @@ impl LogEntry {
 
 /// An entry and the bytes of the log up to and with it, counted from where this node's log began.
 #[derive(Clone, Debug)]
-pub(super) struct Placed {
+pub(crate) struct Placed {
     pub entry: LogEntry,
     pub log_bytes: u64,
     /// The writer's job that puts it on disk; 0 for what was read from there.
@@ -118,7 +118,7 @@ pub(super) fn index_of(key: &[u8]) -> Result<u64, Fault> {
     Ok(u64::from_be_bytes(key))
 }
 
-pub(super) fn encode(placed: &Placed) -> Vec<u8> {
+pub(crate) fn encode(placed: &Placed) -> Vec<u8> {
     let LogEntry { id, payload } = &placed.entry;
     let mut out = Vec::with_capacity(HEAD_BYTES + payload.len());
     out.extend_from_slice(&[FORMAT, payload.kind()]);
@@ -129,7 +129,7 @@ pub(super) fn encode(placed: &Placed) -> Vec<u8> {
     out
 }
 
-pub(super) fn decode(index: u64, value: &[u8]) -> Result<Placed, Fault> {
+pub(crate) fn decode(index: u64, value: &[u8]) -> Result<Placed, Fault> {
     let damaged = || Fault::damaged(format!("log entry {index}"));
     let (head, content) = value.split_first_chunk::<HEAD_BYTES>().ok_or_else(damaged)?;
     let number = |at: usize| head[at..at + 8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
