@@ -14,7 +14,8 @@ detectable.";
 /// `audit …`
 #[derive(Subcommand, Debug)]
 pub enum AuditCommand {
-    /// List records, the newest first. Needs the permission set auditor; looking is itself recorded.
+    /// List records, the newest first, by day: number, time, who, what was done (✗: refused) and to what. Needs the permission
+    /// set auditor; looking is itself recorded.
     List(AuditList),
     /// Print the newest sealed head: a signed note. Keep one outside the cluster now and then: it is what makes a cut
     /// tail detectable.
@@ -110,6 +111,10 @@ pub struct AuditList {
     /// Only what was refused.
     #[arg(long)]
     pub refused: bool,
+    /// All that is recorded, with full ids: number, time, login, user, action, outcome, targets, count, reason, purpose,
+    /// session, device and node, tabs between.
+    #[arg(long)]
+    pub wide: bool,
     /// At most so many.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,

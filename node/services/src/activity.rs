@@ -47,6 +47,11 @@ impl Activity {
         }
     }
 
+    /// When something was last done in a session on this node, as far as it is still to be told, or was lately.
+    pub(crate) fn last(&self, session: SessionId) -> Option<Instant> {
+        lock(&self.sessions).get(&session).map(|done| done.last)
+    }
+
     /// Sessions to tell of, with when something was done in them; forgets those in which nothing was since.
     fn due(&self, step: Duration, now: Instant) -> Vec<(SessionId, Instant)> {
         let mut due = Vec::new();

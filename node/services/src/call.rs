@@ -193,7 +193,7 @@ impl<H: Handle> Services<H> {
         let view = self.inner.handle.view();
         let heads = state::view::heads(&view)?;
         let now = heads.clock;
-        let actor = policy::standing(&view, now, session)?.ok_or(Reject::NoSession)?;
+        let actor = self.standing(&view, now, session)?.ok_or(Reject::NoSession)?;
         // Whoever can prove themselves for the next token loses nothing by a step of time; whoever cannot would lose the session.
         let lost = if actor.device.key.is_some() { 0 } else { now.since_ms(heads.steady()) };
         let token_until = token_until.plus_ms(lost);

@@ -66,6 +66,11 @@ impl Hub {
         lock(&self.routing).has_session(session)
     }
 
+    /// See [`Routing::end_session`].
+    pub(crate) fn end_session(&self, session: SessionId, end: End) {
+        lock(&self.routing).end_session(session, end);
+    }
+
     /// The event up to which nothing waits for this attached reader; none while something does.
     pub(crate) fn idle_position(&self, queue: &Queue) -> Option<EventNumber> {
         let routing = lock(&self.routing); // While it is held nothing is queued.

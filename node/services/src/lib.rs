@@ -18,10 +18,14 @@ mod emergencies;
 mod errors;
 mod fetch;
 mod finalize;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod health;
 mod hub;
+mod idle;
 mod keyring;
 mod leases;
+mod library;
 mod limiter;
 mod metrics;
 mod names;
@@ -66,6 +70,7 @@ use raft::{Applied, Handle, Typing};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tower::util::MapResponseLayer;
 use types::limits::{CLIENT_REQUEST_BYTES_MAX, UNKNOWN_SESSIONS_ASKED_MAX};
 use types::row::Cluster;
 
@@ -124,6 +129,7 @@ struct Inner<H: Handle> {
     confirmations: confirmations::Confirmations,
     connections: connections::ConnectionChanges,
     activity: activity::Activity,
+    idled: idle::Idled,
     hub: hub::Hub,
     typing: typing::Pace,
     observer: audit::observe::Observer,
@@ -172,6 +178,7 @@ impl<H: Handle> Services<H> {
             confirmations: confirmations::Confirmations::default(),
             connections: connections::ConnectionChanges::default(),
             activity: activity::Activity::default(),
+            idled: idle::Idled::default(),
             hub: hub::Hub::new(position),
             typing: typing::Pace::default(),
             observer,
@@ -191,6 +198,7 @@ impl<H: Handle> Services<H> {
         services.run(confirmations::run(services.clone()));
         services.run(connections::run(services.clone()));
         services.run(activity::run(services.clone()));
+        services.run(idle::run(services.clone()));
         services.run(emergencies::watch(services.clone()));
         services.run(audit::observe::run(services.clone(), observations));
         services.run(audit::refusals::run(services.clone()));
@@ -212,7 +220,7 @@ impl<H: Handle> Services<H> {
     #[must_use]
     pub fn routes(&self) -> Routes {
         let max = CLIENT_REQUEST_BYTES_MAX;
-        Routes::new(SessionServiceServer::new(self.clone()).max_decoding_message_size(max))
+        let routes = Routes::new(SessionServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(DirectoryServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(ConversationServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(MessageServiceServer::new(self.clone()).max_decoding_message_size(max))
@@ -225,7 +233,8 @@ impl<H: Handle> Services<H> {
             .add_service(LockServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(PlaceServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(EmergencyServiceServer::new(self.clone()).max_decoding_message_size(max))
-            .add_service(ClockServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(ClockServiceServer::new(self.clone()).max_decoding_message_size(max));
+        routes.into_axum_router().layer(MapResponseLayer::new(library::answered)).into()
     }
 
     /// Sync streams open on this node.

@@ -215,6 +215,21 @@ mod tests {
         assert_eq!(begun.load(Ordering::SeqCst), 40);
     }
 
+    #[tokio::test]
+    async fn once_as_many_wait_as_may_the_next_is_refused_and_told_when_to_try_again() {
+        use tonic_types::StatusExt;
+
+        let passwords = Passwords::new(CHEAP).expect("a cost");
+        passwords.waiting.store(PASSWORD_HASHES_WAITING_MAX + PASSWORD_HASHES_AT_ONCE, Ordering::SeqCst);
+        let status = passwords.verify("x".into(), None).await.err().expect("refused").status();
+        let details = status.get_error_details();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("OVERLOADED"));
+        assert!(details.retry_info().is_some_and(|info| info.retry_delay.is_some()));
+        passwords.waiting.fetch_sub(1, Ordering::SeqCst);
+        assert!(passwords.verify("x".into(), None).await.is_ok(), "there is room again");
+    }
+
     #[test]
     fn short_passwords_are_refused_with_their_length() {
         let error = check_new("password", "kurz", "ito").expect_err("too short");

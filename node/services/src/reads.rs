@@ -83,7 +83,7 @@ impl<H: Handle> Services<H> {
         let view = self.inner.handle.view();
         let heads = state::view::heads(&view)?;
         let age = self.inner.handle.stale_age();
-        let actor = policy::standing(&view, heads.clock, call.session)?.ok_or(Reject::NoSession)?;
+        let actor = self.standing(&view, heads.clock, call.session)?.ok_or(Reject::NoSession)?;
         if actor.is_locked() && !call.even_locked {
             return Err(Reject::SessionLocked.into()); // It was locked while the call was under way.
         }

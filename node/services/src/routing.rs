@@ -181,7 +181,7 @@ impl Routing {
     }
 
     /// Ends the streams of a session, in whichever stage: they say why, and nothing that still waited.
-    fn end_session(&self, session: SessionId, end: End) {
+    pub(crate) fn end_session(&self, session: SessionId, end: End) {
         let streams = self.sessions.get(&session).into_iter().flatten();
         streams.filter_map(|id| self.streams.get(id)).for_each(|entry| entry.queue.end(end));
     }

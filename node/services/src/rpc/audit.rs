@@ -1,5 +1,7 @@
 //! The audit log, for those who may look at it. Looking is recorded before the answer leaves.
 
+use std::time::Duration;
+
 use proto::v1::audit_service_server::AuditService;
 use proto::v1::*;
 use raft::{Handle, TreeNodes};
@@ -30,6 +32,8 @@ use crate::{Services, convert, names, pages};
 const PARTS_READY_MAX: usize = 4;
 /// Records of one part of an export.
 const PART_RECORDS_MAX: usize = 1_024;
+/// A reader who takes no part of an export for so long is cut off: as long as it lasts, a view of the state is held.
+const PART_WAIT_MAX: Duration = Duration::from_secs(60);
 
 type Parts = ReceiverStream<Result<ExportRecordsResponse, Status>>;
 
@@ -235,28 +239,44 @@ async fn export<H: Handle>(services: &Services<H>, call: Call, body: ExportRecor
         let entities = vec![Entity::Records(body.start_index, size - 1)];
         services.observe(vec![seen(call.session, Action::ExportAudit, entities)], call.deadline).await?;
     }
-    let (parts, receiver) = mpsc::channel(PARTS_READY_MAX);
-    let services = services.clone();
+    let (parts, receiver) = mpsc::channel(PARTS_READY_MAX + 1);
+    // Room for the last word: an export that is broken off must not look like one that is complete.
+    let last_word = parts.clone().try_reserve_owned().map_err(|_| Error::Internal("a new channel is full"))?;
+    let (services, runtime) = (services.clone(), tokio::runtime::Handle::current());
     raft::blocking::run(move || {
-        // A reader that goes away ends the export; it goes on from where it was.
-        let mut locked = Ok(());
+        let mut ended = Ok(());
         let told = give(&read.view, body.start_index, size, head, |part| {
-            locked = still_there(&services, &call);
-            locked.is_ok() && parts.blocking_send(Ok(part)).is_ok()
+            ended = still_allowed(&services, &call);
+            if ended.is_err() {
+                return false;
+            }
+            match runtime.block_on(tokio::time::timeout(PART_WAIT_MAX, parts.reserve())) {
+                Ok(Ok(room)) => room.send(Ok(part)),
+                Ok(Err(_)) => return false, // A reader that goes away goes on later from where it was.
+                Err(_) => ended = Err(Error::SlowReader),
+            }
+            ended.is_ok()
         });
-        if let Err(error) = told.and(locked) {
-            let _ = parts.blocking_send(Err(services.status(&error)));
+        if let Err(error) = told.and(ended) {
+            last_word.send(Err(services.status(&error)));
         }
     });
     Ok(ReceiverStream::new(receiver))
 }
 
-/// Whether the session of a call that goes on for long may still see what it brings.
-fn still_there<H: Handle>(services: &Services<H>, call: &Call) -> Result<(), Error> {
+/// Whether whoever asked for an export may still see it: asked before each part. It ends with its token, as every stream does, so
+/// that a stolen one is of no use for longer; whoever has the next goes on from where it was.
+fn still_allowed<H: Handle>(services: &Services<H>, call: &Call) -> Result<(), Error> {
     let view = services.inner.handle.view();
     let now = state::view::heads(&view)?.clock;
-    let actor = state::policy::standing(&view, now, call.session)?.ok_or(Reject::NoSession)?;
-    if actor.is_locked() { Err(Reject::SessionLocked.into()) } else { Ok(()) }
+    let actor = services.standing(&view, now, call.session)?.ok_or(Reject::NoSession)?;
+    if actor.is_locked() {
+        return Err(Reject::SessionLocked.into());
+    }
+    if call.token_until <= now {
+        return Err(Error::TokenExpired);
+    }
+    state::policy::may(&view, &actor.user, Wish::ReadAudit)?.check().map_err(|reject| Error::Denied(reject, None))
 }
 
 fn give<V: View<Fault = raft::Fault>>(

@@ -65,6 +65,7 @@ async fn unlock<H: Handle>(
     let done = services.put(&call, "UnlockSession", id, &content, Command::UnlockSession(unlock)).await?;
     // The next call comes to this node, most likely: it must know by then.
     services.reach(done.event, call.deadline).await;
+    services.forget_idled(call.session);
     Ok(UnlockSessionResponse { cursor: services.cursor(done.event)? })
 }
 

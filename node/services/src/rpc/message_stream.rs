@@ -99,7 +99,7 @@ async fn run<H: Handle>(
                         held = admit(&services, call, request, &mut in_flight);
                     }
                     Some(Err(status)) => {
-                        in_flight.push_back(std::future::ready(Err(status)).boxed());
+                        in_flight.push_back(std::future::ready(Err(crate::library::told(status))).boxed());
                         open = false;
                     }
                     None => open = false,

@@ -113,7 +113,7 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
 fn session_locked<H: Handle>(services: &Services<H>, call: &Call) -> Result<bool, Error> {
     let view = services.inner.handle.view();
     let now = state::view::heads(&view)?.clock;
-    Ok(policy::standing(&view, now, call.session)?.ok_or(Reject::NoSession)?.is_locked())
+    Ok(services.standing(&view, now, call.session)?.ok_or(Reject::NoSession)?.is_locked())
 }
 
 /// A stream's place in the hub; leaving it behind says that it has closed.
@@ -337,9 +337,9 @@ impl<H: Handle> Reader<H> {
         }
         let view = services.inner.handle.view();
         let now = state::view::heads(&view)?.clock;
-        let actor = policy::standing(&view, now, self.place.call.session)?.ok_or(Reject::NoSession)?;
+        let actor = self.place.services.standing(&view, now, self.place.call.session)?.ok_or(Reject::NoSession)?;
         if actor.is_locked() && !self.place.call.locked {
-            return Err(Reject::SessionLocked.into());
+            self.queue.end(End::Locked); // Said by `last_word`, as if its event had come.
         }
         Ok(())
     }

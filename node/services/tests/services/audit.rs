@@ -8,12 +8,13 @@ use record::checkpoint::{Checkpoint, origin};
 use record::note::Note;
 use record::{FoundingKeys, tree};
 use state::Rows;
-use types::command::SignHead;
+use types::command::{Observation, Once, SignHead};
+use types::limits::{CLIENT_REQUEST_BYTES_MAX, OBSERVATIONS_MAX};
 use types::record::{Action, Agent, Entity, Record, Result as End};
-use types::{Author, Command, Envelope, Incarnation, NodeId, Seq, Slot};
+use types::{Author, Command, Envelope, Incarnation, NodeId, Seq, SessionId, Slot};
 
-use crate::node::SingleNode;
-use crate::world::{CLUSTER, Person, World, next, outgoing, own, refused, signer};
+use crate::node::{NODE, SingleNode};
+use crate::world::{CLUSTER, Person, World, next, outgoing, own, reason, refused, signer};
 
 fn records(node: &SingleNode) -> Vec<Record> {
     let view = node.view();
@@ -225,13 +226,7 @@ async fn an_export_has_every_record_up_to_a_sealed_head() {
     let world = World::start().await;
     let admin = world.admin().await;
     let auditor = operator(&world, &admin, "auditor", &[PermissionSet::Auditor]).await;
-    own(&world.node, Command::MarkHead).await;
-    let size = state::heads(&world.node.view()).unwrap().records;
-    let signed = || world.node.view().head(size).unwrap().and_then(|head| head.signatures.first().copied());
-    until("this node has signed", || signed().is_some()).await;
-    let (b, root) = (NodeId::new(Slot::B, Incarnation(1)), signed().unwrap().root);
-    let command = Command::SignHead(SignHead { number: 1, size, root, signature: [0; 64] });
-    world.node.apply(Envelope { origin: b, author: Author::Node, command }).await.result.unwrap();
+    let size = seal_head(&world).await;
 
     let request = auditor.with(ExportRecordsRequest { start_index: 2 });
     let mut stream = auditor.audit().export_records(request).await.unwrap().into_inner();
@@ -246,6 +241,107 @@ async fn an_export_has_every_record_up_to_a_sealed_head() {
         }
     }
     assert_eq!((heads, stored.len() as u64), (vec![size], size - 2));
+}
+
+/// A log of many records, sealed as it is.
+async fn many_records(world: &World, session: SessionId) {
+    let observation = Observation {
+        session: Some(session),
+        by: None,
+        action: Action::FetchMessages,
+        entities: Vec::new(),
+        refused: None,
+        purpose: None,
+        reason: None,
+        seen: None,
+        count: None,
+    };
+    for _ in 0..40 {
+        let observations = vec![observation.clone(); OBSERVATIONS_MAX];
+        own(&world.node, Command::Observe(Once::default(), observations)).await;
+    }
+    seal_head(world).await;
+}
+
+fn session_of(person: &Person) -> SessionId {
+    person.session.rsplit('/').next().and_then(|id| id.parse().ok()).expect("an id")
+}
+
+/// Has the head of the log as it is signed by two.
+async fn seal_head(world: &World) -> u64 {
+    own(&world.node, Command::MarkHead).await;
+    let size = state::heads(&world.node.view()).unwrap().records;
+    let signed = || world.node.view().head(size).unwrap().and_then(|head| head.signatures.first().copied());
+    until("this node has signed", || signed().is_some()).await;
+    let (b, root) = (NodeId::new(Slot::B, Incarnation(1)), signed().unwrap().root);
+    let command = Command::SignHead(SignHead { number: 1, size, root, signature: [0; 64] });
+    world.node.apply(Envelope { origin: b, author: Author::Node, command }).await.result.unwrap();
+    size
+}
+
+#[tokio::test]
+async fn an_export_ends_with_its_token_or_the_permission_and_says_so() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let auditor = operator(&world, &admin, "auditor", &[PermissionSet::Auditor]).await;
+    let other = operator(&world, &admin, "other", &[PermissionSet::Auditor]).await;
+    many_records(&world, session_of(&auditor)).await;
+    let open = |by: &Person| {
+        let by = by.clone();
+        async move {
+            let mut stream =
+                by.audit().export_records(by.with(ExportRecordsRequest::default())).await.unwrap().into_inner();
+            stream.message().await.unwrap().expect("the head"); // And now nothing is read for a while.
+            stream
+        }
+    };
+    let rest = async |mut stream: tonic::Streaming<ExportRecordsResponse>| loop {
+        match stream.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return "it was complete".to_owned(),
+            Err(status) => return reason(&status),
+        }
+    };
+    assert_eq!(rest(open(&auditor).await).await, "it was complete");
+
+    let stopped = open(&other).await;
+    let update = UpdateUserRequest {
+        user: Some(User { name: other.name.clone(), ..User::default() }),
+        update_paths: vec!["permission_sets".into()],
+        request_id: admin.id(),
+    };
+    admin.directory().update_user(admin.with(update)).await.unwrap();
+    assert_eq!(rest(stopped).await, "NOT_PERMITTED", "it does not outlast the permission");
+
+    let stopped = open(&auditor).await;
+    let row = world.node.view().session(session_of(&auditor)).unwrap().unwrap();
+    let later = Envelope { origin: NODE, author: Author::Node, command: Command::MarkHead };
+    world.node.apply_at(later, row.token_expires.plus_ms(1)).await.result.unwrap();
+    assert_eq!(rest(stopped).await, "TOKEN_EXPIRED", "nor its token");
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_not_there_is_refused_with_a_reason_like_all_else() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let large = outgoing("conversations/x", &vec![b'x'; CLIENT_REQUEST_BYTES_MAX]);
+    let send = SendMessageRequest { message: Some(large.clone()), request_id: admin.id() };
+    let status = admin.messages().send_message(admin.with(send)).await.expect_err("too large");
+    assert_eq!((status.code(), reason(&status)), (tonic::Code::InvalidArgument, "REQUEST_TOO_LARGE".into()));
+    let stream = tokio_stream::once(StreamMessagesRequest { message: Some(large), request_id: admin.id() });
+    let answer = admin.messages().stream_messages(admin.with(stream)).await;
+    let status = match answer {
+        Ok(answers) => answers.into_inner().message().await.expect_err("too large"),
+        Err(status) => status,
+    };
+    assert_eq!(reason(&status), "REQUEST_TOO_LARGE", "{status:?}");
+
+    let mut grpc = tonic::client::Grpc::new(world.channel.clone());
+    grpc.ready().await.unwrap();
+    let path = "/tricord.v1.AuditService/DoWhatIsNotThere".parse().unwrap();
+    let codec = tonic_prost::ProstCodec::<GetHeadRequest, GetHeadResponse>::default();
+    let status = grpc.unary(admin.with(GetHeadRequest {}), path, codec).await.expect_err("no such method");
+    assert_eq!((status.code(), reason(&status)), (tonic::Code::Unimplemented, "UNKNOWN_METHOD".into()));
 }
 
 #[tokio::test]
@@ -354,7 +450,7 @@ async fn titles_patients_names_and_status_texts_are_recorded_like_messages_and_k
     assert_eq!(refused(titles(&one).await), "NO_MAJORITY");
     assert_eq!(refused(accounts(&two).await), "NO_MAJORITY");
     assert_eq!(refused(statuses(&three, &ana).await), "NO_MAJORITY");
-    let opened = four.sync(&[], &[&ana]).await.map(drop).map_err(|status| crate::world::reason(&status));
+    let opened = four.sync(&[], &[&ana]).await.map(drop).map_err(|status| reason(&status));
     assert_eq!(opened, Err("NO_MAJORITY".into()), "status texts come by streams too");
     assert!(titles(&ben).await.is_ok(), "this session was in use here before");
     assert_eq!(seen(&ben), [1, 1, 1], "it is in the spool");

@@ -1,10 +1,12 @@
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use proto::v1::session_service_client::SessionServiceClient;
 use proto::v1::*;
+use raft::Handle;
+use state::view::Rows;
 use tonic::Status;
 use types::identity::refresh_statement;
 use types::limits::{TOKEN_BEFORE_MS, TOKEN_MS};
-use types::{Author, ClusterId, Command, DeviceId, Envelope, SessionId, Timestamp};
+use types::{Author, ClusterId, Command, DeviceId, Envelope, SessionId, Timestamp, UserId};
 
 use crate::node::{NODE, now};
 use crate::world::{PASSWORD, Person, World, next, reason, refused};
@@ -327,4 +329,65 @@ async fn ends_saying_so(stream: &mut tonic::Streaming<SyncResponse>) -> bool {
         said |= matches!(item.item, Some(sync_response::Item::SessionEnded(_)));
     }
     said
+}
+
+/// 07:00: a shift comes, at what passwords really cost, while others send.
+#[tokio::test]
+async fn forty_who_sign_in_at_once_hold_up_nobody_who_sends() {
+    const PEOPLE: usize = 40;
+    const SENDS: usize = 20;
+    let world = World::start_with(services::PasswordCost::default()).await;
+    let admin = world.admin().await;
+    let ward = admin.group("Ward", &[]).await;
+    // All with the administrator's password: its hash is made once.
+    let user = |number| User { login: format!("p{number:02}"), display_name: "P".into(), ..User::default() };
+    let create = BatchCreateUsersRequest {
+        users: (0..PEOPLE).map(user).collect(),
+        without_enrolment_codes: true,
+        request_id: admin.id(),
+    };
+    let made = admin.directory().batch_create_users(admin.with(create)).await.expect("created").into_inner();
+    let view = world.node.view();
+    let hash = view.credential(UserId(id16(admin.name.rsplit('/').next().expect("an id")))).expect("read");
+    let rows = made.users.iter().map(|user| {
+        let id = UserId(id16(user.name.rsplit('/').next().expect("an id")));
+        let own = view.credential(id).expect("read").unwrap_or_default();
+        let password = hash.as_ref().and_then(|hash| hash.password.clone());
+        (types::Key::Credential(id), types::Row::Credential(types::user::Credential { password, ..own }))
+    });
+    world.node.insert(rows.collect());
+
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = || done.load(std::sync::atomic::Ordering::SeqCst);
+    let mut arriving = tokio::task::JoinSet::new();
+    for number in 0..PEOPLE {
+        let (channel, done) = (world.channel.clone(), std::sync::Arc::clone(&done));
+        let (login, password) = (format!("p{number:02}"), PASSWORD.to_owned());
+        arriving.spawn(async move {
+            // Without optimisation a hash takes a second and more.
+            let mut request = tonic::Request::new(SignInRequest { login, password, ..SignInRequest::default() });
+            request.set_timeout(std::time::Duration::from_millis(types::limits::CALL_MS_MAX));
+            let signed_in = SessionServiceClient::new(channel).sign_in(request).await;
+            done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            signed_in.map(|_| ())
+        });
+    }
+    let mut overtaken = Vec::new();
+    for number in 0..SENDS {
+        let before = count();
+        admin.send(&ward, &format!("{number}")).await.expect("sent");
+        overtaken.push(count() - before);
+    }
+    // One that waited in their line would see most of them pass; one that does not sees those few that are hashed meanwhile.
+    overtaken.sort_unstable();
+    let in_the_middle = overtaken[SENDS / 2];
+    assert!(
+        in_the_middle <= 2 * types::limits::PASSWORD_HASHES_AT_ONCE,
+        "sign-ins that passed each send: {overtaken:?}"
+    );
+    assert!(count() < PEOPLE, "all had signed in before the last was sent");
+    // The others need not be waited for: that each is hashed in its turn is shown where it costs less (`passwords`).
+    for _ in 0..2 * types::limits::PASSWORD_HASHES_AT_ONCE {
+        arriving.join_next().await.expect("one").expect("no panic").expect("who comes first gets in first");
+    }
 }

@@ -199,3 +199,57 @@ async fn it_is_unlocked_by_what_the_settings_say() {
     pass(&world, 31_000).await;
     unlock(&ito, password()).await.expect("after the wait");
 }
+
+async fn list(person: &Person, conversation: &str) -> Result<ListMessagesResponse, Status> {
+    let request = ListMessagesRequest { parent: conversation.into(), ..ListMessagesRequest::default() };
+    Ok(person.messages().list_messages(person.with(request)).await?.into_inner())
+}
+
+#[tokio::test]
+async fn without_a_leader_a_session_locks_where_nothing_is_done_in_it_and_stays_so_until_it_is_unlocked() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (ito, mori) = (world.person(&admin, "ito").await, world.person(&admin, "mori").await);
+    let ward = mori.group("Ward", &[&ito]).await;
+    mori.send(&ward, "K 5.9, please call").await.expect("sent");
+    let mut idle = ito.sync(&ito.cursor, &[]).await.expect("a stream");
+    let mut busy = mori.sync(&mori.cursor, &[]).await.expect("a stream");
+    next(&mut idle).await.expect("open").expect("an item");
+    next(&mut busy).await.expect("open").expect("an item");
+
+    world.node.set_stale(Some(Duration::from_millis(LOCK_MS_DEFAULT + 60_000)));
+    let told = rest(&mut idle).await;
+    assert!(matches!(told.last(), Some(Item::SessionLocked(locked)) if locked.session == ito.session), "{told:?}");
+    assert_eq!(refused(list(&ito, &ward).await), "SESSION_LOCKED");
+    assert_ne!(refused(list(&mori, &ward).await), "SESSION_LOCKED", "something was done in that one just now");
+    let row = world.node.view().session(session_id(&ito)).expect("read").expect("there");
+    assert!(row.idle_due.is_some(), "the state knows nothing of it");
+
+    world.node.set_stale(None);
+    assert_eq!(refused(list(&ito, &ward).await), "SESSION_LOCKED", "until the state has caught up");
+    assert_eq!(list(&mori, &ward).await.expect("listed").messages.len(), 1);
+    unlock(&ito, password()).await.expect("unlocked");
+    assert_eq!(list(&ito, &ward).await.expect("listed").messages.len(), 1);
+    mori.send(&ward, "again").await.expect("sent");
+    while !matches!(next(&mut busy).await.expect("still open").expect("an item").item, Some(Item::MessagePosted(_))) {}
+}
+
+#[tokio::test]
+async fn what_locked_without_a_leader_is_locked_by_the_state_once_there_is_one() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let ito = world.person(&admin, "ito").await;
+    let mut idle = ito.sync(&ito.cursor, &[]).await.expect("a stream");
+    next(&mut idle).await.expect("open").expect("an item");
+    world.node.set_stale(Some(Duration::from_millis(LOCK_MS_DEFAULT + 60_000)));
+    rest(&mut idle).await;
+    world.node.set_stale(None);
+    let due = world.node.view().session(session_id(&ito)).expect("read").and_then(|row| row.idle_due).expect("due");
+    let tick =
+        types::Envelope { origin: crate::node::NODE, author: types::Author::Node, command: types::Command::Tick };
+    world.node.apply_at(tick, due.plus_ms(1)).await.result.expect("a tick");
+    let row = world.node.view().session(session_id(&ito)).expect("read").expect("there");
+    assert_eq!(row.state, types::session::SessionState::Locked);
+    unlock(&ito, password()).await.expect("unlocked");
+    me(&ito).await.expect("it says who it is");
+}

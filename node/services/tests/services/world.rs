@@ -45,11 +45,15 @@ pub async fn own(node: &SingleNode, command: Command) {
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_with(PasswordCost { memory_kib: 8, passes: 1, lanes: 1 }).await
+    }
+
+    /// With passwords that cost so much.
+    pub async fn start_with(cost: PasswordCost) -> Self {
         let (applied, batches) = mpsc::channel(64);
         let (typing, notices) = mpsc::channel(64);
         let node = SingleNode::new(applied);
         let metrics = Metrics::register(&prometheus::Registry::new()).expect("metrics");
-        let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
         let config =
             Config { epoch: EPOCH, password_cost: cost, audit_key: Some(Arc::new(signer(Slot::A))), audit_spool: None };
         let pair = seal::NodeKey::generate().expect("a pair");
