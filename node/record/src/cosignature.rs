@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::note::{Error, Note, Signature, is_name, key_id};
+use crate::note::{Error, Note, Signature, is_name, key_id, spelled};
 
 /// The kind byte of timestamped Ed25519 cosignatures.
 const KIND: u8 = 4;
@@ -30,7 +30,7 @@ impl Witness {
         let key = STANDARD.decode(key).map_err(|_| Error::Key)?;
         let Some((&KIND, key)) = key.split_first() else { return Err(Error::Key) };
         let witness = Self::new(name, key.try_into().map_err(|_| Error::Key)?)?;
-        if id.len() == 8 && u32::from_str_radix(id, 16) == Ok(witness.id) { Ok(witness) } else { Err(Error::Key) }
+        if id == spelled(witness.id) { Ok(witness) } else { Err(Error::Key) }
     }
 
     /// A key and its name.
@@ -69,7 +69,7 @@ impl Witness {
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = STANDARD.encode([&[KIND], self.key.as_slice()].concat());
-        write!(f, "{}+{:08x}+{key}", self.name, self.id)
+        write!(f, "{}+{}+{key}", self.name, spelled(self.id))
     }
 }
 
@@ -130,6 +130,7 @@ mod tests {
         assert_eq!(Witness::parse(&text).as_ref(), Ok(cosigner.witness()));
         assert_eq!(crate::note::Verifier::parse(&text), Err(Error::Key));
         assert_eq!(Witness::parse(&text.replacen('+', "x+", 1)), Err(Error::Key), "the id is of the name too");
+        assert_eq!(Witness::parse(&text.replacen('+', "++", 1)), Err(Error::Key), "an id has no sign");
         let other = crate::note::Signer::from_seed("witness.example", [7; 32]).expect("a key");
         assert_eq!(Witness::parse(&other.verifier().to_string()), Err(Error::Key));
     }

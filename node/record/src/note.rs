@@ -225,7 +225,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// The id of a key as it is written, and in no other way.
-fn spelled(id: u32) -> String {
+pub(crate) fn spelled(id: u32) -> String {
     format!("{id:08x}")
 }
 

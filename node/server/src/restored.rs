@@ -229,3 +229,18 @@ pub fn parse_beginning(text: &str) -> Option<Beginning> {
     let at = at.parse().ok().filter(|number: &u64| number.to_string() == at)?;
     Some(Beginning { lineage: lineage.parse().ok()?, at: Timestamp(at) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_and_digits_have_one_spelling() {
+        let lineage = "0f".repeat(16);
+        assert!(parse_beginning(&format!("{lineage}-1800000000000")).is_some());
+        for at in ["01800000000000", "+1800000000000", "", "-1"] {
+            assert!(parse_beginning(&format!("{lineage}-{at}")).is_none(), "{at}");
+        }
+        assert_eq!((unhex("+1"), unhex("ä"), unhex("00ff")), (None, None, Some(vec![0, 255])));
+    }
+}

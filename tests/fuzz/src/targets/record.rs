@@ -1,5 +1,6 @@
 //! What a verifier is given: signed notes, checkpoints, keys, exports. Nothing is believed that was not signed.
 
+use record::cosignature::Witness;
 use record::note::{Note, Signature, Signer, Verifier};
 use record::tree::{self, Memory};
 use record::verify::Log;
@@ -49,6 +50,10 @@ fn note(bytes: &[u8]) {
     if let Ok(note) = Note::parse(text) {
         assert!(note.to_string() == text, "a note has two spellings");
     }
+    text.lines().for_each(|line| drop(Signature::parse(line)));
+    if let (Ok(note), Ok(witness)) = (Note::parse(text), Witness::new("witness.example", [7; 32])) {
+        assert_eq!(witness.saw(&note), None, "a witness is believed that has not signed");
+    }
     if let Ok(head) = verify::head(text, &keys()) {
         let head = head.checkpoint;
         let signed = [(88_120, [9; 32]), (0, [0; 32])].contains(&(head.size, head.root));
@@ -64,6 +69,9 @@ fn audit_key(bytes: &[u8]) {
     if let Ok(key) = Verifier::parse(text) {
         assert_eq!(key.to_string(), text, "a key has two spellings");
     }
+    if let Ok(key) = Witness::parse(text) {
+        assert_eq!(key.to_string(), text, "a witness's key has two spellings");
+    }
     if let Ok(key) = Signer::parse(text) {
         assert_eq!(key.secret(), text.trim_end(), "a private key has two spellings");
     }
@@ -71,7 +79,8 @@ fn audit_key(bytes: &[u8]) {
 
 fn audit_keys() -> Vec<Vec<u8>> {
     let signer = signer(Slot::B);
-    vec![signer.verifier().to_string().into_bytes(), signer.secret().into_bytes()]
+    let witness = Witness::new("witness.example", [7; 32]).expect("a name");
+    vec![signer.verifier().to_string().into_bytes(), signer.secret().into_bytes(), witness.to_string().into_bytes()]
 }
 
 fn founding_keys(bytes: &[u8]) {
