@@ -45,12 +45,12 @@ fn both_ways<M: Message + Default + PartialEq + Clone, V>(
 
 fn forwarded(body: &[u8]) {
     if let Ok(request) = peer::ForwardRequest::decode(body) {
-        drop(codec::decode_envelope(&request.envelope));
+        request.commands.iter().for_each(|one| drop(codec::decode_envelope(&one.envelope)));
     }
-    if let Ok(peer::ForwardResponse { result: Some(peer::forward_response::Result::Answer(answer)), .. }) =
-        peer::ForwardResponse::decode(body)
-    {
-        drop(codec::decode_answer(&answer));
+    for one in peer::ForwardResponse::decode(body).map(|response| response.answers).unwrap_or_default() {
+        if let Some(peer::forwarded_answer::Result::Answer(answer)) = one.result {
+            drop(codec::decode_answer(&answer));
+        }
     }
 }
 
@@ -93,6 +93,7 @@ pub fn message_samples() -> Vec<Vec<u8>> {
     let matched = peer::append_response::Result::Matched(peer::Matched { last: Some(id) });
     let newer = ballot.map(peer::append_response::Result::Newer);
     let head = peer::SnapshotHead { last: Some(id), membership_at: Some(id), membership, manifest: vec![1; 40].into() };
+    let command = peer::ForwardedCommand { envelope: vec![1; 30].into(), ..Default::default() };
     let report = peer::NodeReport { version: "0.1.0".into(), public_key: vec![3; 32].into(), ..Default::default() };
     [
         (0, append.encode_to_vec()),
@@ -102,7 +103,7 @@ pub fn message_samples() -> Vec<Vec<u8>> {
         (3, peer::VoteResponse { ballot, granted: true, last: Some(id) }.encode_to_vec()),
         (4, peer::TransferLeaderRequest { from: ballot, to: 2, last: Some(id) }.encode_to_vec()),
         (5, head.encode_to_vec()),
-        (6, peer::ForwardRequest { envelope: vec![1; 30].into(), ..Default::default() }.encode_to_vec()),
+        (6, peer::ForwardRequest { commands: vec![command] }.encode_to_vec()),
         (7, peer::GossipResponse { report: Some(report), ..Default::default() }.encode_to_vec()),
         (8, peer::GetPlacesResponse::default().encode_to_vec()),
     ]
