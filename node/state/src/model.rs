@@ -28,7 +28,7 @@ impl Model {
     pub fn keep(&mut self, outcome: &Outcome) {
         for (key, change) in &outcome.changes {
             match change {
-                Some(row) => self.rows.insert(key.clone(), row.clone()),
+                Some(row) => self.rows.insert(key.clone(), Row::clone(row)),
                 None => self.rows.remove(key),
             };
         }

@@ -1,6 +1,7 @@
 //! All that follows from one command.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use types::record::Record;
@@ -10,8 +11,8 @@ use types::{Event, Key, Row, UserId};
 /// What one envelope does to the state, and what is told to whom.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
-    /// Rows to write (or, with none, to remove), for one atomic batch.
-    pub changes: BTreeMap<Key, Option<Row>>,
+    /// Rows to write (or, with none, to remove), for one atomic batch. Each is made once, and shared by all who keep it on the way.
+    pub changes: BTreeMap<Key, Option<Arc<Row>>>,
     /// For the caller.
     pub answer: Answer,
     /// For subscribers, ascending and dense.

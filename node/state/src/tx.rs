@@ -42,7 +42,7 @@ pub(crate) struct Tx<'a, V: View> {
     /// The node that took the request.
     pub(crate) origin: NodeId,
     heads: Heads,
-    changes: BTreeMap<Key, Option<Row>>,
+    changes: BTreeMap<Key, Option<Arc<Row>>>,
     events: Vec<Event>,
     records: Vec<Record>,
     presence: BTreeSet<UserId>,
@@ -110,7 +110,7 @@ impl<'a, V: View> Tx<'a, V> {
 
     /// Writes a row.
     pub(crate) fn put(&mut self, key: Key, row: Row) {
-        self.changes.insert(key, Some(row));
+        self.changes.insert(key, Some(Arc::new(row)));
     }
 
     /// Removes a row.
@@ -195,7 +195,7 @@ impl<'a, V: View> Tx<'a, V> {
         if self.stepped {
             self.record(Record::new(self.now, self.origin, Agent::Cluster, Action::StepClock, Vec::new()));
         }
-        self.changes.insert(Key::Heads(), Some(Row::Heads(self.heads)));
+        self.put(Key::Heads(), Row::Heads(self.heads));
         Outcome {
             changes: self.changes,
             answer,
@@ -219,7 +219,7 @@ impl<V: View> View for Tx<'_, V> {
             return Ok(Some(Row::Heads(self.heads)));
         }
         match self.changes.get(key) {
-            Some(change) => Ok(change.clone()),
+            Some(change) => Ok(change.as_deref().cloned()),
             None => self.view.get(key).map_err(Stop::Fault),
         }
     }
@@ -228,7 +228,7 @@ impl<V: View> View for Tx<'_, V> {
         if from > to || limit == 0 {
             return Ok(Vec::new());
         }
-        let changed: Vec<(&Key, &Option<Row>)> = if reverse {
+        let changed: Vec<(&Key, &Option<Arc<Row>>)> = if reverse {
             self.changes.range(from..=to).rev().collect()
         } else {
             self.changes.range(from..=to).collect()
@@ -239,7 +239,7 @@ impl<V: View> View for Tx<'_, V> {
     }
 }
 
-fn merge(below: Vec<(Key, Row)>, above: &[(&Key, &Option<Row>)], reverse: bool, limit: usize) -> Vec<(Key, Row)> {
+fn merge(below: Vec<(Key, Row)>, above: &[(&Key, &Option<Arc<Row>>)], reverse: bool, limit: usize) -> Vec<(Key, Row)> {
     let mut rows = Vec::with_capacity(limit.min(below.len().saturating_add(above.len())));
     let mut below = below.into_iter().peekable();
     let mut above = above.iter().peekable();
@@ -258,7 +258,7 @@ fn merge(below: Vec<(Key, Row)>, above: &[(&Key, &Option<Row>)], reverse: bool, 
         };
         if from_above {
             if let Some((key, Some(row))) = above.next() {
-                rows.push(((*key).clone(), row.clone()));
+                rows.push(((*key).clone(), Row::clone(row)));
             }
         } else {
             rows.extend(below.next());

@@ -56,10 +56,14 @@ pub(super) fn decide(
     let mut tree = Growth::new(view);
     let (changed, mut rows) = overlay.into_rows();
     for (key, row) in changed {
-        put_row(&mut batch, &mut tree, &key, row.as_ref())?;
+        put_row(&mut batch, &mut tree, &key, row.as_deref())?;
         if Cache::keeps(key.table()) {
             rows.push((key, row));
         }
+    }
+    for ((level, place), hash) in tree.into_nodes() {
+        let node = codec::encode_row(&Row::TreeNode(hash));
+        batch.put(Family::Tree, codec::key_bytes(&Key::TreeNode(level, place)), node);
     }
     if let Some((last, _)) = entries.last() {
         put_applied(&mut batch, *last);
@@ -97,16 +101,13 @@ pub(super) const fn check(known: u32, found: u32) -> Result<(), Fault> {
     if found > known { Err(Fault::Newer { found, known }) } else { Ok(()) }
 }
 
-/// Writes a row; with a record also what it adds to the audit tree, so that neither is ever there without the other.
+/// Writes a row; with a record the audit tree grows as well, so that neither is ever there without the other.
 fn put_row(batch: &mut Batch, tree: &mut Growth<'_>, key: &Key, row: Option<&Row>) -> Result<(), Fault> {
     let family = Family::of(key.table());
     match row {
         Some(row @ Row::Record(_)) if key.table() == Table::Record => {
             let bytes = codec::encode_row(row);
-            for (level, place, hash) in tree.push(key, &bytes)? {
-                let node = codec::encode_row(&Row::TreeNode(hash));
-                batch.put(Family::Tree, codec::key_bytes(&Key::TreeNode(level, place)), node);
-            }
+            tree.push(key, &bytes)?;
             batch.put(family, codec::key_bytes(key), bytes);
             Ok(())
         }

@@ -1,12 +1,13 @@
 //! Rows that nearly every command asks for, kept decoded from one apply call to the next.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use types::limits::CACHED_ROWS_MAX;
 use types::{Key, Row, Table};
 
-type Rows = HashMap<Key, Option<Row>, RandomState>;
+type Rows = HashMap<Key, Option<Arc<Row>>, RandomState>;
 
 /// Rows as the last apply call left them, those asked for lately; none where there is no such row.
 ///
@@ -21,7 +22,7 @@ pub(super) struct Cache {
 
 impl Cache {
     /// The row, if it is known.
-    pub fn get(&self, key: &Key) -> Option<&Option<Row>> {
+    pub fn get(&self, key: &Key) -> Option<&Option<Arc<Row>>> {
         self.newer.get(key).or_else(|| self.older.get(key))
     }
 
@@ -43,7 +44,7 @@ impl Cache {
     }
 
     /// Takes in a row that was read or written, if its table is kept.
-    pub fn put(&mut self, key: Key, row: Option<Row>) {
+    pub fn put(&mut self, key: Key, row: Option<Arc<Row>>) {
         if !Self::keeps(key.table()) {
             return;
         }

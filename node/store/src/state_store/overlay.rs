@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use state::View;
@@ -23,11 +24,11 @@ pub(super) struct Overlay<'a, V> {
 }
 
 /// Rows with their keys; none: there is no such row.
-pub(super) type Rows = Vec<(Key, Option<Row>)>;
+pub(super) type Rows = Vec<(Key, Option<Arc<Row>>)>;
 
 /// What is known of a row.
 struct Known {
-    row: Option<Row>,
+    row: Option<Arc<Row>>,
     changed: bool,
 }
 
@@ -37,7 +38,7 @@ impl<'a, V: View<Fault = Fault>> Overlay<'a, V> {
     }
 
     /// Puts changes on top.
-    pub fn extend(&mut self, changes: BTreeMap<Key, Option<Row>>) {
+    pub fn extend(&mut self, changes: BTreeMap<Key, Option<Arc<Row>>>) {
         let rows = self.rows.get_mut();
         if let Some(order) = self.order.get_mut() {
             order.extend(changes.keys().cloned());
@@ -65,14 +66,15 @@ impl<V: View<Fault = Fault>> View for Overlay<'_, V> {
 
     fn get(&self, key: &Key) -> Result<Option<Row>, Fault> {
         if let Some(known) = self.rows.borrow().get(key) {
-            return Ok(known.row.clone());
+            return Ok(known.row.as_deref().cloned());
         }
         let row = match self.cache.get(key) {
             Some(row) => row.clone(),
-            None => self.base.get(key)?,
+            None => self.base.get(key)?.map(Arc::new),
         };
-        self.rows.borrow_mut().insert(key.clone(), Known { row: row.clone(), changed: false });
-        Ok(row)
+        let own = row.as_deref().cloned();
+        self.rows.borrow_mut().insert(key.clone(), Known { row, changed: false });
+        Ok(own)
     }
 
     fn scan(&self, from: &Key, to: &Key, reverse: bool, limit: usize) -> Result<Vec<(Key, Row)>, Fault> {
@@ -89,8 +91,8 @@ impl<V: View<Fault = Fault>> View for Overlay<'_, V> {
         let mut rows: BTreeMap<Key, Row> =
             self.base.scan(from, to, reverse, limit.saturating_add(changed))?.into_iter().collect();
         for key in order.range(from..=to) {
-            match known.get(key).and_then(|known| known.row.clone()) {
-                Some(row) => rows.insert(key.clone(), row),
+            match known.get(key).and_then(|known| known.row.as_deref()) {
+                Some(row) => rows.insert(key.clone(), row.clone()),
                 None => rows.remove(key),
             };
         }

@@ -18,6 +18,9 @@ use super::*;
 use crate::engine::{Batch, Disk, Engine, Family, Kind, MemDisk, MemEngine, RocksDisk, RocksEngine};
 use crate::{Fault, LogId, Payload};
 
+#[path = "../../benches/ward/mod.rs"]
+mod ward;
+
 pub(crate) fn id(index: u64) -> LogId {
     LogId { term: 1, node: NodeId::new(Slot::A, Incarnation(1)), index }
 }
@@ -263,7 +266,7 @@ proptest! {
         overlay.get(&Key::NodeLease(NodeId(3))).expect("read before the changes");
         let changes: Vec<(u64, Option<u64>)> = changes.into_iter().collect();
         let as_rows = |part: &[(u64, Option<u64>)]| {
-            part.iter().map(|(node, epoch)| (Key::NodeLease(NodeId(*node)), epoch.map(row))).collect()
+            part.iter().map(|(node, epoch)| (Key::NodeLease(NodeId(*node)), epoch.map(row).map(Arc::new))).collect()
         };
         let (sooner, later) = changes.split_at(changes.len() / 2);
         overlay.extend(as_rows(sooner));
@@ -299,4 +302,32 @@ fn the_engine_tells_of_itself_in_a_file_of_its_own_and_leaves_none_in_a_snapshot
     assert!(told(&dir.path().join("state-0000000000000001")).contains("RocksDB version"));
     let snapshot = store.build_snapshot().expect("built");
     assert_eq!(told(&snapshot.dir()), "");
+}
+
+#[test]
+fn what_is_kept_between_calls_changes_nothing_however_the_log_is_cut() {
+    let (mut ward, founding) = ward::Ward::founded(5);
+    let mut log = vec![founding];
+    log.extend((0..40).map(|number| ward.posts(number % 7 + 1, 40)));
+    let applied = |part: usize, forget: bool| {
+        let (disk, dir) = (MemDisk::default(), tempfile::tempdir().expect("dir"));
+        let mut store = memory(&disk, dir.path());
+        let mut outputs = Vec::new();
+        for entries in log.chunks(part) {
+            outputs.extend(store.apply(entries.to_vec()).expect("apply"));
+            if forget {
+                store.flush().expect("flush");
+                drop(store);
+                store = memory(&disk, dir.path());
+            }
+        }
+        (outputs, store.digest().expect("digest"))
+    };
+    let (outputs, digest) = applied(1, true);
+    let answers = outputs.iter().flat_map(|output| &output.answers);
+    assert!(answers.clone().all(|answer| answer.result.is_ok()), "{outputs:?}");
+    assert!(answers.count() > 150);
+    for part in [1, 2, 7, 41] {
+        assert_eq!(applied(part, false), (outputs.clone(), digest), "{part} in a call");
+    }
 }

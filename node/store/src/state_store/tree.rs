@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use record::tree::{Hash, Nodes, append};
 use state::{Rows, View};
 use types::Key;
@@ -24,27 +25,34 @@ impl<V: View<Fault = Fault>> Nodes for TreeNodes<'_, V> {
 /// What an apply call adds to the tree.
 pub(super) struct Growth<'a> {
     base: &'a StateView,
-    added: HashMap<(u8, u64), Hash>,
+    added: HashMap<(u8, u64), Hash, RandomState>,
     size: u64,
 }
 
 impl<'a> Growth<'a> {
     /// Goes on where the tree of this view ends.
     pub fn new(base: &'a StateView) -> Self {
-        Self { base, added: HashMap::new(), size: base.heads().records }
+        Self { base, added: HashMap::default(), size: base.heads().records }
     }
 
-    /// The nodes that are complete with the record under this key.
+    /// Takes in the record under this key.
     ///
     /// Errors: [`Fault::Misuse`] for a record that is not the next one: a tree never has a hole.
-    pub fn push(&mut self, key: &Key, stored: &[u8]) -> Result<Vec<(u8, u64, Hash)>, Fault> {
+    pub fn push(&mut self, key: &Key, stored: &[u8]) -> Result<(), Fault> {
         if *key != Key::Record(self.size) {
             return Err(Fault::Misuse("a record is not the next one of the audit log"));
         }
         let complete = append(self, self.size, record::leaf_hash(stored))?;
-        self.added.extend(complete.iter().map(|&(level, place, hash)| ((level, place), hash)));
+        self.added.extend(complete.into_iter().map(|(level, place, hash)| ((level, place), hash)));
         self.size += 1;
-        Ok(complete)
+        Ok(())
+    }
+
+    /// The nodes that became complete, in the order of their keys: neighbours are cheap to insert one after the other.
+    pub fn into_nodes(self) -> Vec<((u8, u64), Hash)> {
+        let mut nodes: Vec<_> = self.added.into_iter().collect();
+        nodes.sort_unstable_by_key(|(place, _)| *place);
+        nodes
     }
 }
 
