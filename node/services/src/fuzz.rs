@@ -158,7 +158,7 @@ pub fn spool_samples() -> Vec<Vec<u8>> {
 }
 
 /// Gives each entry its checksum.
-pub fn spool_mend(bytes: &mut Vec<u8>) {
+pub fn spool_mend(bytes: &mut [u8]) {
     let mut at = 0;
     while let Some(head) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let end = at + 8 + u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;

@@ -73,7 +73,7 @@ fn put_fragment(out: &mut Vec<u8>, kind: u8, payload: &[u8]) {
 }
 
 /// Gives the fragments that stand one after the other right checksums.
-pub fn wal_mend(bytes: &mut Vec<u8>) {
+pub fn wal_mend(bytes: &mut [u8]) {
     let mut at = 0;
     while let Some(header) = bytes.get(at..).and_then(<[u8]>::first_chunk::<HEADER_BYTES>) {
         let end = at + HEADER_BYTES + usize::from(u16::from_le_bytes([header[4], header[5]]));

@@ -98,7 +98,9 @@ pub fn check(target: &Target, bytes: &[u8]) -> Result<(Duration, usize), String>
 fn check_once(target: &Target, bytes: &[u8]) -> Result<(Duration, usize), String> {
     panic::set_hook(Box::new(|info| {
         let place = info.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
-        let what = info.payload_as_str().unwrap_or("a panic without words");
+        let said = info.payload();
+        let formatted = said.downcast_ref::<String>().map(String::as_str);
+        let what = said.downcast_ref::<&str>().copied().or(formatted).unwrap_or("a panic without words");
         PANICKED.with_borrow_mut(|said| *said = format!("{what}{place}"));
     }));
     ALLOCATOR.reset_peak_memory();

@@ -22,7 +22,7 @@ pub fn all() -> Vec<Target> {
     let own = [
         Target::new("peer-message", raft::message, raft::message_samples).factor(256),
         Target::new("peer-certificate", raft::certificate, || vec![hex::read(CERTIFICATE)]),
-        Target::new("wal", store::wal, store::wal_samples).mend(store::wal_mend),
+        Target::new("wal", store::wal, store::wal_samples).mend(|bytes| store::wal_mend(bytes)),
         Target::new("snapshot-manifest", store::manifest, store::manifest_samples).mend(store::manifest_mend),
         Target::new("identity", store::identity, store::identity_samples).mend(store::lines_mend),
         Target::new("remembered", store::remembered, store::remembered_samples).mend(store::lines_mend),
@@ -35,7 +35,7 @@ pub fn all() -> Vec<Target> {
         Target::new("credential", services::credential, services::credential_samples),
         Target::new("name", services::name, services::name_samples),
         Target::new("text", services::text, services::text_samples).factor(256),
-        Target::new("spool", services::spool, services::spool_samples).mend(services::spool_mend),
+        Target::new("spool", services::spool, services::spool_samples).mend(|bytes| services::spool_mend(bytes)),
         Target::new("config", server::config, server::config_samples).factor(512),
         Target::new("founding", server::founding, server::founding_samples).factor(512),
         Target::new("restored", server::restored, server::restored_samples),
