@@ -14,7 +14,7 @@ use types::record::{Action, Agent, Entity, Record, Result as End};
 use types::{Author, Command, Envelope, Incarnation, NodeId, Seq, SessionId, Slot};
 
 use crate::node::{NODE, SingleNode};
-use crate::world::{CLUSTER, Person, World, next, outgoing, own, reason, refused, signer};
+use crate::world::{CLUSTER, EPOCH, Person, World, next, outgoing, own, reason, refused, signer};
 
 fn records(node: &SingleNode) -> Vec<Record> {
     let view = node.view();
@@ -256,9 +256,10 @@ async fn many_records(world: &World, session: SessionId) {
         seen: None,
         count: None,
     };
-    for _ in 0..40 {
+    for number in 500..540 {
         let observations = vec![observation.clone(); OBSERVATIONS_MAX];
-        own(&world.node, Command::Observe(Once::default(), observations)).await;
+        let once = Once { epoch: EPOCH, number, settled: 1 };
+        own(&world.node, Command::Observe(once, observations)).await;
     }
     seal_head(world).await;
 }
