@@ -610,7 +610,7 @@ mod tests {
 
     #[test]
     fn heads_go_outside_in_tls_to_whom_a_key_was_given_for() {
-        let witness = "witness.example+2f1ad3d5+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let witness = "witness.example+3ac253b8+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         let refused = [
             ("[audit.syslog]\nserver = \"siem\"\nca = \"ca.pem\"".to_owned(), "audit.syslog.server"),
             ("[audit.syslog]\nserver = \"siem:6514\"".to_owned(), "ca"),

@@ -1,6 +1,6 @@
 //! Log lines: structured, without content and without names.
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -17,9 +17,11 @@ pub fn start(config: &Config) -> Recent {
     );
     // Of a peer that is away openraft tells twenty times a second; `raft` says so once, and once when it is back.
     let filter = filter.with_targets(
-        ["openraft::replication", "openraft::core::heartbeat", "openraft::engine::handler::replication_handler"]
+        ["openraft::replication", "openraft::engine::handler::replication_handler"]
             .map(|target| (target, tracing::Level::ERROR)),
     );
+    // The one error of these is that an answer came when consensus had stopped, as it does when a node stops.
+    let filter = filter.with_target("openraft::core::heartbeat", LevelFilter::OFF);
     let layer = fmt::layer().with_writer(std::io::stderr);
     let recent = Recent::default();
     let registry = tracing_subscriber::registry().with(recent.clone().with_filter(filter.clone()));
