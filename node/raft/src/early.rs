@@ -12,7 +12,7 @@ use std::time::Duration;
 use openraft::raft::TransferLeaderRequest;
 use proto::peer;
 use store::Engine;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use types::NodeId;
 use types::limits::{EARLY_ASK_PAUSE_MS, EARLY_ASKS_MAX, PEER_CONNECT_MS_MAX};
@@ -155,7 +155,10 @@ async fn release<E: Engine>(shared: &Shared<E>, own: &Following) -> bool {
 
 /// None: this node leads, stands, or knows of no leader.
 async fn following<E: Engine>(shared: &Shared<E>) -> Option<Following> {
-    let vote = shared.raft.with_raft_state(|state| *state.vote_ref()).await.ok()?;
+    // Not openraft's `with_raft_state`: given up half-way, as when the node stops, it logs an error.
+    let (tell, told) = oneshot::channel();
+    shared.raft.external_request(move |state| drop(tell.send(*state.vote_ref()))).await.ok()?;
+    let vote = told.await.ok()?;
     let last = shared.log.bounds().1.map(from_id); // After consensus has answered: what came before is in the log then.
     let leader = NodeId(vote.leader_id.node_id);
     (vote.committed && leader != shared.directory.identity.node).then_some(Following { leader, vote, last })
