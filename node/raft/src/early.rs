@@ -157,7 +157,7 @@ async fn release<E: Engine>(shared: &Shared<E>, own: &Following) -> bool {
 async fn following<E: Engine>(shared: &Shared<E>) -> Option<Following> {
     // Not openraft's `with_raft_state`: given up half-way, as when the node stops, it logs an error.
     let (tell, told) = oneshot::channel();
-    shared.raft.external_request(move |state| drop(tell.send(*state.vote_ref()))).await.ok()?;
+    shared.raft.external_request(move |state| _ = tell.send(*state.vote_ref())).await.ok()?;
     let vote = told.await.ok()?;
     let last = shared.log.bounds().1.map(from_id); // After consensus has answered: what came before is in the log then.
     let leader = NodeId(vote.leader_id.node_id);
