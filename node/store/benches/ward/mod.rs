@@ -29,6 +29,11 @@ fn id(kind: u8, number: u64) -> [u8; 16] {
     id
 }
 
+/// Their ids.
+pub fn person(number: u64) -> UserId {
+    UserId(id(1, number))
+}
+
 fn group() -> ConversationId {
     ConversationId(id(4, 0))
 }
@@ -39,7 +44,7 @@ fn code(number: u64) -> [u8; 32] {
 
 fn new_user(number: u64) -> NewUser {
     NewUser {
-        id: UserId(id(1, number)),
+        id: person(number),
         kind: UserKind::Person,
         realm: Realm::Staff,
         login: format!("user{number}"),
@@ -57,7 +62,7 @@ fn new_user(number: u64) -> NewUser {
 
 fn enrol(number: u64) -> Command {
     let sign_in = SignIn {
-        user: UserId(id(1, number)),
+        user: person(number),
         session: SessionId(id(2, number)),
         token: code(number),
         device: DeviceId(id(3, number)),
@@ -131,7 +136,7 @@ impl Ward {
             title: Vec::new(),
             history: POLICY_FROM_JOINING,
             subject: None,
-            participants: (1..people).map(|number| (Principal::User(UserId(id(1, number))), Part::Writer)).collect(),
+            participants: (1..people).map(|number| (Principal::User(person(number)), Part::Writer)).collect(),
             key: None,
         };
         envelopes.push(ward.by(0, Command::CreateConversation(create)));
@@ -145,7 +150,8 @@ impl Ward {
         self.entry(envelopes)
     }
 
-    fn by(&mut self, person: u64, command: Command) -> Envelope {
+    /// The next command of one of them.
+    pub fn by(&mut self, person: u64, command: Command) -> Envelope {
         let number = &mut self.numbers[usize::try_from(person).expect("few people")];
         let request =
             Request { session: SessionId(id(2, person)), number: *number, settled: *number, content: id(5, *number) };
@@ -153,7 +159,8 @@ impl Ward {
         Envelope { origin: NODE, author: Author::Session(request), command }
     }
 
-    fn entry(&mut self, envelopes: Vec<Envelope>) -> (LogId, Payload) {
+    /// The next entry.
+    pub fn entry(&mut self, envelopes: Vec<Envelope>) -> (LogId, Payload) {
         self.index += 1;
         self.at += 5;
         let bytes = codec::encode_entry(&Entry { at: Timestamp(self.at), envelopes });

@@ -308,7 +308,10 @@ fn the_engine_tells_of_itself_in_a_file_of_its_own_and_leaves_none_in_a_snapshot
 fn what_is_kept_between_calls_changes_nothing_however_the_log_is_cut() {
     let (mut ward, founding) = ward::Ward::founded(5);
     let mut log = vec![founding];
-    log.extend((0..40).map(|number| ward.posts(number % 7 + 1, 40)));
+    log.extend((0..20).map(|number| ward.posts(number % 7 + 1, 40)));
+    let end = ward.by(0, Command::DeactivateUser(ward::person(4)));
+    log.push(ward.entry(vec![end])); // What was only read so far changes.
+    log.extend((0..20).map(|number| ward.posts(number % 7 + 1, 40)));
     let applied = |part: usize, forget: bool| {
         let (disk, dir) = (MemDisk::default(), tempfile::tempdir().expect("dir"));
         let mut store = memory(&disk, dir.path());
@@ -325,9 +328,9 @@ fn what_is_kept_between_calls_changes_nothing_however_the_log_is_cut() {
     };
     let (outputs, digest) = applied(1, true);
     let answers = outputs.iter().flat_map(|output| &output.answers);
-    assert!(answers.clone().all(|answer| answer.result.is_ok()), "{outputs:?}");
-    assert!(answers.count() > 150);
-    for part in [1, 2, 7, 41] {
+    let refused = answers.clone().filter(|answer| answer.result.is_err()).count();
+    assert!((2..20).contains(&refused) && answers.count() > 150, "{refused} refused");
+    for part in [1, 2, 7, 42] {
         assert_eq!(applied(part, false), (outputs.clone(), digest), "{part} in a call");
     }
 }
