@@ -12,6 +12,8 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
+/// Our own crates, as the paths of their modules begin.
+const OURS: [&str; 9] = ["tricordd", "server", "services", "raft", "store", "backup", "codec", "record", "seal"];
 /// Bytes that are kept.
 const BYTES_MAX: usize = 512 * 1024;
 /// The longest value of a field.
@@ -75,7 +77,8 @@ impl<S: Subscriber> Layer<S> for Recent {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         let mut fields = Fields(Map::new());
-        if metadata.target().starts_with("tricord") {
+        let whose = metadata.target().split("::").next().unwrap_or_default();
+        if OURS.contains(&whose) {
             event.record(&mut fields);
         }
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -107,12 +110,14 @@ mod tests {
     fn only_what_is_on_the_list_is_kept_and_only_so_much() {
         let recent = Recent::default();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(recent.clone()), || {
-            tracing::info!(target: "tricord_raft::node", node = "a1", login = "ito", "the node runs");
-            tracing::warn!(target: "rustls", "connection of ito");
+            tracing::info!(target: "raft::node", node = "a1", login = "ito", "the node runs");
+            tracing::warn!(target: "rustls::server", "connection of ito");
         });
         let lines = recent.lines();
         assert!(lines[0].contains("the node runs") && lines[0].contains("a1"), "{lines:?}");
         assert!(lines[1].contains("rustls"), "{lines:?}");
+        let own = module_path!().split("::").next().unwrap_or_default();
+        assert!(OURS.contains(&own), "{own} is ours, and its lines are not kept");
         assert!(lines.iter().all(|line| !line.contains("ito")), "{lines:?}");
         for _ in 0..100 {
             recent.keep("x".repeat(BYTES_MAX / 10));
