@@ -108,7 +108,7 @@ pub fn start<H: Handle>(
 
 async fn keep<H: Handle>(services: Services<H>, destination: Destination, metrics: Metrics) {
     let (name, period) = (destination.name(), destination.period());
-    let (mut arrived, mut failed) = (0, false);
+    let (mut arrived, mut failed) = (0, None);
     metrics.failures.with_label_values(&[name]);
     loop {
         let limit = Duration::from_millis(AUDIT_HEAD_SEND_MS_MAX);
@@ -116,7 +116,7 @@ async fn keep<H: Handle>(services: Services<H>, destination: Destination, metric
         let pushed = pushed.unwrap_or_else(|_| Err(Failure("it took too long".into())));
         let next = match pushed {
             Ok(head) => {
-                if std::mem::take(&mut failed) {
+                if failed.take().is_some() {
                     tracing::info!(destination = name, "heads of the audit log arrive outside again");
                 }
                 if let Some(head) = head {
@@ -129,7 +129,8 @@ async fn keep<H: Handle>(services: Services<H>, destination: Destination, metric
             }
             Err(error) => {
                 metrics.failures.with_label_values(&[name]).inc();
-                if !std::mem::replace(&mut failed, true) {
+                // Once for each reason: a witness that holds another history must not hide behind one that was away.
+                if failed.replace(error.to_string()) != Some(error.to_string()) {
                     tracing::error!(destination = name, %error, "the newest head of the audit log did not arrive outside");
                 }
                 period.min(Duration::from_millis(AUDIT_HEAD_SEND_MS))
