@@ -17,6 +17,7 @@ use raft::Handle;
 use rustls::pki_types::ServerName;
 use services::{SealedHead, Services};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use types::limits::{AUDIT_HEAD_SEND_MS, AUDIT_HEAD_SEND_MS_MAX, AUDIT_HEAD_WRITE_MS};
@@ -80,7 +81,7 @@ enum Destination {
 /// The file in the data directory with the newest head that a witness has signed.
 pub const COSIGNED: &str = "audit.cosigned";
 
-/// Brings heads to all destinations, until the process ends.
+/// Brings heads to all destinations, until what it answers is dropped.
 ///
 /// Errors: a certificate that cannot be used, so that it is known at start and not at night.
 pub fn start<H: Handle>(
@@ -88,7 +89,7 @@ pub fn start<H: Handle>(
     config: OutsideConfig,
     data: &Path,
     registry: &Registry,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<JoinSet<()>, Box<dyn std::error::Error + Send + Sync>> {
     let metrics = Metrics::register(registry)?;
     let mut destinations = Vec::new();
     destinations.extend(config.directory.map(Destination::Directory));
@@ -100,10 +101,7 @@ pub fn start<H: Handle>(
         config.trust.as_ref().map(Trust::client).transpose()?;
         destinations.push(Destination::Witness(Witness::new(config, data.join(COSIGNED))));
     }
-    for destination in destinations {
-        tokio::spawn(keep(services.clone(), destination, metrics.clone()));
-    }
-    Ok(())
+    Ok(destinations.into_iter().map(|destination| keep(services.clone(), destination, metrics.clone())).collect())
 }
 
 async fn keep<H: Handle>(services: Services<H>, destination: Destination, metrics: Metrics) {

@@ -150,7 +150,7 @@ async fn serve(
     let signer = audit_key.clone();
     let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key, audit_spool };
     let services = Services::start(node.clone(), options, pair, metrics, applied, typing)?;
-    outside::start(&services, config.outside.clone(), &config.data, &registry)?;
+    let mut outside = outside::start(&services, config.outside.clone(), &config.data, &registry)?;
 
     let (stopping, stopped) = watch::channel(false);
     let until_stopped = |mut stopped: watch::Receiver<bool>| async move { drop(stopped.wait_for(|stop| *stop).await) };
@@ -233,6 +233,7 @@ async fn serve(
     living.abort();
     local.abort();
     ops.abort();
+    outside.shutdown().await;
     drop(services);
     consensus.spawn(node.shutdown()).await??;
     tracing::info!("the node has stopped");

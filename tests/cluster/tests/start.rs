@@ -78,3 +78,24 @@ async fn a_daemon_refuses_what_is_not_its_own() -> Result<()> {
     cluster.wait_until_well().await?;
     cluster.check_logs(&[])
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_brings_heads_outside_stops_without_waiting_for_that() -> Result<()> {
+    let mut cluster = Cluster::found(Options::default()).await?;
+    let config = cluster.node(1).config().to_owned();
+    let heads = config.with_file_name("heads");
+    fs::create_dir(&heads)?;
+    cluster.node(1).stop(SOON)?;
+    fs::copy(changed(&config, "with-heads.toml", "[audit]\n", "[audit]\nheads = \"heads\"\n")?, &config)?;
+    cluster.node(1).start()?;
+    let began = std::time::Instant::now();
+    while fs::read_dir(&heads)?.next().is_none() {
+        assert!(began.elapsed() < SOON, "no head arrived");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    cluster.wait_until_well().await?;
+    cluster.node(1).stop(SOON)?;
+    let log = cluster.node(1).log();
+    assert!(log.contains("the node has stopped") && !log.contains("still in use"), "{log}");
+    cluster.check_logs(&[])
+}
