@@ -4,8 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver;
+use openraft::async_runtime::watch::{RecvError, WatchReceiver};
 use openraft::errors::Fatal;
+use openraft::type_config::alias::WatchReceiverOf;
 use openraft::{Instant, RaftMetrics, ServerState};
 use store::Engine;
 use tokio::sync::watch;
@@ -32,18 +33,8 @@ impl Default for Leadership {
 /// Follows openraft until it ends. An end that nobody asked for is this node's end.
 pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, leadership: watch::Sender<Leadership>) {
     let mut metrics = shared.raft.metrics();
-    let mut looked: Option<tokio::time::Instant> = None;
     loop {
-        // openraft says something after every step it takes; most of it changes nothing that is asked for here.
-        if looked.is_some_and(|at| at.elapsed() < LOOK_EVERY)
-            && !is_news(&metrics.borrow_watched(), *leadership.borrow())
-        {
-            tokio::select! {
-                () = shared.stop.cancelled() => return,
-                more = metrics.changed() => if more.is_ok() { continue },
-            }
-        }
-        looked = Some(tokio::time::Instant::now());
+        let looked = tokio::time::Instant::now();
         let now = metrics.borrow_watched().clone();
         if let Err(fatal) = &now.running_state {
             return end(&shared, Some(fatal));
@@ -62,12 +53,31 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, leadership: watch::Se
         }
         tokio::select! {
             () = shared.stop.cancelled() => return,
-            more = metrics.changed() => if more.is_err() {
+            more = worth_a_look(&mut metrics, next, looked) => if more.is_err() {
                 let state = metrics.borrow_watched().running_state.clone();
                 return end(&shared, state.as_ref().err());
             },
         }
     }
+}
+
+/// openraft says something after every step it takes; most of it changes nothing that is asked for here. Waits until it
+/// says something of who leads, or has said anything at all and the last look, at `looked`, is [`LOOK_EVERY`] ago.
+async fn worth_a_look(
+    metrics: &mut WatchReceiverOf<TypeConfig, RaftMetrics<TypeConfig>>,
+    known: Leadership,
+    looked: tokio::time::Instant,
+) -> Result<(), RecvError> {
+    metrics.changed().await?;
+    let later = tokio::time::sleep_until(looked + LOOK_EVERY);
+    tokio::pin!(later);
+    while !is_news(&metrics.borrow_watched(), known) {
+        tokio::select! {
+            () = &mut later => break,
+            more = metrics.changed() => more?,
+        }
+    }
+    Ok(())
 }
 
 /// How often everything is looked at while there is no news.
@@ -123,4 +133,51 @@ pub(crate) async fn replaced(mut leadership: watch::Receiver<Leadership>, leader
 /// A short wait that differs between callers, so that they do not come back all at once.
 pub(crate) fn jitter() -> Duration {
     Duration::from_millis(10 + RandomState::new().hash_one(0) % 30)
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::async_runtime::watch::WatchSender;
+    use openraft::type_config::TypeConfigExt;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn known(metrics: &RaftMetrics<TypeConfig>) -> Leadership {
+        let leader = metrics.current_leader.map(NodeId);
+        Leadership { term: metrics.current_term, leader, own: role(metrics.state) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_said_right_after_a_look_is_seen_soon_though_nothing_more_is_said() {
+        let start = RaftMetrics::new_initial(1);
+        let (say, mut heard) = TypeConfig::watch_channel(start.clone());
+        let looked = Instant::now();
+        let more = RaftMetrics { last_log_index: Some(7), ..start.clone() };
+        say.send(more).expect("it is heard");
+        worth_a_look(&mut heard, known(&start), looked).await.expect("it goes on");
+        assert_eq!(heard.borrow_watched().last_log_index, Some(7));
+        assert!(looked.elapsed() <= LOOK_EVERY + Duration::from_millis(1), "{:?}", looked.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leads_is_seen_at_once() {
+        let start = RaftMetrics::new_initial(1);
+        let (say, mut heard) = TypeConfig::watch_channel(start.clone());
+        let looked = Instant::now();
+        say.send(RaftMetrics { current_leader: Some(2), ..start.clone() }).expect("it is heard");
+        worth_a_look(&mut heard, known(&start), looked).await.expect("it goes on");
+        assert_eq!(looked.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_anything_said_it_waits_and_an_end_is_told() {
+        let start = RaftMetrics::new_initial(1);
+        let (say, mut heard) = TypeConfig::watch_channel(start.clone());
+        let mut look = Box::pin(worth_a_look(&mut heard, known(&start), Instant::now()));
+        tokio::time::advance(LOOK_EVERY * 3).await;
+        assert!(futures::poll!(&mut look).is_pending());
+        drop(say);
+        assert!(look.await.is_err());
+    }
 }
