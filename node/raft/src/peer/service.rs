@@ -78,7 +78,10 @@ fn core_ended(error: impl std::fmt::Display) -> Status {
 impl<E: Engine> PeerService for Service<E> {
     async fn hello(&self, request: Request<peer::HelloRequest>) -> Reply<peer::HelloResponse> {
         let (caller, _call) = self.authorize(&request).await?;
-        let founded = self.0.raft.is_initialized().await.map_err(core_ended)?;
+        // On its own: openraft takes it for a fault when whoever asked is gone before the answer, as a caller may be.
+        let shared = self.0.clone();
+        let asked = tokio::spawn(async move { shared.raft.is_initialized().await });
+        let founded = asked.await.map_err(core_ended)?.map_err(core_ended)?;
         Ok(Response::new(peer::HelloResponse { node: Some(self.0.directory.caller(&caller)), founded }))
     }
 
