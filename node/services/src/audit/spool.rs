@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use raft::Handle;
+use raft::{Handle, ProposeError};
 use types::command::{Observation, Once};
 use types::limits::{AUDIT_SPOOL_BYTES_MAX, OBSERVATIONS_MAX};
 use types::{Author, Command, Envelope, NodeId, Timestamp};
@@ -176,7 +176,11 @@ async fn step<H: Handle>(services: &Services<H>, batch: &mut Option<Batch>) -> R
     }
     let Some(Batch { ticket, observations }) = batch else { return Ok(false) };
     let count = observations.len();
-    services.record_observations(ticket.once, observations.clone(), Instant::now() + PATIENCE).await?;
+    let recorded = services.record_observations(ticket.once, observations.clone(), Instant::now() + PATIENCE).await;
+    if let Err(error) = recorded {
+        let_go(batch, &error);
+        return Err(error);
+    }
     let clearing = services.clone();
     raft::blocking::run(move || lock(&clearing.inner.spool).clear(count)).await.map_err(stopped)?;
     if let Some(batch) = batch.take() {
@@ -186,9 +190,25 @@ async fn step<H: Handle>(services: &Services<H>, batch: &mut Option<Batch>) -> R
     Ok(true)
 }
 
+/// After a refusal nothing of the batch is recorded nor will be: it holds no number until it is put again, under the next
+/// one. A number held for good would in the end leave none for what is read.
+fn let_go(batch: &mut Option<Batch>, error: &Error) {
+    let refused = match error {
+        Error::Reject(_) => true,
+        Error::Propose(why) => *why != ProposeError::OutcomeUnknown,
+        _ => false,
+    };
+    if refused && let Some(batch) = batch.take() {
+        tracing::warn!(%error, "what was shown without a majority is not taken into the audit log yet");
+        batch.ticket.settle();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::once::Numbers;
+    use types::Reject;
     use types::SessionId;
     use types::record::Action;
 
@@ -219,6 +239,25 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).expect("there").len(), 0);
         spool.append(&[observation(4)]).expect("kept");
         assert_eq!(Spool::open(&path).expect("opens").kept, [observation(4)]);
+    }
+
+    #[test]
+    fn a_refused_batch_holds_no_number_and_one_that_may_be_recorded_keeps_its_own() {
+        let numbers = Numbers::new(7);
+        let next = || numbers.take(Instant::now()).expect("room");
+        let mut batch = Some(Batch { ticket: next(), observations: vec![observation(1)] });
+        let_go(&mut batch, &ProposeError::OutcomeUnknown.into());
+        let_go(&mut batch, &Error::Behind);
+        assert_eq!(batch.as_ref().map(|batch| batch.ticket.once.number), Some(1));
+        assert_eq!(next().once.settled, 1);
+        for refusal in [ProposeError::Refused, ProposeError::Overloaded, ProposeError::DiskFull] {
+            let mut refused = Some(Batch { ticket: next(), observations: Vec::new() });
+            let_go(&mut refused, &refusal.into());
+            assert!(refused.is_none());
+        }
+        let_go(&mut batch, &Error::Reject(Reject::NotPermitted));
+        assert!(batch.is_none());
+        assert_eq!(next().once.settled, 2, "what took its number without an answer is not settled");
     }
 
     #[test]
