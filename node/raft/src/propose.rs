@@ -1,6 +1,7 @@
 //! Commands on the leader: what waits together becomes one entry, and a few entries are on their way at a time, so
 //! that batches grow with the load and no timer is needed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Instant;
@@ -9,6 +10,7 @@ use openraft::errors::ClientWriteError;
 use openraft::impls::ProgressResponder;
 use store::Engine;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 use types::limits::{
     ENTRIES_IN_FLIGHT_MAX, ENTRY_BYTES_MAX, ENVELOPE_BYTES_MAX, ENVELOPES_PER_ENTRY_MAX, PROPOSAL_BYTES_WAITING_MAX,
     PROPOSALS_WAITING_MAX,
@@ -93,8 +95,8 @@ impl Room {
 /// The other end of [`Proposer`].
 pub(crate) struct Proposals {
     queue: mpsc::Receiver<Proposal>,
-    /// Taken from the queue, and too large for the entry it would have been in.
-    held: Option<Proposal>,
+    /// Taken from the queue for the next entry: at most what one entry can hold.
+    taken: VecDeque<Proposal>,
 }
 
 struct Proposal {
@@ -116,7 +118,7 @@ pub(crate) fn channel(metrics: Metrics) -> (Proposer, Proposals) {
             room: Arc::new(AtomicU8::new(Room::Enough as u8)),
             alone: Arc::default(),
         },
-        Proposals { queue, held: None },
+        Proposals { queue, taken: VecDeque::new() },
     )
 }
 
@@ -204,18 +206,28 @@ pub(crate) struct Batcher<E: Engine> {
 impl<E: Engine> Batcher<E> {
     /// Makes entries of what waits until the queue or openraft ends.
     pub(crate) async fn run(self, mut proposals: Proposals) {
-        let in_flight = Arc::new(Semaphore::new(ENTRIES_IN_FLIGHT_MAX));
-        while let Some(first) = proposals.next().await {
-            let Ok(place) = in_flight.clone().acquire_owned().await else { return };
-            let batch = proposals.batch(first);
-            self.metrics.proposals_waiting.set(i64::try_from(proposals.queue.len()).unwrap_or(i64::MAX));
-            if !batch.is_empty() {
-                self.write(batch, place).await;
+        let mut on_their_way = JoinSet::new();
+        let mut newest = 0;
+        let mut open = true;
+        while open {
+            tokio::select! {
+                biased;
+                _ = on_their_way.join_next(), if !on_their_way.is_empty() => {}
+                more = proposals.more() => open = more,
+            }
+            self.metrics.proposals_waiting.set(i64::try_from(proposals.waiting()).unwrap_or(i64::MAX));
+            while next_goes(on_their_way.len(), newest, proposals.waiting()) {
+                let batch = proposals.batch();
+                newest = batch.len();
+                if !batch.is_empty() {
+                    self.write(batch, &mut on_their_way).await;
+                }
             }
         }
+        on_their_way.detach_all();
     }
 
-    async fn write(&self, batch: Vec<Proposal>, place: OwnedSemaphorePermit) {
+    async fn write(&self, batch: Vec<Proposal>, on_their_way: &mut JoinSet<()>) {
         let began = Instant::now();
         let (waiting, envelopes) = split(batch);
         self.metrics.batch_envelopes.observe(envelopes.len() as f64);
@@ -228,9 +240,8 @@ impl<E: Engine> Batcher<E> {
         }
         let leases = self.leases.clone();
         let metrics = self.metrics.clone();
-        tokio::spawn(async move {
+        on_their_way.spawn(async move {
             let result = written.await;
-            drop(place);
             metrics.proposal_seconds.observe(began.elapsed().as_secs_f64());
             match result {
                 Ok(Ok(response)) => {
@@ -246,32 +257,47 @@ impl<E: Engine> Batcher<E> {
     }
 }
 
+/// Whether what waits becomes an entry now. An entry costs each node much and a command in it little (benches/README.md): a
+/// second one goes beside the first when as much waits for it as the newest on its way holds, and gathers until then.
+fn next_goes(on_their_way: usize, newest: usize, waiting: usize) -> bool {
+    match on_their_way {
+        0 => waiting > 0,
+        _ => on_their_way < ENTRIES_IN_FLIGHT_MAX && waiting >= newest.max(1),
+    }
+}
+
 impl Proposals {
-    async fn next(&mut self) -> Option<Proposal> {
-        match self.held.take() {
-            Some(held) => Some(held),
-            None => self.queue.recv().await,
+    /// Waits until more waits for the next entry than was known of; false when nothing more can come.
+    async fn more(&mut self) -> bool {
+        let room = ENVELOPES_PER_ENTRY_MAX.saturating_sub(self.taken.len());
+        if room == 0 {
+            return std::future::pending().await;
         }
+        let mut more = Vec::new();
+        let count = self.queue.recv_many(&mut more, room).await;
+        self.taken.extend(more);
+        count > 0
     }
 
-    /// All that waits behind `first` and fits into one entry with it, without what was withdrawn.
-    fn batch(&mut self, first: Proposal) -> Vec<Proposal> {
+    fn waiting(&self) -> usize {
+        self.taken.len() + self.queue.len()
+    }
+
+    /// All that waits and fits into one entry, without what was withdrawn.
+    fn batch(&mut self) -> Vec<Proposal> {
         let mut batch = Vec::new();
         let mut bytes = ENTRY_OVERHEAD;
-        let mut next = Some(first);
-        while let Some(proposal) = next {
+        while batch.len() < ENVELOPES_PER_ENTRY_MAX
+            && let Some(proposal) = self.taken.pop_front().or_else(|| self.queue.try_recv().ok())
+        {
             if !batch.is_empty() && bytes + proposal.bytes > ENTRY_BYTES_MAX {
-                self.held = Some(proposal);
+                self.taken.push_front(proposal);
                 break;
             }
             if proposal.claim.take() {
                 bytes += proposal.bytes;
                 batch.push(proposal);
             }
-            if batch.len() == ENVELOPES_PER_ENTRY_MAX {
-                break;
-            }
-            next = self.queue.try_recv().ok();
         }
         batch
     }
@@ -332,9 +358,9 @@ mod tests {
             .collect();
         let waiting = futures::future::join_all(calls);
         let serve = async {
-            let first = proposals.next().await.expect("one");
+            assert!(proposals.more().await, "one");
             tokio::task::yield_now().await;
-            let batch = proposals.batch(first);
+            let batch = proposals.batch();
             let (waiting, envelopes) = split(batch);
             let origins: Vec<u64> = envelopes.iter().map(|envelope| envelope.origin.0).collect();
             answer_all(waiting, Refusal::OutcomeUnknown);
@@ -345,12 +371,47 @@ mod tests {
         assert_eq!(results, vec![Err(Refusal::OutcomeUnknown); 5]);
     }
 
+    #[test]
+    fn nothing_waits_for_company_and_a_second_entry_is_as_large_as_the_first() {
+        assert!(!next_goes(0, 0, 0));
+        assert!(next_goes(0, 30, 1), "one alone goes at once");
+        assert!(next_goes(1, 1, 1), "and so does one beside one");
+        assert!(!next_goes(1, 30, 29));
+        assert!(next_goes(1, 30, 30));
+        assert!(!next_goes(1, 0, 0), "beside an entry of commands that were all withdrawn");
+        assert!(!next_goes(ENTRIES_IN_FLIGHT_MAX, 1, 1_000));
+    }
+
+    #[tokio::test]
+    async fn more_than_an_entry_holds_waits_for_the_next_in_order() {
+        let (proposer, mut proposals) = channel(Metrics::default());
+        let count = ENVELOPES_PER_ENTRY_MAX as u64 + 3;
+        let calls = (0..count).map(|node| {
+            let proposer = proposer.clone();
+            async move { proposer.put(envelope(node), soon()).await }
+        });
+        let serve = async {
+            let mut origins = Vec::new();
+            while origins.len() < count as usize {
+                assert!(proposals.more().await, "more comes");
+                let batch = proposals.batch();
+                assert!(batch.len() <= ENVELOPES_PER_ENTRY_MAX);
+                let (waiting, envelopes) = split(batch);
+                origins.extend(envelopes.iter().map(|envelope| envelope.origin.0));
+                answer_all(waiting, Refusal::OutcomeUnknown);
+            }
+            origins
+        };
+        let (_, origins) = tokio::join!(futures::future::join_all(calls), serve);
+        assert!(origins.into_iter().eq(0..count));
+    }
+
     #[tokio::test]
     async fn what_still_waits_at_its_deadline_is_never_written() {
         let (proposer, mut proposals) = channel(Metrics::default());
         assert_eq!(proposer.put(envelope(1), Instant::now()).await, Err(Refusal::NotLeader));
-        let first = proposals.next().await.expect("it is in the queue still");
-        assert!(proposals.batch(first).is_empty());
+        assert!(proposals.more().await, "it is in the queue still");
+        assert!(proposals.batch().is_empty());
     }
 
     #[tokio::test]
@@ -358,9 +419,8 @@ mod tests {
         let (proposer, mut proposals) = channel(Metrics::default());
         let (waits, taken) = (proposer.put(envelope(1), soon()), proposer.put(envelope(2), soon()));
         let stop = async {
-            let first = proposals.next().await.expect("one");
-            assert!(first.claim.take());
-            drop(first);
+            assert!(proposals.more().await, "both");
+            assert!(proposals.taken[0].claim.take());
             drop(proposals);
         };
         let (taken, waits, ()) = tokio::join!(taken, waits, stop);
