@@ -17,16 +17,14 @@ use crate::send::message;
 
 /// Messages of a page.
 const PAGE: i32 = 50;
-/// Pages read at each place.
-const PAGES: u64 = 200;
 /// Calls under way at a time while things are made ready.
 const AT_ONCE: usize = 16;
 
 /// Times of pages at the beginning, in the middle and at the end of a conversation, in microseconds, and its length.
-pub async fn history(client: &Client, conversation: &str) -> Result<([Histogram<u64>; 3], u64)> {
+pub async fn history(client: &Client, conversation: &str, pages: u64) -> Result<([Histogram<u64>; 3], u64)> {
     let (_, length) = page(client, conversation, 1).await?;
     let mut times = [Histogram::new(3)?, Histogram::new(3)?, Histogram::new(3)?];
-    for round in 0..PAGES {
+    for round in 0..pages {
         // No page twice in a row: each place is a stretch of pages.
         let step = round * PAGE as u64 % (length / 8).max(1);
         let starts = [1 + step, length / 2 + step, (length - (length / 8).min(length)).max(1) + step];
@@ -53,14 +51,17 @@ async fn page(client: &Client, conversation: &str, start: u64) -> Result<(Durati
     Ok((began.elapsed(), answer.last_seq))
 }
 
-/// How long a user takes to be live who missed so many messages in so many conversations; a few times.
+/// How long a new user of this name takes to be live who missed so many messages in so many conversations; a few times.
 pub async fn resume(
     cluster: &Cluster,
     author: &Arc<Client>,
+    name: &str,
     conversations: usize,
     missed: usize,
 ) -> Result<Vec<Duration>> {
-    let reader = enrol_all(cluster.links(), cluster.admin(), &[Person::new("away", "Away")], || {}).await?.remove(0);
+    let reader = enrol_all(cluster.links(), cluster.admin(), &[Person::new(&format!("away-{name}"), "Away")], || {})
+        .await?
+        .remove(0);
     let user = [reader.user().to_owned()];
     let groups: Vec<String> = stream::iter(0..conversations)
         .map(|index| {

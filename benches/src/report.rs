@@ -7,20 +7,31 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::floor::Floor;
-use crate::rows::Row;
-use crate::send::Sends;
+use crate::peers::{Load, Peer};
+use crate::rows::{ROWS, Row};
+use crate::send::{Mode, Sends};
 
 /// Collects what was measured, and prints each row as it comes.
 pub struct Report {
     machine: String,
     floor: Floor,
     rows: Vec<Row>,
+    loads: Vec<Ours>,
+}
+
+/// A load of ours, to compare with.
+#[derive(Clone)]
+struct Ours {
+    mode: Mode,
+    in_flight: usize,
+    per_second: f64,
+    p99_ms: f64,
 }
 
 impl Report {
     /// Begins one.
     pub fn new(floor: Floor) -> Self {
-        let report = Self { machine: machine(), floor, rows: Vec::new() };
+        let report = Self { machine: machine(), floor, rows: Vec::new(), loads: Vec::new() };
         let Floor { fdatasync, round_trip } = &report.floor;
         print(&format!("three nodes and their clients on one machine: {}", report.machine));
         print("every message is authenticated, authorised, sealed, recorded, and synced on two of three nodes first");
@@ -51,12 +62,37 @@ impl Report {
         print(&format!(
             "{name}: {rate:.0} messages/s; p50 {p50:.2} p99 {p99:.2} p99.9 {p999:.2} ms; {cost:.3} ms of processor a message"
         ));
+        self.loads.push(Ours { mode: sends.mode, in_flight: sends.in_flight, per_second: rate, p99_ms: p99 });
         for (what, value) in [("per-s", rate), ("p50-ms", p50), ("p99-ms", p99), ("cpu-ms-per-message", cost)] {
             if let Ok(row) = Row::new(&format!("{name}-{what}"), value) {
                 self.rows.push(row);
             }
         }
         Ok(())
+    }
+
+    /// A load of a peer, and what ours is as a multiple of it.
+    pub fn peer(&mut self, peer: Peer, load: &Load) -> Result<()> {
+        let (p50, p99) = (ms(&load.latency, 0.5), ms(&load.latency, 0.99));
+        let Load { in_flight, per_second, cpu_ms, .. } = load;
+        print(&format!(
+            "{}, {in_flight} in flight: {per_second:.0} messages/s; p50 {p50:.2} p99 {p99:.2} ms; {cpu_ms:.3} ms of \
+             processor a message",
+            peer.id()
+        ));
+        let loads = self.loads.iter().filter(|ours| ours.in_flight == *in_flight);
+        for ours in loads.cloned().collect::<Vec<_>>() {
+            let name = format!("{}-{in_flight}", ours.mode.id());
+            self.row(&format!("{name}-rate-to-{}", peer.id()), ours.per_second / per_second)?;
+            self.row(&format!("{name}-p99-to-{}", peer.id()), ours.p99_ms / p99)?;
+        }
+        Ok(())
+    }
+
+    /// The rows of a plain run that have no value.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let known = ROWS.iter().map(|(id, ..)| *id);
+        known.filter(|id| !self.rows.iter().any(|row| row.id == *id)).collect()
     }
 
     /// As a table, to stdout.

@@ -38,7 +38,7 @@ impl Aim {
     }
 }
 
-/// Every row there is: its name, its unit, its aim. `README.md` says how each is measured.
+/// Every row of a plain run: its name, its unit, its aim. `README.md` says how each is measured.
 pub const ROWS: &[(&str, &str, Aim)] = &[
     ("unary-1-p50-ms", "ms", Aim::Most(0.6)),
     ("unary-1-per-s", "messages/s", Aim::None),
@@ -68,14 +68,53 @@ pub const ROWS: &[(&str, &str, Aim)] = &[
     ("vanish-leader-gap-median-ms", "ms", Aim::Most(1_000.0)),
     ("vanish-leader-gap-max-ms", "ms", Aim::Most(1_500.0)),
     ("disk-bytes-per-message-and-node", "bytes", Aim::Most(700.0)),
+    ("disk-written-to-grown", "", Aim::Most(4.0)),
     ("restart-s", "s", Aim::Most(5.0)),
     ("memory-mib-per-node", "MiB", Aim::Most(400.0)),
 ];
 
+/// Rows of `--stored`.
+pub const GROWTH: &[(&str, &str, Aim)] = &[
+    ("stored-memory-mib-per-node", "MiB", Aim::Most(400.0)),
+    ("stored-restart-s", "s", Aim::Most(5.0)),
+    ("growth-unary-64-ratio", "", Aim::Most(1.25)),
+    ("growth-history-ratio", "", Aim::Most(1.25)),
+    ("growth-resume-ratio", "", Aim::Most(1.25)),
+    ("growth-restart-ratio", "", Aim::Most(1.25)),
+];
+
+/// Rows of `--peer`: what the peer does, and what we do as a multiple of that.
+pub const PEERS: &[(&str, &str, Aim)] = &[
+    ("unary-1-rate-to-etcd", "", Aim::None),
+    ("unary-1-p99-to-etcd", "", Aim::None),
+    ("unary-16-rate-to-etcd", "", Aim::None),
+    ("unary-16-p99-to-etcd", "", Aim::None),
+    ("unary-64-rate-to-etcd", "", Aim::None),
+    ("unary-64-p99-to-etcd", "", Aim::None),
+    ("stream-256-rate-to-etcd", "", Aim::Least(2.0)),
+    ("stream-256-p99-to-etcd", "", Aim::Most(1.0)),
+    ("stream-1024-rate-to-etcd", "", Aim::Least(2.0)),
+    ("stream-1024-p99-to-etcd", "", Aim::Most(1.0)),
+    ("unary-1-rate-to-nats", "", Aim::None),
+    ("unary-1-p99-to-nats", "", Aim::None),
+    ("unary-16-rate-to-nats", "", Aim::None),
+    ("unary-16-p99-to-nats", "", Aim::None),
+    ("unary-64-rate-to-nats", "", Aim::None),
+    ("unary-64-p99-to-nats", "", Aim::None),
+    ("stream-256-rate-to-nats", "", Aim::Least(0.7)),
+    ("stream-256-p99-to-nats", "", Aim::Most(1.0)),
+    ("stream-1024-rate-to-nats", "", Aim::Least(0.7)),
+    ("stream-1024-p99-to-nats", "", Aim::Most(1.0)),
+];
+
+fn all() -> impl Iterator<Item = &'static (&'static str, &'static str, Aim)> {
+    [ROWS, GROWTH, PEERS].into_iter().flatten()
+}
+
 /// One answer.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// As in [`ROWS`].
+    /// As in [`ROWS`], [`GROWTH`] or [`PEERS`].
     pub id: &'static str,
     /// In the unit of its row.
     pub value: f64,
@@ -86,13 +125,13 @@ impl Row {
     ///
     /// Errors: there is none.
     pub fn new(id: &str, value: f64) -> cluster::Result<Self> {
-        let known = ROWS.iter().find(|(known, ..)| *known == id);
+        let known = all().find(|(known, ..)| *known == id);
         let (id, ..) = known.ok_or_else(|| format!("no row is called {id}"))?;
         Ok(Self { id, value })
     }
 
     fn about(&self) -> (&'static str, Aim) {
-        ROWS.iter().find(|(id, ..)| *id == self.id).map_or(("", Aim::None), |&(_, unit, aim)| (unit, aim))
+        all().find(|(id, ..)| *id == self.id).map_or(("", Aim::None), |&(_, unit, aim)| (unit, aim))
     }
 
     /// As a line of the table. `floor_ms`: a synced write and a round trip of this machine, in milliseconds.
@@ -138,7 +177,7 @@ mod tests {
 
     #[test]
     fn names_are_in_kebab_case_and_each_is_there_once() {
-        let mut names: Vec<&str> = ROWS.iter().map(|(id, ..)| *id).collect();
+        let mut names: Vec<&str> = all().map(|(id, ..)| *id).collect();
         let kebab =
             |id: &str| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         assert!(names.iter().all(|id| kebab(id)));

@@ -8,7 +8,7 @@ use cluster::{Client, Cluster, Person, Result, create_group, enrol_all, reason};
 use hdrhistogram::Histogram;
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::stream_messages_response::Result as Answer;
-use proto::v1::{OutgoingMessage, SendMessageRequest, StreamMessagesRequest};
+use proto::v1::{ListMessagesRequest, OutgoingMessage, SendMessageRequest, StreamMessagesRequest};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,7 +17,7 @@ use crate::floor::micros;
 use crate::usage;
 
 /// Bytes of each text.
-const TEXT_BYTES: usize = 200;
+pub const TEXT_BYTES: usize = 200;
 /// Users who share a group, so that there are several conversations as in a hospital.
 const GROUP: usize = 8;
 /// Most sends that one stream may have unanswered.
@@ -82,6 +82,15 @@ impl Senders {
         (client, conversation)
     }
 
+    /// Messages in all their conversations: each that was acknowledged, and none twice.
+    pub async fn stored(&self) -> Result<u64> {
+        let mut stored = 0;
+        for (client, conversation) in self.0.iter().step_by(GROUP) {
+            stored += length(client, conversation).await?;
+        }
+        Ok(stored)
+    }
+
     /// Keeps so many sends unanswered for so long.
     pub async fn run(&self, cluster: &Cluster, mode: Mode, in_flight: usize, time: Duration) -> Result<Sends> {
         let processor = usage::processor(cluster)?;
@@ -113,6 +122,17 @@ impl Senders {
         let processor = usage::processor(cluster)?.saturating_sub(processor);
         Ok(Sends { mode, in_flight, messages: latency.len(), time, latency, processor })
     }
+}
+
+async fn length(client: &Client, conversation: &str) -> Result<u64> {
+    let request =
+        ListMessagesRequest { parent: conversation.to_owned(), page_size: 1, ..ListMessagesRequest::default() };
+    let answer = client.read(|wire| {
+        let request = request.clone();
+        async move { MessageServiceClient::new(wire).list_messages(request).await }
+    });
+    let answer = answer.await.map_err(|status| format!("list: {} {}", reason(&status), status.message()))?;
+    Ok(answer.last_seq)
 }
 
 /// A message of the size that is measured.

@@ -8,9 +8,14 @@ use cluster::{Cluster, Result};
 
 /// Processor time of all nodes since each was started.
 pub fn processor(cluster: &Cluster) -> Result<Duration> {
+    processor_of(cluster.pids().into_iter().flatten())
+}
+
+/// Processor time of these processes since each was started.
+pub fn processor_of(pids: impl IntoIterator<Item = u32>) -> Result<Duration> {
     let ticks_per_second = rustix::param::clock_ticks_per_second();
     let mut ticks = 0;
-    for pid in cluster.pids().into_iter().flatten() {
+    for pid in pids {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The second field, the name, may hold spaces; utime and stime are the 12th and 13th after it.
         let fields = stat.rsplit_once(')').map(|(_, fields)| fields).ok_or("no process state")?;
@@ -41,6 +46,17 @@ pub fn disk(directory: &Path) -> Result<u64> {
         // A file may go away while one looks: RocksDB replaces its own.
         let Ok(about) = entry.metadata() else { continue };
         bytes += if about.is_dir() { disk(&entry.path()).unwrap_or(0) } else { about.len() };
+    }
+    Ok(bytes)
+}
+
+/// Bytes that the nodes have had written to their disks since each was started.
+pub fn written(cluster: &Cluster) -> Result<u64> {
+    let mut bytes = 0;
+    for pid in cluster.pids().into_iter().flatten() {
+        let io = std::fs::read_to_string(format!("/proc/{pid}/io"))?;
+        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes:")).ok_or("no write_bytes")?;
+        bytes += written.trim().parse::<u64>()?;
     }
     Ok(bytes)
 }

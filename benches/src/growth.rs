@@ -1,0 +1,75 @@
+//! What changes when the nodes hold many messages: the same questions with few and with many.
+
+use std::time::{Duration, Instant};
+
+use cluster::{Cluster, Options, Result};
+
+use crate::report::{Report, ms};
+use crate::scale::Scale;
+use crate::send::{Mode, Senders};
+use crate::{reading, restart, usage};
+
+/// Sends unanswered while the nodes are filled.
+const FILLING: usize = 256;
+/// Messages are counted this often meanwhile.
+const SLICE: Duration = Duration::from_secs(5);
+
+/// The answers at one size, in milliseconds; the rate in messages a second.
+struct Look {
+    unary_64_per_s: f64,
+    history_p99: f64,
+    resume: f64,
+    restart: f64,
+}
+
+/// Fills three nodes of their own with `stored` messages, and compares with few.
+pub async fn measure(stored: u64, scale: &Scale, report: &mut Report) -> Result<()> {
+    let mut cluster = Cluster::found(Options::default()).await?;
+    let senders = Senders::sign_in(&cluster, scale.senders).await?;
+    fill(&cluster, &senders, scale.few).await?;
+    let few = look(&mut cluster, &senders, scale, "few").await?;
+    fill(&cluster, &senders, stored).await?;
+    let largest = usage::resident(&cluster)?.into_iter().max().unwrap_or(0);
+    report.row("stored-memory-mib-per-node", (largest >> 20) as f64)?;
+    let many = look(&mut cluster, &senders, scale, "many").await?;
+    report.row("stored-restart-s", many.restart / 1e3)?;
+    report.row("growth-unary-64-ratio", few.unary_64_per_s / many.unary_64_per_s)?;
+    report.row("growth-history-ratio", many.history_p99 / few.history_p99)?;
+    report.row("growth-resume-ratio", many.resume / few.resume)?;
+    report.row("growth-restart-ratio", many.restart / few.restart)?;
+    cluster.check_logs(&[])
+}
+
+async fn fill(cluster: &Cluster, senders: &Senders, target: u64) -> Result<()> {
+    loop {
+        let stored = senders.stored().await?;
+        eprintln!("{stored} of {target} messages are stored");
+        if stored >= target {
+            return Ok(());
+        }
+        senders.run(cluster, Mode::Streaming, FILLING, SLICE.min(slice(target - stored))).await?;
+    }
+}
+
+/// Not longer than what is missing takes at some ten thousand a second.
+fn slice(missing: u64) -> Duration {
+    Duration::from_micros(missing.saturating_mul(100)).max(Duration::from_millis(50))
+}
+
+async fn look(cluster: &mut Cluster, senders: &Senders, scale: &Scale, name: &str) -> Result<Look> {
+    let began = Instant::now();
+    let sends = senders.run(cluster, Mode::Unary, 64, scale.time).await?;
+    let unary_64_per_s = sends.messages as f64 / sends.time.as_secs_f64();
+    let (client, conversation) = senders.one(0);
+    let (pages, _) = reading::history(client, conversation, scale.pages).await?;
+    let history_p99 = pages.iter().map(|times| ms(times, 0.99)).fold(0.0, f64::max);
+    let times = reading::resume(cluster, senders.one(1).0, name, scale.cases, scale.missed).await?;
+    let resume = times[times.len() / 2].as_secs_f64() * 1e3;
+    let restart = restart(cluster).await?.as_secs_f64() * 1e3;
+    eprintln!(
+        "{name}: unary 64 {unary_64_per_s:.0}/s, history p99 {history_p99:.2} ms, resume {resume:.1} ms, restart \
+         {restart:.0} ms; took {:.0?}",
+        began.elapsed()
+    );
+    Ok(Look { unary_64_per_s, history_p99, resume, restart })
+}
