@@ -15,6 +15,7 @@ mod primitive;
 mod record;
 mod row;
 mod seat;
+mod trust;
 mod user;
 
 pub use answer::{answer, reject, reply};

@@ -3,6 +3,7 @@
 //! Shape: numbers are big-endian, ids 16 bytes, principals and timers a kind byte and an id. A text at the end stands as
 //! it is; before another part its 0x00 become 0x00 0xFF and 0x00 0x00 ends it, which sorts before whatever goes on.
 
+use types::certificate::{SERIAL_BYTES, Serial};
 use types::key::{Holder, KeyScope, Month};
 use types::row::Timer;
 use types::session::Attachment;
@@ -69,6 +70,8 @@ keys! {
 
     Seat(node), Refounding(),
     Backup(node),
+
+    NodeCertificates(node), Revoked(serial), KitProposal(), FormerKit(number),
 }
 
 /// The key that has these bytes.
@@ -169,6 +172,16 @@ impl KeyPart for [u8; 16] {
 
     fn take(rest: &mut &[u8]) -> Result<Self, Problem> {
         take_array(rest)
+    }
+}
+
+impl KeyPart for Serial {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn take(rest: &mut &[u8]) -> Result<Self, Problem> {
+        take_array::<SERIAL_BYTES>(rest).map(Self)
     }
 }
 
@@ -294,6 +307,7 @@ impl KeyPart for Timer {
                 kind(50);
                 number.put(out);
             }
+            Self::KitLapse => kind(144),
         }
     }
 
@@ -309,6 +323,7 @@ impl KeyPart for Timer {
             [48] => KeyPart::take(rest).map(Self::IdleDue),
             [49] => KeyPart::take(rest).map(Self::TimesChanged),
             [50] => KeyPart::take(rest).map(Self::EmergencyEnd),
+            [144] => Ok(Self::KitLapse),
             [_] => Err(Problem::Unknown),
         }
     }

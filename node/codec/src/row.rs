@@ -37,6 +37,8 @@ tables! {
 
     Seat, Refounding,
     Backup,
+
+    NodeCertificates, Revoked, KitProposal, FormerKit,
 }
 
 /// The canonical bytes of an audit record. They are the bytes of its row: what is stored is what is hashed.

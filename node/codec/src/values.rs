@@ -11,4 +11,5 @@ mod primitive;
 mod record;
 mod row;
 mod seat;
+mod trust;
 mod user;

@@ -70,6 +70,13 @@ pub const fn code(action: Action) -> &'static str {
         Action::ApproveEmergency => "approve-emergency",
         Action::EndEmergency => "end-emergency",
         Action::ReviewEmergency => "review-emergency",
+
+        Action::ChangeCertificates => "change-certificates",
+        Action::RevokeCertificates => "revoke-certificates",
+        Action::ProposeKit => "propose-recovery-kit",
+        Action::ConfirmKit => "confirm-recovery-kit",
+        Action::CancelKit => "cancel-recovery-kit",
+        Action::LapseKit => "lapse-recovery-kit",
     }
 }
 
@@ -141,6 +148,13 @@ pub const fn sentence(action: Action) -> &'static str {
         Action::ApproveEmergency => "approved emergency access",
         Action::EndEmergency => "ended emergency access",
         Action::ReviewEmergency => "signed off the review of emergency access",
+
+        Action::ChangeCertificates => "began to show other certificates",
+        Action::RevokeCertificates => "revoked certificates",
+        Action::ProposeKit => "proposed a new recovery kit",
+        Action::ConfirmKit => "confirmed the new recovery kit",
+        Action::CancelKit => "withdrew the proposed recovery kit",
+        Action::LapseKit => "let a proposed recovery kit lapse",
     }
 }
 

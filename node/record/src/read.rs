@@ -3,6 +3,7 @@
 //! The bytes are a format byte, a length, and protobuf's wire format. What a newer release added is stepped over; a test
 //! in `codec` holds this reader to what it writes.
 
+use types::certificate::Serial;
 use types::conversation::PolicyRef;
 use types::record::{Action, Agent, Entity, Purpose, Record, Result as End};
 use types::{ConversationId, DeviceId, NodeId, RoleId, Seq, SessionId, Timestamp, UserId};
@@ -198,6 +199,8 @@ fn entity(bytes: &[u8]) -> Result<Entity, Error> {
             Entity::Records(first, last)
         }
         (88, number) => Entity::Emergency(number.number()?),
+        (144, serial) => Entity::Certificate(Serial(array(serial.bytes()?)?)),
+        (145, public) => Entity::RecoveryKit(array(public.bytes()?)?),
         _ => return Err(Error::Newer),
     })
 }

@@ -8,9 +8,9 @@ use types::session::Device;
 use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timestamp};
 
 use crate::commands::{
-    audit, backups, clock, conversations, directory, emergency, founding, keys as key_commands, leases, locking,
-    lockout, log_off, messages, participants, places, presence, receipts, seats, second_factor, sessions, settings,
-    tick,
+    audit, backups, certificates, clock, conversations, directory, emergency, founding, keys as key_commands, kits,
+    leases, locking, lockout, log_off, messages, participants, places, presence, receipts, seats, second_factor,
+    sessions, settings, tick,
 };
 use crate::keys;
 use crate::outcome::Outcome;
@@ -91,6 +91,7 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         Command::SeatNode(node) => seats::seat(tx, *node),
         Command::Refound(refound) => seats::refound(tx, refound),
         Command::NoteBackup(note) => backups::note(tx, note),
+        Command::NoteCertificates(note) => certificates::note(tx, note),
 
         Command::TapIn(tap) => places::tap_in(tx, tap),
 
@@ -123,7 +124,11 @@ fn node_command<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Reply, V
         | Command::OpenEmergency(_)
         | Command::ApproveEmergency(_)
         | Command::EndEmergency(_)
-        | Command::ReviewEmergency(_) => Err(Reject::NotPermitted.into()), // Only a user may; no node speaks for one.
+        | Command::ReviewEmergency(_)
+        | Command::RevokeCertificates(_)
+        | Command::ProposeKit(_)
+        | Command::ConfirmKit(_)
+        | Command::CancelKit => Err(Reject::NotPermitted.into()), // Only a user may; no node speaks for one.
     }
 }
 
@@ -162,6 +167,11 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         Command::EndEmergency(number) => emergency::end(tx, actor, *number),
         Command::ReviewEmergency(review) => emergency::review(tx, actor, review),
 
+        Command::RevokeCertificates(revoke) => certificates::revoke(tx, actor, revoke),
+        Command::ProposeKit(propose) => kits::propose(tx, actor, propose),
+        Command::ConfirmKit(confirm) => kits::confirm(tx, actor, confirm),
+        Command::CancelKit => kits::cancel(tx, actor),
+
         Command::Found(_)
         | Command::RaiseFeatureLevel(_)
         | Command::RenewLease(_)
@@ -184,6 +194,7 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
         | Command::SeatNode(_)
         | Command::Refound(_)
         | Command::NoteBackup(_)
+        | Command::NoteCertificates(_)
         | Command::TapIn(_) => Err(Reject::NotPermitted.into()), // Only a node may.
     }
 }

@@ -1,5 +1,6 @@
 //! Ranges of keys: each names the first and the last key of what it covers.
 
+use types::certificate::{SERIAL_BYTES, Serial};
 use types::key::Holder;
 use types::row::Timer;
 use types::session::Attachment;
@@ -139,4 +140,22 @@ pub const fn emergencies(from: u64) -> Range {
 #[must_use]
 pub const fn emergencies_open() -> Range {
     (Key::EmergencyOpen(0), Key::EmergencyOpen(u64::MAX))
+}
+
+/// What all nodes show.
+#[must_use]
+pub const fn node_certificates() -> Range {
+    (Key::NodeCertificates(NodeId(0)), Key::NodeCertificates(NodeId(u64::MAX)))
+}
+
+/// Certificates that are revoked.
+#[must_use]
+pub const fn revoked() -> Range {
+    (Key::Revoked(Serial([0; SERIAL_BYTES])), Key::Revoked(Serial([u8::MAX; SERIAL_BYTES])))
+}
+
+/// Recovery kits of before.
+#[must_use]
+pub const fn former_kits() -> Range {
+    (Key::FormerKit(0), Key::FormerKit(u32::MAX))
 }

@@ -163,6 +163,17 @@ pub enum Action {
 
     /// Say that cluster time is right after a step.
     ConfirmClock,
+
+    /// Revoke certificates.
+    ManageCertificates,
+    /// See which certificates nodes show, and which are revoked.
+    SeeCertificates,
+    /// Propose a new recovery kit.
+    ProposeKit,
+    /// Confirm the recovery kit that someone else proposed.
+    ConfirmKit,
+    /// Withdraw the proposed recovery kit.
+    CancelKit,
 }
 
 /// Whether they may.
@@ -375,13 +386,21 @@ pub fn may<V: View>(view: &V, user: &User, action: Action) -> Result<Decision, V
             Decision::yes_if(has(user, &sets), Decision::No)
         }
 
-        Action::SeeKeys => {
+        Action::SeeKeys | Action::SeeCertificates => {
             let permitted = has(user, &[PermissionSet::Admin, PermissionSet::Auditor, PermissionSet::Viewer]);
             Decision::yes_if(permitted, Decision::No)
         }
         Action::ManageKeys => Decision::yes_if(admin(user), Decision::No),
 
         Action::ConfirmClock => Decision::yes_if(admin(user), Decision::No),
+
+        Action::ManageCertificates | Action::ProposeKit => Decision::yes_if(admin(user), Decision::No),
+        Action::ConfirmKit | Action::CancelKit if !admin(user) => Decision::No,
+        Action::ConfirmKit => match view.kit_proposal()? {
+            None => Decision::Hidden,
+            Some(proposal) => Decision::yes_if(proposal.by != user.id, Decision::No),
+        },
+        Action::CancelKit => Decision::yes_if(view.kit_proposal()?.is_some(), Decision::Hidden),
     })
 }
 

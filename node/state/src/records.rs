@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use types::backup::BackupDeed;
+use types::certificate::Revocation;
 use types::command::Found;
 use types::identity::LogOffScope;
 use types::key::Holder;
@@ -71,6 +72,12 @@ pub const fn action_of(command: &Command) -> Option<Action> {
         Command::ApproveEmergency(_) => Some(Action::ApproveEmergency),
         Command::EndEmergency(_) => Some(Action::EndEmergency),
         Command::ReviewEmergency(_) => Some(Action::ReviewEmergency),
+
+        Command::NoteCertificates(_) => Some(Action::ChangeCertificates),
+        Command::RevokeCertificates(_) => Some(Action::RevokeCertificates),
+        Command::ProposeKit(_) => Some(Action::ProposeKit),
+        Command::ConfirmKit(_) => Some(Action::ConfirmKit),
+        Command::CancelKit => Some(Action::CancelKit),
     }
 }
 
@@ -108,6 +115,9 @@ pub const fn reject_number(reject: &Reject) -> u16 {
         Reject::MethodNotTaken => 90,
         Reject::EmergencyState => 91,
         Reject::ProofTooOld => 92,
+
+        Reject::CertificateInUse(_) => 144,
+        Reject::MajorityCutOff => 145,
     }
 }
 
@@ -170,6 +180,8 @@ pub(crate) fn of(
         Command::NoteBackup(note) if result.is_ok() => note.reason.clone(),
         Command::OpenEmergency(open) if result.is_ok() => Some(open.reason.clone()),
         Command::ReviewEmergency(review) if result.is_ok() => Some(review.note.clone()),
+        Command::RevokeCertificates(revoke) if result.is_ok() => Some(revoke.reason.clone()),
+        Command::ProposeKit(propose) if result.is_ok() => Some(propose.reason.clone()),
         _ => None,
     };
     let broken = emergency
@@ -194,7 +206,7 @@ fn agent_of(command: &Command, agent: Agent, result: &Result<Reply, Reject>) -> 
             Ok(Reply::SignedIn { user, session, device, .. }),
         ) => Agent::User { user: *user, acting_role: None, device: *device, session: *session },
         (Command::Found(_) | Command::RaiseFeatureLevel(_) | Command::SetSigner(_), _) => Agent::Cluster,
-        (Command::RetireClusterKey(_) | Command::SeatNode(_), _) => Agent::Cluster,
+        (Command::RetireClusterKey(_) | Command::SeatNode(_) | Command::NoteCertificates(_), _) => Agent::Cluster,
         (Command::NoteBackup(_), _) => Agent::Cluster, // The schedule, or somebody at the machine whom it does not know.
         _ => agent,
     }
@@ -284,6 +296,18 @@ fn entities(command: &Command, origin: NodeId, result: &Result<Reply, Reject>) -
         Command::Refound(refound) => vec![Entity::Node(refound.node)],
         Command::NoteBackup(note) if note.records > 0 => vec![Entity::Node(origin), Entity::Head(note.records)],
         Command::NoteBackup(_) => vec![Entity::Node(origin)],
+
+        Command::NoteCertificates(note) => {
+            let serials = note.serials.iter().take(types::limits::CERTIFICATES_NOTED_MAX);
+            core::iter::once(Entity::Node(origin)).chain(serials.map(|serial| Entity::Certificate(*serial))).collect()
+        }
+        Command::RevokeCertificates(revoke) => match revoke.what {
+            Revocation::Certificate(serial) => vec![Entity::Certificate(serial)],
+            Revocation::Node(node) => vec![Entity::Node(node)],
+        },
+        Command::ProposeKit(propose) => vec![Entity::RecoveryKit(propose.public)],
+        Command::ConfirmKit(confirm) => vec![Entity::RecoveryKit(confirm.public)],
+        Command::CancelKit => Vec::new(),
     }
 }
 

@@ -4,11 +4,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use types::backup::Backup;
+use types::certificate::{NodeCertificates, Revoked, Serial};
 use types::conversation::{Conversation, HistoryPolicy, Participant, PolicyRef};
 use types::emergency::Emergency;
 use types::id::{ConversationId, DeviceId, NodeId, Seq, SessionId, UserId};
 use types::identity::{Failures, LoginKey, Settings};
 use types::key::{ClusterKey, DataKey, Envelope, Holder, HolderKey, KeyScope, Month};
+use types::kit::KitProposal;
 use types::message::Message;
 use types::presence::{NodeLease, Status};
 use types::record::Record;
@@ -135,6 +137,13 @@ rows! {
     refounding() -> Refounding(Refounding) at Key::Refounding();
     /// What a node says of its backups.
     backup(node: NodeId) -> Backup(Backup) at Key::Backup(node);
+
+    /// Which certificates a node shows.
+    node_certificates(node: NodeId) -> NodeCertificates(NodeCertificates) at Key::NodeCertificates(node);
+    /// Whether a certificate is good for nothing any more.
+    revoked(serial: Serial) -> Revoked(Revoked) at Key::Revoked(serial);
+    /// The recovery kit that waits for a second person.
+    kit_proposal() -> KitProposal(KitProposal) at Key::KitProposal();
 }
 
 /// The cluster key in use: its newest version.

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::backup::NoteBackup;
+use crate::certificate::{NoteCertificates, RevokeCertificates};
 use crate::conversation::{ConversationKind, HistoryPolicy, Part, PolicyRef};
 use crate::emergency::{OpenEmergency, ReviewEmergency};
 use crate::id::{ClusterId, ConversationId, DeviceId, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
@@ -11,6 +12,7 @@ use crate::identity::{
     AddSecondFactor, Attempt, DeviceKey, LogOff, Method, Refresh, RefuseSignIn, SecondProof, Settings,
 };
 use crate::key::{Envelope as KeyEnvelope, Holder, KeyScope, Month, NewClusterKey};
+use crate::kit::{ConfirmKit, ProposeKit};
 use crate::locking::UnlockSession;
 use crate::message::{Header, Sealed};
 use crate::place::{SetPin, TapIn};
@@ -181,6 +183,17 @@ pub enum Command {
     EndEmergency(u64),
     /// Signs its review off.
     ReviewEmergency(ReviewEmergency),
+
+    /// Which certificates a node shows from now on; those of the node before it in its slot are revoked. By that node.
+    NoteCertificates(NoteCertificates),
+    /// Revokes certificates for good.
+    RevokeCertificates(RevokeCertificates),
+    /// Proposes a new recovery kit.
+    ProposeKit(ProposeKit),
+    /// Takes the proposed kit, as the second person: the cluster key is replaced with it.
+    ConfirmKit(ConfirmKit),
+    /// Withdraws the proposed kit.
+    CancelKit,
 }
 
 /// The first command of the log.

@@ -6,8 +6,11 @@
 
 /// The highest level this release knows. A new cluster begins with it.
 ///
-/// 1, 2026-11-22: what the first cluster could do. 2, 2026-11-22: [`BACKUP_NOTES`].
+/// 1, 2026-11-22: what the first cluster could do. 2, 2026-11-22: [`BACKUP_NOTES`], [`CERTIFICATE_NOTES`].
 pub const KNOWN: u32 = 2;
 
 /// From this level on nodes tell the cluster what became of backups (`NoteBackup`).
 pub const BACKUP_NOTES: u32 = 2;
+
+/// From this level on nodes tell the cluster which certificates they show (`NoteCertificates`).
+pub const CERTIFICATE_NOTES: u32 = 2;

@@ -4,6 +4,7 @@
 extern crate alloc;
 
 pub mod backup;
+pub mod certificate;
 pub mod command;
 pub mod conversation;
 pub mod emergency;
@@ -12,6 +13,7 @@ pub mod features;
 pub mod id;
 pub mod identity;
 pub mod key;
+pub mod kit;
 pub mod limits;
 pub mod locking;
 pub mod message;

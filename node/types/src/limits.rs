@@ -413,3 +413,14 @@ pub const FINALIZE_MS: u64 = 3 * DAY_MS;
 pub const BACKUP_STAGGER_MS: u64 = 10 * 60 * 1000;
 /// Log entries a node may be behind before an operator is told: more than a burst leaves it.
 pub const NODE_LAG_ALARM_ENTRIES: u64 = 10_000;
+
+/// Most certificates that a node says it shows, those between them and the authority among them.
+pub const CERTIFICATES_NOTED_MAX: usize = 8;
+/// Most certificates that are revoked. They are kept for ever; a cluster that reaches this needs a new authority.
+pub const CERTIFICATES_REVOKED_MAX: usize = 4_096;
+/// A proposed recovery kit lapses after this time.
+pub const KIT_PROPOSAL_MS: u64 = 60 * 60 * 1000;
+/// Whoever proposes or confirms a recovery kit gave their password at most this long ago.
+pub const KIT_PROOF_MS_MAX: u64 = 5 * 60 * 1000;
+/// Most recovery kits there ever were, as far as they are listed.
+pub const FORMER_KITS_MAX: usize = 1_024;

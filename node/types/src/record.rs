@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::certificate::Serial;
 use crate::conversation::PolicyRef;
 use crate::id::{ConversationId, DeviceId, NodeId, RoleId, Seq, SessionId, Timestamp, UserId};
 
@@ -49,6 +50,10 @@ pub enum Entity {
     Records(u64, u64),
     /// Emergency access, by its number.
     Emergency(u64),
+    /// A certificate.
+    Certificate(Serial),
+    /// A recovery kit, by its public key.
+    RecoveryKit([u8; 32]),
 }
 
 /// What was done. The numbers are part of the format and never reused.
@@ -179,6 +184,19 @@ pub enum Action {
     EndEmergency = 138,
     /// An auditor signed its review off.
     ReviewEmergency = 139,
+
+    /// A node shows other certificates from here on.
+    ChangeCertificates = 216,
+    /// Certificates were revoked.
+    RevokeCertificates = 217,
+    /// A new recovery kit was proposed.
+    ProposeKit = 218,
+    /// A second person confirmed it: it is the cluster's from here on.
+    ConfirmKit = 219,
+    /// It was withdrawn.
+    CancelKit = 220,
+    /// Nobody confirmed it in time.
+    LapseKit = 221,
 }
 
 impl Action {
@@ -244,6 +262,12 @@ impl Action {
         Self::ApproveEmergency,
         Self::EndEmergency,
         Self::ReviewEmergency,
+        Self::ChangeCertificates,
+        Self::RevokeCertificates,
+        Self::ProposeKit,
+        Self::ConfirmKit,
+        Self::CancelKit,
+        Self::LapseKit,
     ];
 }
 

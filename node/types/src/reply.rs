@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::id::{ConversationId, DeviceId, EventNumber, Seq, SessionId, Timestamp, UserId};
+use crate::id::{ConversationId, DeviceId, EventNumber, NodeId, Seq, SessionId, Timestamp, UserId};
 
 /// A reply and the cursor it reflects. Kept for the device, so that a retry gets the same.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -165,6 +165,16 @@ pub enum Reject {
     /// The session's user proved who they are too long ago for this.
     #[error("this needs a fresh proof of who you are; give your password again first")]
     ProofTooOld,
+
+    /// A node shows the certificate: revoking it would cut that node off, which must be asked for as such.
+    #[error(
+        "node {0} shows this certificate; give it another first ('tricord node renew-certificates' there), or cut it off \
+         ('tricord cluster certificate cut-off {0}')"
+    )]
+    CertificateInUse(NodeId),
+    /// With that node cut off there would be no majority of nodes with good certificates.
+    #[error("both other nodes must have good certificates, and answer, before this one is cut off")]
+    MajorityCutOff,
 }
 
 /// The part of a request that a refusal is about.
@@ -216,6 +226,8 @@ pub enum Field {
     Times = 89,
     Emergency = 90,
     Place = 91,
+
+    Certificate = 144,
 }
 
 impl core::fmt::Display for Field {
@@ -263,6 +275,8 @@ impl core::fmt::Display for Field {
 
             Self::Node => "node",
             Self::Address => "address",
+
+            Self::Certificate => "certificate",
         })
     }
 }

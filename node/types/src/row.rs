@@ -4,12 +4,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::backup::Backup;
+use crate::certificate::{NodeCertificates, Revoked, Serial};
 use crate::conversation::{Conversation, HistoryPolicy, Participant};
 use crate::emergency::Emergency;
 use crate::event::{EventBody, Scope};
 use crate::id::{ClusterId, ConversationId, DeviceId, EventNumber, Lineage, NodeId, Seq, SessionId, Timestamp, UserId};
 use crate::identity::{Failures, LoginKey, Settings};
 use crate::key::{ClusterKey, DataKey, Envelope, Holder, HolderKey, KeyScope, Month};
+use crate::kit::{FormerKit, KitProposal};
 use crate::message::Message;
 use crate::presence::{NodeLease, Status};
 use crate::principal::Principal;
@@ -156,6 +158,15 @@ tables! {
     77 Refounding() => Refounding;
     /// What nodes say of their backups.
     80 Backup(NodeId) => Backup;
+
+    /// Which certificates nodes show.
+    96 NodeCertificates(NodeId) => NodeCertificates;
+    /// Certificates that are good for nothing any more.
+    97 Revoked(Serial) => Revoked;
+    /// The recovery kit that waits for a second person; there is one row, or none.
+    98 KitProposal() => KitProposal;
+    /// Recovery kits of before, from 1.
+    99 FormerKit(u32) => FormerKit;
 }
 
 /// The cluster as such.
@@ -335,4 +346,7 @@ pub enum Timer {
     TimesChanged(SessionId),
     /// Emergency access ends. Kind byte 50.
     EmergencyEnd(u64),
+
+    /// A proposed recovery kit lapses. Kind byte 144; there is one such timer, or none.
+    KitLapse,
 }

@@ -72,6 +72,8 @@ pub fn reject() -> BoxedStrategy<Reject> {
         Just(Reject::MethodNotTaken),
         Just(Reject::EmergencyState),
         Just(Reject::ProofTooOld),
+        node_id().prop_map(Reject::CertificateInUse),
+        Just(Reject::MajorityCutOff),
         Just(Reject::UnknownKey),
     ]
     .boxed()
@@ -86,5 +88,5 @@ one_of!(field: Field {
 
     Node, Address,
 
-    Pin, Times, Emergency, Place,
+    Pin, Times, Emergency, Place, Certificate,
 });

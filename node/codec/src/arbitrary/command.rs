@@ -101,6 +101,7 @@ pub fn command() -> BoxedStrategy<Command> {
         of_keys(),
         note().prop_map(Command::NoteBackup),
         super::people::command(),
+        super::trust::command(),
     ]
     .boxed()
 }

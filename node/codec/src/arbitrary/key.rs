@@ -55,6 +55,11 @@ pub fn key(table: Table) -> BoxedStrategy<Key> {
         Table::Refounding => Just(Key::Refounding()).boxed(),
         Table::Backup => node_id().prop_map(Key::Backup).boxed(),
 
+        Table::NodeCertificates => node_id().prop_map(Key::NodeCertificates).boxed(),
+        Table::Revoked => super::trust::serial().prop_map(Key::Revoked).boxed(),
+        Table::KitProposal => Just(Key::KitProposal()).boxed(),
+        Table::FormerKit => number32().prop_map(Key::FormerKit).boxed(),
+
         Table::Conversation
         | Table::Direct
         | Table::Participant
@@ -91,6 +96,7 @@ fn timer() -> BoxedStrategy<Timer> {
         session_id().prop_map(Timer::IdleDue),
         session_id().prop_map(Timer::TimesChanged),
         number().prop_map(Timer::EmergencyEnd),
+        Just(Timer::KitLapse),
     ]
     .boxed()
 }

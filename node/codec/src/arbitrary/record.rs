@@ -5,6 +5,7 @@ use types::record::{Action, Agent, Entity, Purpose, Record, Result as RecordResu
 
 use super::conversation::policy_ref;
 use super::primitive::*;
+use super::trust::serial;
 
 structs!(
     /// Any audit record.
@@ -40,6 +41,8 @@ pub(super) fn entity() -> BoxedStrategy<Entity> {
         (node_id(), bytes32()).prop_map(|(node, key)| Entity::Signer(node, key)),
         (number(), number()).prop_map(|(first, last)| Entity::Records(first, last)),
         number().prop_map(Entity::Emergency),
+        serial().prop_map(Entity::Certificate),
+        bytes32().prop_map(Entity::RecoveryKit),
     ]
     .boxed()
 }
@@ -59,5 +62,7 @@ one_of!(action: Action {
 
     LockSession, UnlockSession, TapIn, TapOut, SetPin, ClearPin, ResetPin,
     OpenEmergency, ApproveEmergency, EndEmergency, ReviewEmergency,
+
+    ChangeCertificates, RevokeCertificates, ProposeKit, ConfirmKit, CancelKit, LapseKit,
 });
 one_of!(purpose: Purpose { Treatment, Emergency, Operations, Compliance, BreakGlass });

@@ -17,6 +17,7 @@ use super::people::emergency;
 use super::primitive::*;
 use super::record::record;
 use super::seat::{refounding, seat};
+use super::trust::{former_kit, node_certificates, proposal, revoked};
 use super::user::{credential, device, node_lease, session, status, user};
 
 structs!(cluster: Cluster {
@@ -96,5 +97,10 @@ pub fn row(table: Table) -> BoxedStrategy<Row> {
         Table::Seat => seat().prop_map(Row::Seat).boxed(),
         Table::Refounding => refounding().prop_map(Row::Refounding).boxed(),
         Table::Backup => backup().prop_map(Row::Backup).boxed(),
+
+        Table::NodeCertificates => node_certificates().prop_map(Row::NodeCertificates).boxed(),
+        Table::Revoked => revoked().prop_map(Row::Revoked).boxed(),
+        Table::KitProposal => proposal().prop_map(Row::KitProposal).boxed(),
+        Table::FormerKit => former_kit().prop_map(Row::FormerKit).boxed(),
     }
 }

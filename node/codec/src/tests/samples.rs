@@ -4,6 +4,7 @@
 mod logged;
 mod people;
 mod stored;
+mod trust;
 
 pub(super) use logged::{answers, entry, envelopes};
 pub(super) use stored::{keys, rows};

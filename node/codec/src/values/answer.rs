@@ -59,6 +59,9 @@ choices! {
         90: MethodNotTaken,
         91: EmergencyState,
         92: ProofTooOld,
+
+        144: CertificateInUse(node),
+        145: MajorityCutOff,
     }
 }
 
@@ -78,5 +81,7 @@ numbers! {
 
         104: Node, 105: Address,
         112: Backup,
+
+        144: Certificate,
     }
 }

@@ -108,5 +108,11 @@ choices! {
         105: SeatNode(node),
         106: Refound(refound),
         112: NoteBackup(note),
+
+        144: NoteCertificates(note),
+        145: RevokeCertificates(revoke),
+        146: ProposeKit(kit),
+        147: ConfirmKit(kit),
+        148: CancelKit,
     }
 }

@@ -1,6 +1,7 @@
 //! Numbers, ids, texts, bytes.
 
 use prost::encoding::{WireType, encode_varint, encoded_len_varint};
+use types::certificate::Serial;
 use types::key::Month;
 use types::message::MessageKind;
 use types::{
@@ -221,4 +222,5 @@ macro_rules! wrappers {
 wrappers! {
     UserId([u8; 16]), DeviceId([u8; 16]), SessionId([u8; 16]), ConversationId([u8; 16]), RoleId([u8; 16]),
     ClusterId([u8; 16]), Lineage([u8; 16]), Seq(u64), EventNumber(u64), Timestamp(u64), NodeId(u64), MessageKind(u32), Month(u32),
+    Serial([u8; 20]),
 }

@@ -25,6 +25,8 @@ choices! {
         9: Records(1: first, 2: last),
 
         88: Emergency(number),
+        144: Certificate(serial),
+        145: RecoveryKit(public),
     }
     RecordResult { 1: Done, 2: Refused(number) }
 }
@@ -47,6 +49,8 @@ numbers! {
 
         160: AdmitNode, 161: SeatNode, 162: Refound,
         176: CreateBackup, 177: FailBackup, 178: VerifyBackup, 179: RefuteBackup, 180: RestoreBackup,
+
+        216: ChangeCertificates, 217: RevokeCertificates, 218: ProposeKit, 219: ConfirmKit, 220: CancelKit, 221: LapseKit,
     }
     Purpose { 1: Treatment, 2: Emergency, 3: Operations, 4: Compliance, 5: BreakGlass }
 }

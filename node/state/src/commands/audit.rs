@@ -61,6 +61,8 @@ pub(crate) fn admit<V: View>(tx: &Tx<'_, V>, command: &Command) -> Step<(), V> {
             | Command::AdmitNode(_) // A third node is what decides it.
             | Command::SeatNode(_)
             | Command::Refound(_)
+            | Command::NoteCertificates(_)
+            | Command::RevokeCertificates(_) // Whoever made them differ may hold a stolen one.
     );
     if goes_on || tx.divergence()?.is_none() { Ok(()) } else { Err(Reject::StateDiverged.into()) }
 }
@@ -211,7 +213,7 @@ pub(crate) fn set_signer<V: View>(tx: &mut Tx<'_, V>, key: AuditKey) -> Step<Rep
 }
 
 /// Whether it is of the founding, or of the three that went on from a backup, or was let in since and not replaced.
-fn is_let_in<V: View>(tx: &Tx<'_, V>, node: NodeId) -> Step<bool, V> {
+pub(super) fn is_let_in<V: View>(tx: &Tx<'_, V>, node: NodeId) -> Step<bool, V> {
     if let Some(seat) = tx.seat(node)? {
         return Ok(seat.replaced.is_none());
     }

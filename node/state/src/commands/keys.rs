@@ -135,13 +135,26 @@ pub(crate) fn rotate<V: View>(
     dropped: &[Holder],
 ) -> Step<Reply, V> {
     may(tx, &actor.user, Action::ManageKeys)?.check()?;
+    turn(tx, new, dropped)
+}
+
+/// Whether a rotation has not ended: then there is room for no other.
+pub(super) fn check_no_rotation<V: View>(tx: &Tx<'_, V>) -> Step<(), V> {
+    if live(tx)?.len() >= CLUSTER_KEYS_LIVE_MAX { Err(Reject::WrongPhase.into()) } else { Ok(()) }
+}
+
+/// Whether these are envelopes of the versions that are not retired, ascending.
+pub(super) fn are_live<V: View>(tx: &Tx<'_, V>, envelopes: &[(u32, Envelope)]) -> Step<bool, V> {
+    Ok(envelopes.iter().map(|(version, _)| version).eq(live(tx)?.iter()))
+}
+
+/// The next version is the one in use from here on.
+pub(super) fn turn<V: View>(tx: &mut Tx<'_, V>, new: &NewClusterKey, dropped: &[Holder]) -> Step<Reply, V> {
     let Some((newest, _)) = newest_cluster_key(tx)? else { return Err(Reject::WrongPhase.into()) };
     if Some(new.version) != newest.checked_add(1) {
         return Err(Reject::VersionMismatch(u64::from(newest)).into());
     }
-    if live(tx)?.len() >= CLUSTER_KEYS_LIVE_MAX {
-        return Err(Reject::WrongPhase.into());
-    }
+    check_no_rotation(tx)?;
     check_envelopes(&new.envelopes)?;
     let mut given: BTreeMap<Holder, [u8; 32]> =
         new.envelopes.iter().map(|envelope| (envelope.holder, envelope.public)).collect();
@@ -169,7 +182,7 @@ pub(crate) fn approve<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, approve: &Appr
     if approve.holder == Holder::Recovery {
         return Err(Reject::Invalid(Field::Envelopes).into());
     }
-    if !approve.envelopes.iter().map(|(version, _)| version).eq(live(tx)?.iter()) {
+    if !are_live(tx, &approve.envelopes)? {
         return Err(Reject::UnknownKey.into()); // Rotated or retired meanwhile: the node seals the versions of now.
     }
     seal_to(tx, approve.holder, approve.public, &approve.envelopes)?;

@@ -2,12 +2,14 @@
 
 pub(crate) mod audit;
 pub(crate) mod backups;
+pub(crate) mod certificates;
 pub(crate) mod clock;
 pub(crate) mod conversations;
 pub(crate) mod directory;
 pub(crate) mod emergency;
 pub(crate) mod founding;
 pub(crate) mod keys;
+pub(crate) mod kits;
 pub(crate) mod leases;
 pub(crate) mod locking;
 pub(crate) mod lockout;

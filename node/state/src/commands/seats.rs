@@ -10,7 +10,7 @@ use types::row::Cluster;
 use types::seat::{AdmitNode, Refound, Refounding, Seat};
 use types::{Key, NodeId, Reject, Reply, Row};
 
-use super::keys;
+use super::{certificates, keys};
 use crate::keys as ranges;
 use crate::tx::{Step, Tx, found};
 use crate::view::{Rows, View, heads};
@@ -76,6 +76,7 @@ pub(crate) fn seat<V: View>(tx: &mut Tx<'_, V>, node: NodeId) -> Step<Reply, V> 
     keys::dismiss_before(tx, node)?;
     let seated = Some(tx.now);
     tx.put(Key::Seat(node), Row::Seat(Seat { seated, ..row }));
+    certificates::supersede(tx, node)?;
     Ok(Reply::Done)
 }
 

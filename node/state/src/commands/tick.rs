@@ -5,7 +5,7 @@ use types::row::Timer;
 use types::session::Attachment;
 use types::{DeviceId, Key, Reply, Row, Scope, Timestamp};
 
-use super::{emergency, locking, lockout, log_off, presence, sessions};
+use super::{emergency, kits, locking, lockout, log_off, presence, sessions};
 use crate::apply::drop_answers;
 use crate::keys;
 use crate::tx::{Step, Tx};
@@ -40,6 +40,7 @@ pub(crate) fn tick<V: View>(tx: &mut Tx<'_, V>) -> Step<Reply, V> {
             Timer::IdleDue(id) => locking::idle_due(tx, due, id)?,
             Timer::TimesChanged(from) => locking::go_on(tx, from, &mut budget)?,
             Timer::EmergencyEnd(number) => emergency::lapse(tx, number)?,
+            Timer::KitLapse => kits::lapse(tx)?,
         }
     }
     Ok(Reply::Done)

@@ -15,6 +15,7 @@ mod presence;
 mod properties;
 mod seats;
 mod sessions;
+mod trust;
 mod tx;
 
 use alloc::collections::BTreeMap;

@@ -3,6 +3,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::*;
+use types::certificate::{NoteCertificates, Revocation, RevokeCertificates, Serial};
 use types::command::{
     Confirmation, Observation, Once, ResolveDivergence, RewrapDataKeys, RewrappedKey, SetPassword, SetStatus, SignHead,
     UpdateConversation, UpdateUser,
@@ -10,6 +11,7 @@ use types::command::{
 use types::conversation::{HistoryPolicy, POLICY_EVERYTHING, PolicyRef};
 use types::emergency::{OpenEmergency, ReviewEmergency};
 use types::identity::Settings;
+use types::kit::{ConfirmKit, ProposeKit};
 use types::limits::{DAY_MS, GRACE_MS};
 use types::locking::UnlockSession;
 use types::place::{SetPin, TapIn};
@@ -33,7 +35,7 @@ impl World {
                 words: None,
                 external_ids: None,
                 may_message: None,
-                permissions: Some(vec![set]),
+                permissions: Some(if n == 2 { vec![PermissionSet::Admin, set] } else { vec![set] }),
                 sealed_name: None,
             };
             self.by(0, Command::UpdateUser(grant)).expect("granted");
@@ -183,6 +185,7 @@ fn account_command() -> impl Strategy<Value = Command> {
         6 => people_command(),
         1 => (1_u32..4).prop_map(|version| Command::RotateClusterKey(cluster_key(version), vec![])),
         1 => time().prop_map(Command::ConfirmClock),
+        2 => trust_command(),
     ]
 }
 
@@ -213,6 +216,34 @@ fn people_command() -> impl Strategy<Value = Command> {
         1 => (0_u64..4).prop_map(|number| {
             Command::ReviewEmergency(ReviewEmergency { number, note: "seen".to_string() })
         }),
+    ]
+}
+
+fn trust_command() -> impl Strategy<Value = Command> {
+    let serial = || (1_u8..6).prop_map(|n| Serial([n; 20]));
+    let revoke = |what| Command::RevokeCertificates(RevokeCertificates { what, reason: "stolen".to_string() });
+    let confirm = (1_u32..4, 0_u8..2).prop_map(|(version, new)| {
+        let public = [0x70 + new; 32];
+        let to_kit = |version: u32| types::key::Envelope {
+            holder: types::key::Holder::Recovery,
+            public,
+            sealed: vec![version as u8],
+        };
+        let mut key = cluster_key(version);
+        key.envelopes[0] = to_kit(version);
+        let envelopes = (1..version).map(|live| (live, to_kit(live))).collect();
+        Command::ConfirmKit(ConfirmKit { public, envelopes, key, dropped: vec![] })
+    });
+    prop_oneof![
+        list(serial(), 0..3)
+            .prop_map(|serials| { Command::NoteCertificates(NoteCertificates { serials, expires: Timestamp(9) }) }),
+        serial().prop_map(move |serial| revoke(Revocation::Certificate(serial))),
+        (0_u64..12).prop_map(move |node| revoke(Revocation::Node(NodeId(node)))),
+        (0_u8..2).prop_map(|new| {
+            Command::ProposeKit(ProposeKit { public: [0x70 + new; 32], reason: "a test".to_string() })
+        }),
+        confirm,
+        Just(Command::CancelKit),
     ]
 }
 

@@ -26,7 +26,9 @@ pub(in crate::tests) fn envelopes() -> Vec<Envelope> {
     let request = Request { session: SESSION, number: 300, settled: 299, content: [0x49; 16] };
     let node = |command| Envelope { origin: NodeId(5), author: Author::Node, command };
     let user = |command| Envelope { origin: NodeId(6), author: Author::Session(request.clone()), command };
-    of_nodes().into_iter().map(node).chain(of_users().into_iter().chain(people::commands()).map(user)).collect()
+    let by_nodes = of_nodes().into_iter().chain(trust::of_nodes());
+    let by_users = of_users().into_iter().chain(people::commands()).chain(trust::of_users());
+    by_nodes.map(node).chain(by_users.map(user)).collect()
 }
 
 fn of_nodes() -> Vec<Command> {
@@ -227,7 +229,7 @@ fn data_key(scope: KeyScope) -> AddDataKey {
 
 pub(super) const ONCE: Once = Once { epoch: 3, number: 12, settled: 11 };
 
-fn new_cluster_key() -> NewClusterKey {
+pub(super) fn new_cluster_key() -> NewClusterKey {
     let envelopes = vec![key_envelope(Holder::Recovery), key_envelope(Holder::Node(NodeId(5)))];
     NewClusterKey { version: 2, check: [0xC2; 32], envelopes }
 }
@@ -310,6 +312,9 @@ pub(in crate::tests) fn answers() -> Vec<Answer> {
         Reject::EmergencyState,
         Reject::ProofTooOld,
         Reject::Limit(Field::Emergency),
+        Reject::CertificateInUse(NodeId(6)),
+        Reject::MajorityCutOff,
+        Reject::Invalid(Field::Certificate),
     ];
     let results = replies.into_iter().map(Ok).chain(rejects.into_iter().map(Err));
     results.map(|result| Answer { result, cursor: EventNumber(1_000) }).collect()

@@ -130,6 +130,11 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
         Table::KeyEnvelope => vec![Row::KeyEnvelope(key_envelope(Holder::Recovery))],
         Table::KeyHolder => vec![Row::KeyHolder(HolderKey { public: [0xD1; 32], since: AT })],
 
+        Table::NodeCertificates => vec![trust::node_certificates()],
+        Table::Revoked => vec![trust::revoked()],
+        Table::KitProposal => vec![trust::proposal()],
+        Table::FormerKit => vec![trust::former_kit()],
+
         Table::Seat => vec![Row::Seat(Seat {
             disk: [0xD2; 16],
             public: [0xD1; 32],
@@ -198,6 +203,7 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
             Timer::IdleDue(SESSION),
             Timer::TimesChanged(SESSION),
             Timer::EmergencyEnd(3),
+            Timer::KitLapse,
         ]
         .map(|timer| Key::Timer(AT, timer))
         .to_vec(),
@@ -228,6 +234,11 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
         Table::Seat => vec![Key::Seat(NodeId(10))],
         Table::Refounding => vec![Key::Refounding()],
         Table::Backup => vec![Key::Backup(NodeId(5))],
+
+        Table::NodeCertificates => vec![Key::NodeCertificates(NodeId(5))],
+        Table::Revoked => vec![Key::Revoked(trust::SERIAL)],
+        Table::KitProposal => vec![Key::KitProposal()],
+        Table::FormerKit => vec![Key::FormerKit(1)],
     }
 }
 
@@ -455,5 +466,10 @@ fn records() -> Vec<Record> {
         purpose: Some(Purpose::BreakGlass),
         ..done.clone()
     };
-    vec![done, refused, founded, full, emergency]
+    let kit = Record {
+        action: Action::ProposeKit,
+        entities: vec![Entity::RecoveryKit([0xD3; 32]), Entity::Certificate(trust::SERIAL)],
+        ..done.clone()
+    };
+    vec![done, refused, founded, full, emergency, kit]
 }
