@@ -1,5 +1,5 @@
 //! How many times of emergency access wait, are in force, or are not reviewed, for the metrics: each of them is a reason to
-//! look.
+//! look. So is a recovery kit that waits.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use raft::Handle;
 use state::keys;
 use state::view::{Rows, View, heads};
 use types::Key;
-use types::limits::EMERGENCIES_OPEN_MAX;
+use types::limits::{CERTIFICATES_REVOKED_MAX, EMERGENCIES_OPEN_MAX};
 
 use crate::Services;
 use crate::errors::Error;
@@ -28,7 +28,23 @@ pub(crate) async fn watch<H: Handle>(services: Services<H>) {
             }
             Err(fault) => drop(services.status(&Error::Fault(fault))),
         }
+        match trust(&services.inner.handle.view()) {
+            Ok((pending, revoked)) => {
+                services.inner.metrics.kits_pending.set(pending);
+                services.inner.metrics.certificates_revoked.set(revoked);
+            }
+            Err(fault) => drop(services.status(&Error::Fault(fault))),
+        }
     }
+}
+
+/// Recovery kits that wait, and certificates that are revoked.
+fn trust<V: View<Fault = raft::Fault>>(view: &V) -> Result<(i64, i64), raft::Fault> {
+    let now = heads(view)?.clock;
+    let pending = view.kit_proposal()?.is_some_and(|kit| now < kit.until);
+    let (from, to) = keys::revoked();
+    let revoked = view.scan(&from, &to, false, CERTIFICATES_REVOKED_MAX)?.len();
+    Ok((i64::from(pending), i64::try_from(revoked).unwrap_or(i64::MAX)))
 }
 
 fn count<V: View<Fault = raft::Fault>>(view: &V) -> Result<(i64, i64, i64), raft::Fault> {

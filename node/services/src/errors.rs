@@ -286,6 +286,8 @@ fn told_of_reject(reject: &Reject) -> Told {
         Reject::MethodNotTaken => Told::new(Code::FailedPrecondition, "METHOD_NOT_TAKEN"),
         Reject::EmergencyState => Told::new(Code::FailedPrecondition, "EMERGENCY_STATE"),
         Reject::ProofTooOld => Told::new(Code::FailedPrecondition, "PROOF_TOO_OLD"),
+        Reject::CertificateInUse(_) => Told::new(Code::FailedPrecondition, "CERTIFICATE_IN_USE"),
+        Reject::MajorityCutOff => Told::new(Code::FailedPrecondition, "MAJORITY_CUT_OFF"),
         Reject::UnknownKey => Told::after(Code::Unavailable, "UNKNOWN_KEY", 100),
     }
 }

@@ -53,6 +53,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use proto::v1::audit_service_server::AuditServiceServer;
+use proto::v1::certificate_service_server::CertificateServiceServer;
 use proto::v1::clock_service_server::ClockServiceServer;
 use proto::v1::cluster_service_server::ClusterServiceServer;
 use proto::v1::conversation_service_server::ConversationServiceServer;
@@ -63,6 +64,7 @@ use proto::v1::lock_service_server::LockServiceServer;
 use proto::v1::message_service_server::MessageServiceServer;
 use proto::v1::place_service_server::PlaceServiceServer;
 use proto::v1::presence_service_server::PresenceServiceServer;
+use proto::v1::recovery_service_server::RecoveryServiceServer;
 use proto::v1::security_service_server::SecurityServiceServer;
 use proto::v1::session_service_server::SessionServiceServer;
 use proto::v1::sync_service_server::SyncServiceServer;
@@ -233,7 +235,9 @@ impl<H: Handle> Services<H> {
             .add_service(LockServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(PlaceServiceServer::new(self.clone()).max_decoding_message_size(max))
             .add_service(EmergencyServiceServer::new(self.clone()).max_decoding_message_size(max))
-            .add_service(ClockServiceServer::new(self.clone()).max_decoding_message_size(max));
+            .add_service(ClockServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(CertificateServiceServer::new(self.clone()).max_decoding_message_size(max))
+            .add_service(RecoveryServiceServer::new(self.clone()).max_decoding_message_size(max));
         routes.into_axum_router().layer(MapResponseLayer::new(library::answered)).into()
     }
 

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub(crate) connections_waiting: IntGauge,
     pub(crate) typing_dropped: IntCounter,
     pub(crate) sign_ins_refused: IntCounter,
+    pub(crate) kits_pending: IntGauge,
+    pub(crate) certificates_revoked: IntGauge,
     pub(crate) emergencies_pending: IntGauge,
     pub(crate) emergencies_in_force: IntGauge,
     pub(crate) emergencies_unreviewed: IntGauge,
@@ -69,6 +71,14 @@ impl Metrics {
             sign_ins_refused: counter(
                 "tricord_client_sign_ins_refused_total",
                 "Sign-ins with a wrong password or code",
+            )?,
+            kits_pending: gauge(
+                "tricord_recovery_kits_pending_count",
+                "Recovery kits that wait for a second administrator: 0 or 1",
+            )?,
+            certificates_revoked: gauge(
+                "tricord_certificates_revoked_count",
+                "Certificates that are revoked, as known here",
             )?,
             emergencies_pending: gauge(
                 "tricord_emergencies_pending_count",

@@ -1,6 +1,7 @@
 //! One module for each service of `tricord.v1`.
 
 pub(crate) mod audit;
+pub(crate) mod certificate;
 pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod conversation;
@@ -13,6 +14,7 @@ pub(crate) mod message_stream;
 pub(crate) mod place;
 pub(crate) mod presence;
 pub(crate) mod receipt;
+pub(crate) mod recovery;
 pub(crate) mod security;
 pub(crate) mod session;
 pub(crate) mod sync;

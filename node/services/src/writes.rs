@@ -7,7 +7,8 @@ use proto::v1::RequestId;
 use raft::Handle;
 use state::view::Rows;
 use types::backup::NoteBackup;
-use types::features::BACKUP_NOTES;
+use types::certificate::NoteCertificates;
+use types::features::{BACKUP_NOTES, CERTIFICATE_NOTES};
 use types::seat::AdmitNode;
 use types::{Author, Command, Envelope, EventNumber, Reply, Request};
 
@@ -101,6 +102,19 @@ impl<H: Handle> Services<H> {
             return Err("the upgrade is not finalized (tricord cluster finalize)".to_owned());
         }
         let told = self.put_own(Command::NoteBackup(note), deadline).await;
+        told.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Tells the cluster which certificates this node shows. While an upgrade is not finalized it is not told.
+    ///
+    /// Errors: in words, why the cluster was not told; trying again is safe.
+    pub async fn note_certificates(&self, note: NoteCertificates, deadline: Instant) -> Result<(), String> {
+        let view = self.inner.handle.view();
+        let level = view.cluster().map_err(|error| error.to_string())?.map_or(0, |cluster| cluster.feature_level);
+        if level < CERTIFICATE_NOTES {
+            return Ok(());
+        }
+        let told = self.put_own(Command::NoteCertificates(note), deadline).await;
         told.map(drop).map_err(|error| error.to_string())
     }
 

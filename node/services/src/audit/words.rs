@@ -59,6 +59,8 @@ fn target(entity: &Entity) -> String {
         Entity::Head(size) => format!("heads/{size}"),
         Entity::Records(first, last) => format!("records/{first}-{last}"),
         Entity::Emergency(number) => names::of_emergency(*number),
+        Entity::Certificate(serial) => format!("certificates/{serial}"),
+        Entity::RecoveryKit(public) => format!("kits/{}", hex(public)),
     }
 }
 
@@ -79,7 +81,7 @@ pub(crate) fn target_in(field: &str, name: &str) -> Result<Option<Entity>, Error
     let wrong = || {
         Error::invalid(
             field,
-            "expected users/{id}, sessions/{id}, conversations/{id}[/messages/{seq}], nodes/{id}, policies/{id}, heads/{size} or emergencies/{number}",
+            "expected users/{id}, sessions/{id}, conversations/{id}[/messages/{seq}], nodes/{id}, policies/{id}, heads/{size}, emergencies/{number} or certificates/{serial}",
         )
     };
     let (kind, rest) = name.split_once('/').ok_or_else(wrong)?;
@@ -89,6 +91,7 @@ pub(crate) fn target_in(field: &str, name: &str) -> Result<Option<Entity>, Error
         "policies" => rest.parse().ok().map(Entity::Policy),
         "heads" => rest.parse().ok().map(Entity::Head),
         "emergencies" => rest.parse().ok().map(Entity::Emergency),
+        "certificates" => rest.parse().ok().map(Entity::Certificate),
         "nodes" => node(rest).map(Entity::Node),
         "conversations" => conversation(rest),
         _ => None,
@@ -103,7 +106,7 @@ fn conversation(rest: &str) -> Option<Entity> {
     Some(Entity::Messages(id, Seq(first.parse().ok()?), Seq(last.parse().ok()?)))
 }
 
-fn node(text: &str) -> Option<NodeId> {
+pub(crate) fn node(text: &str) -> Option<NodeId> {
     let slot = text.get(..1)?.parse().ok()?;
     Some(NodeId::new(slot, types::Incarnation(text.get(1..)?.parse().ok()?)))
 }

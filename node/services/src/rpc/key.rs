@@ -160,7 +160,7 @@ async fn rotate<H: Handle>(
     let read = services.read(&call, Some(ReadOptions { linearizable: true, ..ReadOptions::default() })).await?;
     read.check(Action::ManageKeys)?;
     let make = |view: &H::View| {
-        let (new, dropped) = next_key(services, view)?;
+        let (new, _, dropped) = next_key(services, view)?;
         Ok(Command::RotateClusterKey(new, dropped))
     };
     let done = put_anew(services, &call, ("RotateClusterKey", id), &content, (read, &make)).await;
@@ -175,7 +175,7 @@ async fn rotate<H: Handle>(
 }
 
 /// Puts what is made of holders and versions as they are; made anew if they change before it is carried out.
-async fn put_anew<H: Handle, M: prost::Message>(
+pub(super) async fn put_anew<H: Handle, M: prost::Message>(
     services: &Services<H>,
     call: &Call,
     (method, id): (&str, Numbered),
@@ -196,7 +196,10 @@ async fn put_anew<H: Handle, M: prost::Message>(
 
 /// The next version, sealed to the recovery kit and to the nodes of today among its holders; and the holders that are none of
 /// those any more.
-fn next_key<H: Handle>(services: &Services<H>, view: &H::View) -> Result<(NewClusterKey, Vec<Holder>), Error> {
+pub(super) fn next_key<H: Handle>(
+    services: &Services<H>,
+    view: &H::View,
+) -> Result<(NewClusterKey, seal::ClusterKey, Vec<Holder>), Error> {
     let (newest, _) = newest_cluster_key(view)?.ok_or(Error::NotFounded)?;
     let key = seal::ClusterKey::generate(newest.checked_add(1).ok_or(Error::RotationUnderWay)?)?;
     let nodes = services.inner.handle.status().nodes;
@@ -213,7 +216,7 @@ fn next_key<H: Handle>(services: &Services<H>, view: &H::View) -> Result<(NewClu
             dropped.push(holder);
         }
     }
-    Ok((NewClusterKey { version: key.version(), check: key.check_value(), envelopes }, dropped))
+    Ok((NewClusterKey { version: key.version(), check: key.check_value(), envelopes }, key, dropped))
 }
 
 async fn approve<H: Handle>(
@@ -243,7 +246,7 @@ async fn approve<H: Handle>(
 }
 
 /// The versions that are not retired, sealed to a holder.
-fn sealed_to<H: Handle>(
+pub(super) fn sealed_to<H: Handle>(
     services: &Services<H>,
     view: &H::View,
     holder: Holder,

@@ -8,7 +8,7 @@ use crate::identity::pass;
 use crate::locking::unlock;
 use crate::world::{PASSWORD, Person, World, refused};
 
-async fn with_set(world: &World, admin: &Person, login: &str, set: PermissionSet) -> Person {
+pub async fn with_set(world: &World, admin: &Person, login: &str, set: PermissionSet) -> Person {
     let permission_sets = vec![set.into()];
     let user = User { login: login.into(), display_name: login.into(), permission_sets, ..User::default() };
     let create = CreateUserRequest { user: Some(user), without_enrolment_code: false, request_id: admin.id() };

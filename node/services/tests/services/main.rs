@@ -13,4 +13,5 @@ mod node;
 mod places;
 mod presence;
 mod sync;
+mod trust;
 mod world;

@@ -139,6 +139,12 @@ fn table() -> Vec<Line> {
         line!("EmergencyService/EndEmergency",                       "-   n   n   n   n   n   n   n   h   h   l", c => EndEmergencyRequest { name: "emergencies/77".into(), request_id: c.id() }),
         line!("EmergencyService/ReviewEmergency",                    "-   n   n   n   n   n   h   n   n   n   l", c => ReviewEmergencyRequest { name: "emergencies/77".into(), note: "a test".into(), request_id: c.id() }),
         line!("EmergencyService/ListEmergencies",                    "-   n   n   n   n   n   y   y   y   y   l", _c => ListEmergenciesRequest::default()),
+        line!("CertificateService/RevokeCertificate",                "-   n   n   n   n   n   n   n   y   n   l", c => RevokeCertificateRequest { what: Some(revoke_certificate_request::What::Serial("5e".into())), reason: "a test".into(), request_id: c.id() }),
+        line!("CertificateService/ListCertificates",                 "-   n   n   n   n   n   y   y   y   n   l", _c => ListCertificatesRequest::default()),
+        line!("RecoveryService/CancelKit",                           "-   n   n   n   n   n   n   n   h   n   l", c => CancelKitRequest { request_id: c.id() }),
+        line!("RecoveryService/ConfirmKit",                          "-   n   n   n   n   n   n   n   h   n   l", c => ConfirmKitRequest { fingerprint: "7".repeat(32), request_id: c.id() }),
+        line!("RecoveryService/ProposeKit",                          "-   n   n   n   n   n   n   n   y   n   l", c => ProposeKitRequest { public_key: "77".repeat(32), reason: "a test".into(), request_id: c.id() }),
+        line!("RecoveryService/ListKits",                            "-   n   n   n   n   n   y   y   y   n   l", _c => ListKitsRequest::default()),
         // Last: what ends sessions. Of three scopes the one that a help desk has; see `everybody_is_for_administrators`.
         line!("SecurityService/LogOff",                              "-   n   n   n   y   n   n   n   y   n   l", c => LogOffRequest { scope: Some(log_off_request::Scope::User(c.extra.clone())), reason: "a test".into(), request_id: c.id() }),
         line!("SessionService/EndSession",                           "-   h   h   h   y   h   h   h   y   h   l", c => EndSessionRequest { name: c.victim.session.clone(), request_id: c.id() }),

@@ -29,18 +29,20 @@ macro_rules! requests {
 
 requests! {
     AddParticipantsRequest, ApproveEmergencyRequest, ApproveKeyHolderRequest, BatchCreateUsersRequest,
-    BatchGetPresenceRequest, BatchGetUsersRequest, ClearPinRequest, ConfirmClockRequest, ConfirmMessagesRequest,
-    ConfirmTotpRequest, CreateConversationRequest, CreateEnrolmentCodeRequest, CreateHistoryPolicyRequest,
-    CreateTotpRequest, CreateUserRequest, DeactivateUserRequest, DeleteTotpRequest, EndEmergencyRequest,
-    EndSessionRequest, EnrolRequest, ExportRecordsRequest, GetClusterStatusRequest, GetConversationRequest,
-    GetHeadRequest, GetMessageRequest, GetRecoveryEnvelopeRequest, GetSelfRequest, GetSettingsRequest, GetUserRequest,
-    ListConversationsRequest, ListEmergenciesRequest, ListKeysRequest, ListMessagesRequest, ListParticipantsRequest,
-    ListReceiptsRequest, ListRecordsRequest, ListSessionsRequest, ListUsersRequest, LockSessionRequest, LogOffRequest,
-    OpenEmergencyRequest, ProveConsistencyRequest, ProveMessageRequest, RefreshSessionRequest,
-    RemoveParticipantRequest, ReportActivityRequest, ResolveDivergenceRequest, ReviewEmergencyRequest,
-    RotateClusterKeyRequest, SearchUsersRequest, SendMessageRequest, SendTypingRequest, SetPasswordRequest,
-    SetPinRequest, SetPresenceRequest, SignInRequest, SignOutRequest, StreamMessagesRequest, SyncRequest, TapInRequest,
-    TapOutRequest, UnlockSessionRequest, UpdateConversationRequest, UpdateSettingsRequest, UpdateUserRequest,
+    BatchGetPresenceRequest, BatchGetUsersRequest, CancelKitRequest, ClearPinRequest, ConfirmClockRequest,
+    ConfirmKitRequest, ConfirmMessagesRequest, ConfirmTotpRequest, CreateConversationRequest,
+    CreateEnrolmentCodeRequest, CreateHistoryPolicyRequest, CreateTotpRequest, CreateUserRequest,
+    DeactivateUserRequest, DeleteTotpRequest, EndEmergencyRequest, EndSessionRequest, EnrolRequest,
+    ExportRecordsRequest, GetClusterStatusRequest, GetConversationRequest, GetHeadRequest, GetMessageRequest,
+    GetRecoveryEnvelopeRequest, GetSelfRequest, GetSettingsRequest, GetUserRequest, ListCertificatesRequest,
+    ListConversationsRequest, ListEmergenciesRequest, ListKeysRequest, ListKitsRequest, ListMessagesRequest,
+    ListParticipantsRequest, ListReceiptsRequest, ListRecordsRequest, ListSessionsRequest, ListUsersRequest,
+    LockSessionRequest, LogOffRequest, OpenEmergencyRequest, ProposeKitRequest, ProveConsistencyRequest,
+    ProveMessageRequest, RefreshSessionRequest, RemoveParticipantRequest, ReportActivityRequest,
+    ResolveDivergenceRequest, ReviewEmergencyRequest, RevokeCertificateRequest, RotateClusterKeyRequest,
+    SearchUsersRequest, SendMessageRequest, SendTypingRequest, SetPasswordRequest, SetPinRequest, SetPresenceRequest,
+    SignInRequest, SignOutRequest, StreamMessagesRequest, SyncRequest, TapInRequest, TapOutRequest,
+    UnlockSessionRequest, UpdateConversationRequest, UpdateSettingsRequest, UpdateUserRequest,
 }
 
 fn request(bytes: &[u8]) {
