@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
 use crate::certificates::Shown;
+use crate::revocation::{Guarded, Revocations};
 
 /// Handshakes at a time; more connections wait in the kernel's queue.
 const HANDSHAKES_MAX: usize = 256;
@@ -25,8 +26,13 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// At most `connections_max` connections on which the handshake is done, as they come, until the receiver is dropped. Each
-/// handshake goes by the certificate that is shown then.
-pub fn accept(listener: TcpListener, shown: Shown, connections_max: usize) -> ReceiverStream<io::Result<Connection>> {
+/// handshake goes by the certificate that is shown then. Whoever shows one that was revoked is refused.
+pub fn accept(
+    listener: TcpListener,
+    shown: Shown,
+    revocations: Arc<Revocations>,
+    connections_max: usize,
+) -> ReceiverStream<io::Result<Connection>> {
     let (ready, connections) = mpsc::channel(HANDSHAKES_MAX);
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let open = Arc::new(Semaphore::new(connections_max));
@@ -50,12 +56,14 @@ pub fn accept(listener: TcpListener, shown: Shown, connections_max: usize) -> Re
                 continue;
             };
             let (acceptor, ready) = (TlsAcceptor::from(shown.load_full()), ready.clone());
+            let revocations = Arc::clone(&revocations);
             tokio::spawn(async move {
                 let _ = stream.set_nodelay(true);
                 match tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => {
-                        let _ = ready.send(Ok(Connection { stream, _counted: counted })).await;
-                    }
+                    Ok(Ok(stream)) => match guard(&revocations, stream) {
+                        Ok(stream) => drop(ready.send(Ok(Connection { stream, _counted: counted })).await),
+                        Err(error) => tracing::warn!(%error, "a client was refused"),
+                    },
                     Ok(Err(error)) => tracing::debug!(%error, "a client's TLS handshake failed"),
                     Err(_) => tracing::debug!("a client's TLS handshake took too long"),
                 }
@@ -66,16 +74,21 @@ pub fn accept(listener: TcpListener, shown: Shown, connections_max: usize) -> Re
     ReceiverStream::new(connections)
 }
 
+fn guard(revocations: &Arc<Revocations>, stream: TlsStream<TcpStream>) -> io::Result<Guarded<TlsStream<TcpStream>>> {
+    let shown: Vec<_> = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+    revocations.guard(stream, &shown)
+}
+
 /// An accepted connection; its place is free again when it is dropped.
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: Guarded<TlsStream<TcpStream>>,
     _counted: OwnedSemaphorePermit,
 }
 
 impl Connection {
     /// Whether the other side has shown a certificate, which the handshake has then verified.
     pub fn is_certified(&self) -> bool {
-        self.stream.get_ref().1.peer_certificates().is_some()
+        self.stream.get_ref().get_ref().1.peer_certificates().is_some()
     }
 }
 
@@ -83,7 +96,7 @@ impl Connected for Connection {
     type ConnectInfo = <TlsStream<TcpStream> as Connected>::ConnectInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
+        self.stream.get_ref().connect_info()
     }
 }
 

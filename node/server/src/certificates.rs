@@ -9,17 +9,29 @@ use arc_swap::ArcSwap;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 use raft::{Handle, PeerTls};
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use services::Services;
+use state::Rows;
 use tokio::signal::unix::{SignalKind, signal};
 use types::Timestamp;
+use types::certificate::{NoteCertificates, Serial};
+use types::limits::CERTIFICATES_NOTED_MAX;
 
 use crate::Failure;
 use crate::config::TlsFiles;
-use crate::tls;
+use crate::renewal::Renewal;
+use crate::revocation::{Revocations, serial};
+use crate::{chain, tls};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// From this long before the end an operator is told.
 const EXPIRY_WARNING_S: i64 = 30 * 24 * 60 * 60;
+/// How often it is tried to tell the cluster what is shown.
+const NOTED_EVERY: Duration = Duration::from_secs(1);
+/// How long the cluster may take to take note.
+const NOTE_MAX: Duration = Duration::from_secs(5);
 /// The same thing is said again after this long.
 const SAID_AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -31,6 +43,24 @@ pub struct Certificates {
     ops: Shown,
     expiry: IntGaugeVec,
     reloads: IntCounterVec,
+    renewals: IntCounterVec,
+    renewal: Option<Renewal>,
+}
+
+/// A certificate in use.
+pub struct InUse<'a> {
+    /// `authority`, `peer` or `client`.
+    pub purpose: &'static str,
+    /// Its file.
+    pub path: &'a Path,
+    /// When it ceases to be good, in seconds since 1970.
+    pub expires: i64,
+    /// Its serial number.
+    pub serial: Option<Serial>,
+    /// When this node renews it by itself, in seconds since 1970; none: it does not.
+    pub renews: Option<i64>,
+    /// Why the last renewal failed.
+    pub failure: Option<String>,
 }
 
 /// The configuration a port does its next handshake with.
@@ -60,15 +90,30 @@ impl Certificates {
                 Opts::new("tricord_server_certificate_reloads_total", "Times the certificates were read again"),
                 &["result"],
             )?,
+            renewals: IntCounterVec::new(
+                Opts::new(
+                    "tricord_server_certificate_renewals_total",
+                    "Times this node issued itself new certificates, or failed to",
+                ),
+                &["result"],
+            )?,
+            renewal: None,
         };
         this.note_expiry()?;
         Ok(this)
+    }
+
+    /// Renews them by itself from now on, if there is what it takes.
+    #[must_use]
+    pub fn renewed_by(self, renewal: Option<Renewal>) -> Self {
+        Self { renewal, ..self }
     }
 
     /// Makes expiry and reloads known.
     pub fn register(&self, registry: &Registry) -> Result<(), Failure> {
         registry.register(Box::new(self.expiry.clone()))?;
         registry.register(Box::new(self.reloads.clone()))?;
+        registry.register(Box::new(self.renewals.clone()))?;
         Ok(())
     }
 
@@ -97,17 +142,90 @@ impl Certificates {
         self.note_expiry()
     }
 
-    /// Takes up files as they change, or at once on SIGHUP, and warns before they expire; until the task is dropped.
-    pub async fn watch(self: Arc<Self>, node: impl Handle) -> Result<(), Failure> {
+    /// Issues new ones whether or not that is due, and takes them up.
+    ///
+    /// Errors: this node has nothing to renew them with, or as [`Renewal::renew`]; those in use stay.
+    pub fn renew(&self) -> Result<(), Failure> {
+        let renewal = self.renewal.as_ref().ok_or(
+            "this node has no renewal certificate; issue certificates where the authority's key is: tricord pki issue",
+        )?;
+        self.count(renewal.renew(&self.files))?;
+        self.reload()
+    }
+
+    fn count<T>(&self, renewed: Result<T, Failure>) -> Result<T, Failure> {
+        self.renewals.with_label_values(&[if renewed.is_ok() { "done" } else { "failed" }]).inc();
+        renewed
+    }
+
+    /// Renews what is due, or revoked; whether there are new ones.
+    fn look_at_renewal(&self, revocations: &Revocations) -> bool {
+        let Some(renewal) = &self.renewal else { return false };
+        if renewal.serial().is_some_and(|serial| revocations.has_any(&[serial])) {
+            return false; // The cluster wants nothing from it any more.
+        }
+        let revoked = |path: &Path| revocations.has_any(&serials(path));
+        match renewal.look(&self.files, revoked) {
+            Ok(false) => false,
+            Ok(true) => {
+                self.renewals.with_label_values(&["done"]).inc();
+                tracing::info!("this node has issued itself new certificates");
+                true
+            }
+            Err(error) => {
+                self.renewals.with_label_values(&["failed"]).inc();
+                tracing::warn!(
+                    error = chain(&*error),
+                    "the certificates could not be renewed; it is tried again, and those in use stay"
+                );
+                false
+            }
+        }
+    }
+
+    /// Tells the cluster what is shown here, unless it knows; whether it does now.
+    async fn note<H: Handle>(&self, node: &H, services: &Services<H>) -> bool {
+        let mut shown = [serials(&self.files.peer_cert), serials(&self.files.client_cert)].concat();
+        shown.sort_unstable();
+        shown.dedup();
+        shown.truncate(CERTIFICATES_NOTED_MAX);
+        let expires = self.expire();
+        let Ok(known) = node.view().node_certificates(node.node()) else { return false };
+        if known.is_some_and(|known| known.serials == shown && known.expires == expires) {
+            return true;
+        }
+        let note = NoteCertificates { serials: shown, expires };
+        let told = services.note_certificates(note, std::time::Instant::now() + NOTE_MAX).await;
+        if let Err(why) = told {
+            tracing::debug!(why, "the cluster has not taken note of this node's certificates yet");
+        }
+        false // Looked at again.
+    }
+
+    /// Takes up files as they change, or at once on SIGHUP, renews them and warns before they expire; until the task is dropped.
+    pub async fn watch<H: Handle>(
+        self: Arc<Self>,
+        node: H,
+        services: Services<H>,
+        revocations: Arc<Revocations>,
+    ) -> Result<(), Failure> {
         let mut hangups = signal(SignalKind::hangup())?;
         let (mut taken, mut failed) = (stamps(&self.files), None);
         let mut warned = None;
+        // First of all: with expired ones no peer is reached, and nothing else can be done.
+        if self.look_at_renewal(&revocations) {
+            self.reload()?;
+            taken = stamps(&self.files);
+        }
         loop {
             node.set_certificates_expire(self.expire());
             if is_due(warned) && self.warn_of_expiry() {
                 warned = Some(std::time::Instant::now());
             }
-            let asked = tokio::time::timeout(LOOK_EVERY, hangups.recv()).await.is_ok();
+            let wait = if self.note(&node, &services).await { LOOK_EVERY } else { NOTED_EVERY };
+            let asked = tokio::time::timeout(wait, hangups.recv()).await.is_ok();
+            let renewed = self.look_at_renewal(&revocations);
+            let asked = asked || renewed;
             let now = stamps(&self.files);
             // Certificate and key are written one after the other: what fails is tried again when a file changes.
             if !asked && (now == taken || Some(&now) == failed.as_ref()) {
@@ -128,14 +246,24 @@ impl Certificates {
         }
     }
 
-    /// Purpose and file of each, and when it ceases to be good, in seconds since 1970.
-    pub fn in_use(&self) -> [(&'static str, &Path, i64); 3] {
-        self.named_files().map(|(name, path)| (name, path, self.expiry.with_label_values(&[name]).get()))
+    /// Each of them.
+    pub fn in_use(&self) -> [InUse<'_>; 3] {
+        self.named_files().map(|(purpose, path)| {
+            let renewal = self.renewal.as_ref().filter(|_| purpose != "authority");
+            InUse {
+                purpose,
+                path,
+                expires: self.expiry.with_label_values(&[purpose]).get(),
+                serial: serials(path).first().copied(),
+                renews: renewal.and_then(|renewal| renewal.due(path)),
+                failure: renewal.and_then(Renewal::failure),
+            }
+        })
     }
 
     /// When the first of them ceases to be good.
     pub fn expire(&self) -> Timestamp {
-        let first = self.in_use().map(|(_, _, expires)| expires).into_iter().min();
+        let first = self.in_use().map(|one| one.expires).into_iter().min();
         Timestamp(u64::try_from(first.unwrap_or_default()).unwrap_or_default().saturating_mul(1_000))
     }
 
@@ -151,7 +279,7 @@ impl Certificates {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let mut any = false;
-        for (name, path, expires) in self.in_use() {
+        for InUse { purpose: name, path, expires, .. } in self.in_use() {
             let left = expires.saturating_sub(now);
             if left < EXPIRY_WARNING_S {
                 any = true;
@@ -186,6 +314,12 @@ fn named(path: &Path, error: &raft::TlsError) -> Failure {
 
 fn is_due(said: Option<std::time::Instant>) -> bool {
     said.is_none_or(|at| at.elapsed() > SAID_AGAIN_AFTER)
+}
+
+/// The serial numbers of all certificates of a file, its own first; none of a file that cannot be read.
+fn serials(path: &Path) -> Vec<Serial> {
+    let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    all.unwrap_or_default().iter().filter_map(serial).collect()
 }
 
 /// By what a change of the files is seen: when each was written, and how long it is.

@@ -1,6 +1,7 @@
 //! The client port: gRPC and gRPC-Web over TLS, with health and reflection beside the services.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -12,6 +13,7 @@ use types::limits::{CONNECTIONS_PER_NODE_MAX, HEADER_BYTES_MAX};
 
 use crate::accept::accept;
 use crate::certificates::Shown;
+use crate::revocation::Revocations;
 
 /// Pings on a silent connection, so that a client that is gone is noticed.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -23,7 +25,7 @@ const CALLS_PER_CONNECTION_MAX: u32 = 256;
 /// Serves `routes` until `stop`, then lets calls in progress end.
 pub async fn serve(
     listener: TcpListener,
-    tls: Shown,
+    (tls, revocations): (Shown, Arc<Revocations>),
     routes: Routes,
     health: HealthServer<impl Health>,
     stop: impl Future<Output = ()>,
@@ -39,6 +41,6 @@ pub async fn serve(
         .layer(GrpcWebLayer::new())
         .add_routes(routes)
         .add_service(health)
-        .serve_with_incoming_shutdown(accept(listener, tls, CONNECTIONS_PER_NODE_MAX), stop)
+        .serve_with_incoming_shutdown(accept(listener, tls, revocations, CONNECTIONS_PER_NODE_MAX), stop)
         .await
 }

@@ -14,6 +14,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 use store::{DataDir, DataDirError};
 
+pub use certificates::is_good;
+
 use crate::config::Config;
 use crate::{backups, chain, run};
 

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use proto::local::backup_service_server::BackupServiceServer;
+use proto::local::certificate_service_server::{CertificateService, CertificateServiceServer};
 use proto::local::local_service_server::{LocalService, LocalServiceServer};
 use proto::local::place_service_server::PlaceServiceServer;
 use proto::local::upgrade_service_server::{UpgradeService, UpgradeServiceServer};
 use proto::local::{
     Certificate, FinalizeRequest, FinalizeResponse, GetNodeRequest, GetNodeResponse, ReloadCertificatesRequest,
-    ReloadCertificatesResponse,
+    ReloadCertificatesResponse, RenewCertificatesRequest, RenewCertificatesResponse,
 };
 use raft::Handle;
 use services::Services;
@@ -81,6 +82,7 @@ pub async fn serve<H: Handle>(
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
         .add_routes(routes)
         .add_service(UpgradeServiceServer::new(Upgrade(local.services.clone())))
+        .add_service(CertificateServiceServer::new(Renewing(Arc::clone(&local.certificates))))
         .add_service(LocalServiceServer::new(local))
         .add_service(backups)
         .add_service(PlaceServiceServer::new(places))
@@ -115,7 +117,7 @@ impl<H: Handle> LocalService for Local<H> {
             start_time: Some(self.started.into()),
             data_directory: self.data.display().to_string(),
             free_bytes: free,
-            certificates: self.certificates(),
+            certificates: told(&self.certificates),
         }))
     }
 
@@ -125,7 +127,7 @@ impl<H: Handle> LocalService for Local<H> {
     ) -> Result<Response<ReloadCertificatesResponse>, Status> {
         self.certificates.reload().map_err(|error| Status::failed_precondition(error.to_string()))?;
         tracing::info!("the certificates were read again, asked at the local socket");
-        Ok(Response::new(ReloadCertificatesResponse { certificates: self.certificates() }))
+        Ok(Response::new(ReloadCertificatesResponse { certificates: told(&self.certificates) }))
     }
 }
 
@@ -145,13 +147,30 @@ const FINALIZE_MAX: Duration = Duration::from_secs(10);
 /// Ends upgrades, for whoever asks at the local socket.
 struct Upgrade<H: Handle>(Services<H>);
 
-impl<H: Handle> Local<H> {
-    fn certificates(&self) -> Vec<Certificate> {
-        let told = self.certificates.in_use().map(|(purpose, path, seconds)| Certificate {
-            purpose: purpose.into(),
-            path: path.display().to_string(),
-            expire_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
-        });
-        told.into()
+/// Renews certificates, for whoever asks at the local socket.
+struct Renewing(Arc<Certificates>);
+
+#[tonic::async_trait]
+impl CertificateService for Renewing {
+    async fn renew_certificates(
+        &self,
+        _: Request<RenewCertificatesRequest>,
+    ) -> Result<Response<RenewCertificatesResponse>, Status> {
+        self.0.renew().map_err(|error| Status::failed_precondition(crate::chain(&*error)))?;
+        tracing::info!("this node has issued itself new certificates, asked at the local socket");
+        Ok(Response::new(RenewCertificatesResponse { certificates: told(&self.0) }))
     }
+}
+
+fn told(certificates: &Certificates) -> Vec<Certificate> {
+    let time = |seconds| prost_types::Timestamp { seconds, nanos: 0 };
+    let told = certificates.in_use().map(|one| Certificate {
+        purpose: one.purpose.into(),
+        path: one.path.display().to_string(),
+        expire_time: Some(time(one.expires)),
+        serial: one.serial.map(|serial| serial.to_string()).unwrap_or_default(),
+        renew_time: one.renews.map(time),
+        renewal_failure: one.failure.unwrap_or_default(),
+    });
+    told.into()
 }

@@ -18,6 +18,7 @@ use tokio_stream::StreamExt;
 use crate::accept::accept;
 use crate::certificates::Shown;
 use crate::page;
+use crate::revocation::Revocations;
 use crate::support::Diagnostics;
 
 /// Connections at a time: a few scrapers and people.
@@ -51,9 +52,9 @@ pub struct OpsPort {
 }
 
 /// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, tls: Shown, port: OpsPort) {
+pub async fn serve(listener: TcpListener, tls: Shown, revocations: Arc<Revocations>, port: OpsPort) {
     let port = Arc::new(port);
-    let mut connections = accept(listener, tls, CONNECTIONS_MAX);
+    let mut connections = accept(listener, tls, revocations, CONNECTIONS_MAX);
     while let Some(Ok(connection)) = connections.next().await {
         let port = Arc::clone(&port);
         let certified = connection.is_certified();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::Registry;
-use raft::{Handle, Node, NodeInfo, PeerTls, SnapshotLimits, SystemClock, TlsListener};
+use raft::{Handle, Node, NodeInfo, SnapshotLimits, SystemClock};
 use seal::{NodeKey, PublicKey};
 use services::Services;
 use state::Rows;
@@ -29,8 +29,11 @@ use crate::founding::Founding;
 use crate::history::History;
 use crate::local::Local;
 use crate::ops_port::{OpsPort, Readiness};
+use crate::peer_port::{PeerDial, PeerPort};
 use crate::places::Places;
 use crate::process::Process;
+use crate::renewal::{self, Renewal};
+use crate::revocation::Revocations;
 use crate::support::{self, Recent};
 use crate::vitals::Gauge;
 use crate::{Failure, abort, advice, client_port, keys, local, ops_port, outside, page, restored, watchdog};
@@ -133,13 +136,23 @@ async fn serve(
     consensus: tokio::runtime::Handle,
 ) -> Result<(), Failure> {
     let ports = Ports::bind(&config).await?;
-    let certificates = Arc::new(Certificates::load(&config.tls)?);
+    renewal::settle(&config.tls)?;
+    let renewal = Renewal::open(&config.tls, &config.data, &pair).unwrap_or_else(|error| {
+        tracing::warn!(error = crate::chain(&*error), "this node does not renew its certificates by itself");
+        None
+    });
+    let certificates = Arc::new(Certificates::load(&config.tls)?.renewed_by(renewal));
     let registry = Registry::new();
+    let revocations = Revocations::new(&registry)?;
     certificates.register(&registry)?;
     let (hub, applied) = mpsc::channel(HUB_BATCHES_MAX);
     let (typing_in, typing) = mpsc::channel(TYPING_MAX);
     let whose = (&data, restored.is_some(), public);
-    let raft = raft_config(&config, whose, certificates.peer(), ports.peer, hub, typing_in, &registry)?;
+    let tls = certificates.peer();
+    let port = PeerPort { listener: ports.peer, tls: tls.clone(), revocations: Arc::clone(&revocations) };
+    let dial = PeerDial { tls, revocations: Arc::clone(&revocations) };
+    let raft = raft_config(&config, whose, (port, dial), hub, typing_in, &registry)?;
+    revocations.look(&raft.state.view())?; // Before the first peer is heard: a restart forgets nothing.
     let node: Consensus = consensus.spawn(Node::start(raft)).await??;
 
     let cost =
@@ -159,7 +172,7 @@ async fn serve(
     let routes = services.routes().add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     let mut client_port = tokio::spawn(client_port::serve(
         ports.client,
-        certificates.client(),
+        (certificates.client(), Arc::clone(&revocations)),
         routes,
         health_service,
         until_stopped(stopped.clone()),
@@ -179,7 +192,7 @@ async fn serve(
                 }),
             )
         })?;
-    let ops = tokio::spawn(ops_port::serve(ports.ops, certificates.ops(), ops_port));
+    let ops = tokio::spawn(ops_port::serve(ports.ops, certificates.ops(), Arc::clone(&revocations), ops_port));
     let looking = tokio::spawn(watch_disk(node.clone(), config.data.clone()));
     let watching =
         tokio::spawn(watch_readiness(node.clone(), services.clone(), process.clone(), health, stopped.clone()));
@@ -206,7 +219,8 @@ async fn serve(
         Places { node: node.clone(), services: services.clone(), data: config.data.clone() },
     ));
     let living = tokio::spawn(watchdog::run(consensus.clone()));
-    let renewing = tokio::spawn(certificates.watch(node.clone()));
+    let revoking = tokio::spawn(Arc::clone(&revocations).follow(node.clone()));
+    let renewing = tokio::spawn(certificates.watch(node.clone(), services.clone(), revocations));
     tracing::info!(node = %data.identity().node, client = %config.client_listen, "the node runs");
 
     tokio::select! {
@@ -230,6 +244,7 @@ async fn serve(
     looking.abort();
     measuring.abort();
     renewing.abort();
+    revoking.abort();
     living.abort();
     local.abort();
     ops.abort();
@@ -269,8 +284,7 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
 fn raft_config(
     config: &Config,
     (data, restored, public): (&DataDir, bool, PublicKey),
-    tls: PeerTls,
-    listener: TcpListener,
+    (port, dial): (PeerPort, PeerDial),
     hub: mpsc::Sender<raft::Applied>,
     typing: mpsc::Sender<raft::Typing>,
     registry: &Registry,
@@ -297,8 +311,8 @@ fn raft_config(
         boot_nonce: data.nonce(),
         remembered: Some(data.remembered_file()),
         peers: if restored { Slot::ALL.map(|slot| node_at(config, &own, slot)).into() } else { peers(config, &own) },
-        listen: Box::new(TlsListener::new(listener, &tls)),
-        dial: Arc::new(tls),
+        listen: Box::new(port),
+        dial: Arc::new(dial),
         founding: match founding {
             _ if restored => Some(restored::founding(config, &own)),
             Some(founding) => Some(raft::Founding {

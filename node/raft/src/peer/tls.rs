@@ -83,11 +83,15 @@ impl PeerTls {
         Ok(())
     }
 
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+    /// What the next handshake of the peer port goes by.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.current.load().server))
     }
 
-    pub(crate) fn connector(&self) -> TlsConnector {
+    /// What the next handshake with a peer goes by.
+    #[must_use]
+    pub fn connector(&self) -> TlsConnector {
         TlsConnector::from(Arc::clone(&self.current.load().client))
     }
 
@@ -131,8 +135,17 @@ impl Certified {
         format!("{}.{}.peer.tricord", self.slot, self.cluster)
     }
 
-    pub(crate) fn server_name(&self) -> ServerName<'static> {
+    /// The same, as the name that a handshake asks for.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it cannot")]
+    pub fn server_name(&self) -> ServerName<'static> {
         ServerName::try_from(self.name()).expect("a letter and hexadecimal digits make a DNS name")
+    }
+
+    /// What this certificate names; none if it names nothing or more than one.
+    #[must_use]
+    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        certified(certificate)
     }
 
     fn parse(name: &str) -> Option<Self> {

@@ -89,6 +89,17 @@ enum Wrong {
     Foreign(String),
 }
 
+/// Whether whoever believes this authority takes the certificate for this name, at this time since 1970.
+///
+/// Errors: in words, why not.
+pub fn is_good(ca: &Path, cert: &Path, name: &str, now: Duration) -> Result<(), crate::Failure> {
+    verify(ca, cert, name, now).map_err(|wrong| match wrong {
+        Wrong::Unreadable => format!("{} or {} cannot be read", ca.display(), cert.display()).into(),
+        Wrong::Time => format!("{} is not good now; is this machine's clock right?", cert.display()).into(),
+        Wrong::Foreign(why) => why.into(),
+    })
+}
+
 /// What a peer or a client would say of it.
 fn verify(ca: &Path, cert: &Path, name: &str, now: Duration) -> Result<(), Wrong> {
     let read = |path| CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).ok();
