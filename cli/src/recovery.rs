@@ -59,6 +59,14 @@ impl Share {
     }
 }
 
+/// By what people tell kits apart: the first half of the public key, in groups of four digits.
+pub fn fingerprint(public: &PublicKey) -> String {
+    let digits = public.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes()[..32].chunks(4).filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join("-")
+}
+
 /// A new recovery key, as its public half and its shares.
 pub fn split() -> Result<(PublicKey, Vec<Share>)> {
     let pair = NodeKey::generate().map_err(|error| failed(&error))?;

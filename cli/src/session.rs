@@ -233,11 +233,11 @@ reflects! {
         ConfirmTotpResponse, DeleteTotpResponse, UpdateSettingsResponse, LogOffResponse, RotateClusterKeyResponse, ApproveKeyHolderResponse,
         LockSessionResponse, UnlockSessionResponse, TapOutResponse, SetPinResponse, ClearPinResponse, OpenEmergencyResponse,
         ApproveEmergencyResponse, EndEmergencyResponse, ReviewEmergencyResponse,
-        ConfirmClockResponse;
+        ConfirmClockResponse, RevokeCertificateResponse, ProposeKitResponse, ConfirmKitResponse, CancelKitResponse;
     info: GetConversationResponse, ListConversationsResponse, ListParticipantsResponse, GetUserResponse,
         BatchGetUsersResponse, ListUsersResponse, SearchUsersResponse, ListMessagesResponse, GetMessageResponse,
         ListReceiptsResponse, BatchGetPresenceResponse, GetSelfResponse, ListSessionsResponse, GetSettingsResponse,
-        ListKeysResponse, ListEmergenciesResponse;
+        ListKeysResponse, ListEmergenciesResponse, ListCertificatesResponse, ListKitsResponse;
     nothing: SignOutResponse, ResolveDivergenceResponse, GetClusterStatusResponse, ConfirmMessagesResponse,
         ReportActivityResponse
 }

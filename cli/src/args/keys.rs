@@ -37,4 +37,22 @@ pub enum RecoveryCommand {
     /// Prove that a kit opens the cluster key in use: asks for two shares, or reads two lines from stdin. They stay on this
     /// machine.
     Verify,
+    /// Make another kit on this machine and propose it in place of the one there is: because a share is lost, or whoever had one
+    /// has gone. Shows its shares once and asks for two of them. Another administrator confirms it within an hour, or nothing
+    /// changes. Asks for the shares and one's password, or reads three lines from stdin.
+    Replace {
+        /// Why, for the audit log: no names.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Confirm the kit that another administrator proposed: from then on the cluster and its backups are sealed to it, and a new
+    /// cluster key is made that the old kit never opens. Asks for one's password.
+    Confirm {
+        /// The fingerprint as it stands on the paper with the shares.
+        fingerprint: String,
+    },
+    /// Withdraw the kit that waits to be confirmed.
+    Cancel,
+    /// Say which kit opens what: the cluster, and the backups of which time.
+    List,
 }

@@ -23,9 +23,37 @@ pub enum ClusterCommand {
     /// End an upgrade, on the machine of any node: what the newer release brought begins, and no node can go back to the
     /// release before. After 72 hours with all three nodes well it is done by itself. Needs root.
     Finalize(LocalSocket),
+    /// The nodes' certificates: which they show, and which are revoked.
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// Say that cluster time is right after a step, so that what waits because of it expires now. 'cluster status' tells of a
     /// step; an outage of more than a minute is one, and so are clocks that were wrong. Recorded.
     ConfirmTime,
+}
+
+/// `cluster certificate …`
+#[derive(Subcommand, Debug)]
+pub enum CertificateCommand {
+    /// List which certificates nodes show, and which are revoked.
+    List,
+    /// Revoke a certificate that no node shows any more, for good: a stolen one, one of a spare that was lost. Every node refuses
+    /// it from then on and closes what was opened with it. A replaced node's are revoked by themselves.
+    Revoke {
+        /// Its serial number: hexadecimal digits, as 'openssl x509 -serial' or 'tricord cluster certificate list' print it.
+        serial: String,
+        /// Why, for the audit log: no names.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Cut a node off from the others: all that it shows is revoked, for good. Refused unless both other nodes answer and have
+    /// good certificates. It comes back by being replaced, or with new certificates put there by hand.
+    CutOff {
+        /// The node, as b1.
+        node: String,
+        /// Why, for the audit log: no names.
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 /// `cluster init`
@@ -68,6 +96,9 @@ pub enum NodeCommand {
     Status(LocalSocket),
     /// Make it read its certificates again, at once.
     ReloadCertificates(LocalSocket),
+    /// Have the node issue itself new certificates now, and take them up: no restart, and nobody is interrupted. It does so by
+    /// itself in good time; this is for when a key may have been seen by others, and for when all have expired.
+    RenewCertificates(LocalSocket),
 
     /// On a healthy machine: let a new one take the place of a node whose machine or disk is lost. Shows a code for it.
     Approve(Approve),
@@ -99,7 +130,7 @@ pub enum PkiCommand {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Issue a certificate: a node's for peers, or one for its client port.
+    /// Issue a certificate: a node's for peers, one for its client port, or the one with which it renews both by itself.
     Issue {
         /// The directory of `pki init` or `cluster init` with ca.crt and ca.key.
         #[arg(long)]
@@ -107,16 +138,16 @@ pub enum PkiCommand {
         /// For which port.
         #[arg(long = "for", value_enum)]
         purpose: Purpose,
-        /// The cluster's id (peer certificates).
-        #[arg(long, required_if_eq("purpose", "peer"))]
+        /// The cluster's id (peer and renewal certificates).
+        #[arg(long, required_if_eq_any([("purpose", "peer"), ("purpose", "renewal")]))]
         cluster: Option<String>,
-        /// a, b or c (peer certificates).
-        #[arg(long, required_if_eq("purpose", "peer"))]
+        /// a, b or c (peer and renewal certificates).
+        #[arg(long, required_if_eq_any([("purpose", "peer"), ("purpose", "renewal")]))]
         slot: Option<String>,
-        /// Names and IP addresses people connect to (client certificates); may be repeated.
-        #[arg(long = "host", required_if_eq("purpose", "client"))]
+        /// Names and IP addresses people connect to (client and renewal certificates); may be repeated.
+        #[arg(long = "host", required_if_eq_any([("purpose", "client"), ("purpose", "renewal")]))]
         hosts: Vec<String>,
-        /// How long it is good for.
+        /// How long it is good for; a renewal certificate for as long as the authority.
         #[arg(long, default_value_t = 760, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
         /// The directory to write.
@@ -132,4 +163,6 @@ pub enum Purpose {
     Peer,
     /// The client and ops ports.
     Client,
+    /// With what a node renews its own certificates by itself.
+    Renewal,
 }

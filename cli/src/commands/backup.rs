@@ -114,6 +114,8 @@ struct Listed {
     records: u64,
     #[serde(default)]
     bytes: u64,
+    #[serde(default)]
+    recovery: String,
 }
 
 async fn list(global: &Global, place: &BackupPlace) -> Result<()> {

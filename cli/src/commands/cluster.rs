@@ -34,6 +34,9 @@ pub async fn run(global: &Global, command: ClusterCommand) -> Result<u8> {
         }
         ClusterCommand::Status => status(&Session::open(global)?, global).await,
         ClusterCommand::Finalize(socket) => super::upgrade::finalize(global, &socket).await.map(|()| 0),
+        ClusterCommand::Certificate(command) => {
+            super::certificate::run(&Session::open(global)?, global, command).await.map(|()| 0)
+        }
         ClusterCommand::ConfirmTime => clock::confirm(&Session::open(global)?, global).await.map(|()| 0),
     }
 }

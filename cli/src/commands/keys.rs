@@ -7,6 +7,7 @@ use proto::v1::key_service_client::KeyServiceClient;
 use proto::v1::{self, KeyKind, KeyState};
 use serde::Serialize;
 
+use super::kit;
 use crate::args::{Global, KeyCommand, RecoveryCommand, RotateCommand};
 use crate::client::Call;
 use crate::error::{Error, Result};
@@ -40,6 +41,10 @@ pub async fn run(session: &Session, global: &Global, command: KeyCommand) -> Res
         KeyCommand::Rotate(RotateCommand::Cluster) => rotate(session, global).await,
         KeyCommand::Approve { node, public_key } => approve(session, &node, &public_key).await,
         KeyCommand::Recovery(RecoveryCommand::Verify) => verify(session).await,
+        KeyCommand::Recovery(RecoveryCommand::Replace { reason }) => kit::replace(session, global, &reason).await,
+        KeyCommand::Recovery(RecoveryCommand::Confirm { fingerprint }) => kit::confirm(session, &fingerprint).await,
+        KeyCommand::Recovery(RecoveryCommand::Cancel) => kit::cancel(session).await,
+        KeyCommand::Recovery(RecoveryCommand::List) => kit::list(session, global).await,
     }
 }
 
@@ -174,7 +179,9 @@ async fn verify(session: &Session) -> Result<()> {
     let check = sealed.check.as_slice().try_into().map_err(|_| wrong("the node's answer is damaged"))?;
     let public = key.public().map_err(|error| wrong(&error.to_string()))?;
     if public.0.as_slice() != sealed.public_key {
-        return Err(wrong("these shares are not of this cluster's kit, or not of one kit"));
+        return Err(wrong(
+            "these shares are not of the kit there is now, or not of one kit ('tricord key recovery list' says which it is)",
+        ));
     }
     seal::ClusterKey::open(sealed.version, check, &sealed.envelope, &key)
         .map_err(|_| wrong("the envelope does not open with the kit that it names"))?;

@@ -3,6 +3,7 @@
 mod account;
 pub mod audit;
 mod backup;
+mod certificate;
 mod clock;
 mod cluster;
 mod controls;
@@ -11,6 +12,7 @@ mod disaster;
 mod doctor;
 mod emergency;
 mod keys;
+mod kit;
 pub mod message;
 mod node;
 mod pki;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use proto::local;
+use proto::local::certificate_service_client::CertificateServiceClient;
 use proto::local::local_service_client::LocalServiceClient;
 use serde::Serialize;
 use tonic::transport::{Channel, Endpoint};
@@ -22,6 +23,7 @@ pub async fn run(global: &Global, command: NodeCommand) -> Result<u8> {
     match command {
         NodeCommand::Status(socket) => status(global, &socket).await,
         NodeCommand::ReloadCertificates(socket) => reload_certificates(global, &socket).await,
+        NodeCommand::RenewCertificates(socket) => renew_certificates(global, &socket).await,
         NodeCommand::Approve(args) => replace::approve(global, &args).await,
         NodeCommand::Replace(args) => replace::replace(global, &args).await,
         NodeCommand::Place(args) => replace::place(global, &args).await,
@@ -34,6 +36,9 @@ struct CertificateRow<'a> {
     purpose: &'a str,
     path: &'a str,
     expires: Option<String>,
+    serial: &'a str,
+    renews: Option<String>,
+    renewal_failure: &'a str,
 }
 
 async fn status(global: &Global, at: &LocalSocket) -> Result<u8> {
@@ -89,13 +94,30 @@ async fn reload_certificates(global: &Global, at: &LocalSocket) -> Result<u8> {
     Ok(0)
 }
 
+async fn renew_certificates(global: &Global, at: &LocalSocket) -> Result<u8> {
+    let doing = "make the node issue itself new certificates";
+    let mut client = CertificateServiceClient::new(connect(&at.socket, doing, Some(global.deadline)).await?);
+    let request = local::RenewCertificatesRequest {};
+    let answer = client.renew_certificates(request).await.map_err(|status| refused(doing, &status))?.into_inner();
+    if global.output == Format::Json {
+        crate::output::json(&serde_json::json!({ "certificates": rows(&answer.certificates) }))?;
+    } else {
+        say("The node uses these from now on; connections that are open stay as they are.");
+        print(&certificates(&answer.certificates))?;
+    }
+    Ok(0)
+}
+
 fn rows(certificates: &[local::Certificate]) -> Vec<CertificateRow<'_>> {
     certificates
         .iter()
-        .map(|local::Certificate { purpose, path, expire_time }| CertificateRow {
-            purpose,
-            path,
-            expires: rfc3339(expire_time.as_ref()),
+        .map(|one| CertificateRow {
+            purpose: &one.purpose,
+            path: &one.path,
+            expires: rfc3339(one.expire_time.as_ref()),
+            serial: &one.serial,
+            renews: rfc3339(one.renew_time.as_ref()),
+            renewal_failure: &one.renewal_failure,
         })
         .collect()
 }
@@ -103,9 +125,18 @@ fn rows(certificates: &[local::Certificate]) -> Vec<CertificateRow<'_>> {
 fn certificates(certificates: &[local::Certificate]) -> String {
     let cells = certificates
         .iter()
-        .map(|one| vec![one.purpose.clone(), minute(one.expire_time.as_ref()), one.path.clone()])
+        .map(|one| {
+            // The day is what counts, and leaves room for the path.
+            let day = |at| minute(at).chars().take(10).collect::<String>();
+            let renews = one.renew_time.as_ref().map_or("by hand".to_owned(), |at| day(Some(at)));
+            vec![one.purpose.clone(), day(one.expire_time.as_ref()), renews, one.path.clone()]
+        })
         .collect();
-    table(&["certificate", "good until", "file"], cells)
+    let mut text = table(&["certificate", "good until", "renewed", "file"], cells);
+    if let Some(failed) = certificates.iter().find(|one| !one.renewal_failure.is_empty()) {
+        text.push_str(&format!("\nNOT RENEWED, and tried again: {}", crate::text::line(&failed.renewal_failure)));
+    }
+    text
 }
 
 /// A connection to the node on this machine; calls end after so many seconds, or when they are done.

@@ -100,7 +100,8 @@ impl File {
         Ok(Self { path: path.into(), mode, text })
     }
 
-    /// Writes it below a directory, unless it is there.
+    /// Writes it below a directory, unless it is there. What a node renews its certificates with is written in any case: its key
+    /// went with the data directory before, and an old certificate does not fit another key.
     pub fn write_missing(&self, dir: &Path) -> Result<()> {
         let plain = self.path.components().all(|part| matches!(part, Component::Normal(_)));
         if !plain {
@@ -111,7 +112,14 @@ impl File {
         }
         let full = dir.join(&self.path);
         if full.exists() {
-            return Ok(());
+            if !self.path.file_stem().is_some_and(|stem| stem == "renewal") {
+                return Ok(());
+            }
+            std::fs::remove_file(&full).map_err(|source| Error::File {
+                doing: "replace",
+                path: full.clone(),
+                source,
+            })?;
         }
         files::private_dir(full.parent().unwrap_or(dir))?;
         files::write_new(&full, self.text.as_bytes(), self.mode & 0o777)
@@ -131,6 +139,9 @@ mod tests {
         }
         file("tls/peer.key").write_missing(dir.path()).unwrap();
         std::fs::write(dir.path().join("there"), "old").unwrap();
+        std::fs::write(dir.path().join("renewal.crt"), "old").unwrap();
+        file("renewal.crt").write_missing(dir.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(dir.path().join("renewal.crt")).unwrap(), "new", "its key is gone");
         file("there").write_missing(dir.path()).unwrap();
         assert_eq!(std::fs::read_to_string(dir.path().join("there")).unwrap(), "old");
         assert_eq!(std::fs::read_to_string(dir.path().join("tls/peer.key")).unwrap(), "new");

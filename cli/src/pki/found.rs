@@ -16,12 +16,12 @@ use crate::output::say;
 
 /// The ops port when none is said.
 const OPS_PORT: u16 = 7403;
-/// Good for so long; each slot some more, so that no two expire together.
-const NODE_DAYS: u32 = 730;
+/// Good for so long; each slot some more, so that no two expire together. A node renews them by itself.
+const NODE_DAYS: u32 = 120;
 /// What each later slot has more.
-const STAGGER_DAYS: u32 = 30;
-/// The spare outlives the one in use.
-const SPARE_DAYS: u32 = 180;
+const STAGGER_DAYS: u32 = 10;
+/// The spare lies in a safe, where nothing renews it.
+const SPARE_DAYS: u32 = 3 * 365;
 /// What this release begins with.
 const FEATURE_LEVEL: u32 = types::features::KNOWN;
 /// Crockford's base 32: no I, L, O, U.
@@ -229,6 +229,10 @@ fn write_node(
         authority.peer(founding.cluster, node.slot, days)?.write(place, "peer")?;
         authority.client(&hosts, days)?.write(place, "client")?;
     }
+    // The same for both: a machine that takes the spare has the certificate of it already.
+    let renewal = authority.renewal(founding.cluster, node.slot, &hosts)?;
+    renewal.write(&tls, "renewal")?;
+    renewal.write(&spares, "renewal")?;
     files::write_new(&tls.join("ca.crt"), authority.certificate().as_bytes(), 0o644)?;
     let audit = &founding.audit[usize::from(node.slot.number()) - 1];
     files::write_new(&dir.join("audit.key"), format!("{}\n", audit.secret()).as_bytes(), 0o600)?;

@@ -12,8 +12,8 @@ use crate::args::Approve;
 use crate::error::{Error, Result};
 use crate::join::bundle::{Bundle, File};
 
-/// How long a certificate that is made here is good for.
-const DAYS: u32 = 730;
+/// How long a certificate that is made here is good for; the node renews it by itself.
+const DAYS: u32 = 120;
 /// The places of certificates and keys beside the configuration.
 const TLS: [(&str, &str); 5] = [
     ("ca", "tls/ca.crt"),
@@ -106,22 +106,27 @@ fn listen(address: &str) -> Option<String> {
 fn certificates(plan: &PlanReplacementResponse, slot: &str, client: &str, args: &Approve) -> Result<Vec<File>> {
     if let Some(dir) = &args.spare {
         let names = [("peer.crt", 0o644), ("peer.key", 0o600), ("client.crt", 0o644), ("client.key", 0o600)];
+        let renewal = [("renewal.crt", 0o644), ("renewal.key", 0o600)];
+        let renewal = renewal.into_iter().filter(|(name, _)| dir.join(name).exists()); // Not in a hospital's own.
         let read = |(name, mode)| Ok(File { path: Path::new("tls").join(name), ..File::read(dir, name, mode)? });
-        return names.into_iter().map(read).collect();
+        return names.into_iter().chain(renewal).map(read).collect();
     }
     let Some(dir) = &args.authority else { return Ok(Vec::new()) };
     let authority = Authority::read(dir)?;
     let cluster: ClusterId = plan.cluster.parse().map_err(|_| Error::Usage("the cluster has no valid id".into()))?;
     let host = client.rsplit_once(':').map_or(client, |(host, _)| host).to_owned();
-    let peer = authority.peer(cluster, super::slot(slot)?, DAYS)?;
-    let client =
-        authority.client(&std::iter::once(host).chain(args.client_names.iter().cloned()).collect::<Vec<_>>(), DAYS)?;
+    let slot = super::slot(slot)?;
+    let hosts: Vec<String> = std::iter::once(host).chain(args.client_names.iter().cloned()).collect();
+    let (peer, client) = (authority.peer(cluster, slot, DAYS)?, authority.client(&hosts, DAYS)?);
+    let renewal = authority.renewal(cluster, slot, &hosts)?;
     let file = |name: &str, mode, text: String| File { path: Path::new("tls").join(name), mode, text };
     Ok(vec![
         file("peer.crt", 0o644, peer.certificate),
         file("peer.key", 0o600, peer.key),
         file("client.crt", 0o644, client.certificate),
         file("client.key", 0o600, client.key),
+        file("renewal.crt", 0o644, renewal.certificate),
+        file("renewal.key", 0o600, renewal.key),
     ])
 }
 

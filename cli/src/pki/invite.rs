@@ -11,7 +11,7 @@ use crate::join::offer::Offer;
 use crate::output::{print, say};
 
 /// What each machine gets.
-const FILES: [(&str, u32); 8] = [
+const FILES: [(&str, u32); 10] = [
     ("tricordd.toml", 0o644),
     ("founding.toml", 0o600),
     ("audit.key", 0o600),
@@ -20,6 +20,8 @@ const FILES: [(&str, u32); 8] = [
     ("tls/peer.key", 0o600),
     ("tls/client.crt", 0o644),
     ("tls/client.key", 0o600),
+    ("tls/renewal.crt", 0o644),
+    ("tls/renewal.key", 0o600),
 ];
 
 /// Waits for the machines of all slots but `here`, one after the other.

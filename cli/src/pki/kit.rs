@@ -42,6 +42,7 @@ impl Kit {
             "The recovery kit: any two of these three shares open the cluster's content and its backups when all three",
         );
         say("nodes are lost. They are shown only now. Write each on paper, and put them in three safes:");
+        print(&format!("  Kit {}", recovery::fingerprint(&public)))?;
         for share in &shares {
             print(&format!("  {share}"))?;
         }

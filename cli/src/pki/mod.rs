@@ -6,11 +6,12 @@ pub mod handed;
 pub mod invite;
 mod kit;
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SerialNumber,
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SerialNumber,
 };
 use types::{ClusterId, Slot};
 
@@ -40,7 +41,8 @@ impl Authority {
         let doing = "make the certificate authority";
         let key = KeyPair::generate().map_err(|error| failed(doing, &error))?;
         let mut params = params(&format!("{name} authority"), AUTHORITY_DAYS)?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        // One certificate may stand between: that with which a node renews its own.
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key).map_err(|error| failed(doing, &error))?.pem();
         Ok(Self { issuer: Issuer::new(params, key), certificate })
@@ -80,6 +82,30 @@ impl Authority {
     pub fn client(&self, hosts: &[String], days: u32) -> Result<Issued> {
         let first = hosts.first().ok_or_else(|| Error::Usage("a client certificate needs a --host".into()))?;
         self.issue(first, hosts, days, false)
+    }
+
+    /// With what a node renews its own certificates by itself: it signs for this slot's name among nodes and for these names and
+    /// addresses, and for nothing else. It is good for as long as the authority.
+    pub fn renewal(&self, cluster: ClusterId, slot: Slot, hosts: &[String]) -> Result<Issued> {
+        let name = peer_name(cluster, slot);
+        let doing = &format!("issue the renewal certificate of {name}");
+        let key = KeyPair::generate().map_err(|error| failed(doing, &error))?;
+        let mut params = params(&format!("renewal {name}"), AUTHORITY_DAYS)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.use_authority_key_identifier_extension = true;
+        let addresses: Vec<IpAddr> = hosts.iter().filter_map(|host| host.parse().ok()).collect();
+        let names = hosts.iter().filter(|host| host.parse::<IpAddr>().is_err()).cloned();
+        let mut permitted: Vec<GeneralSubtree> =
+            std::iter::once(name).chain(names).map(GeneralSubtree::DnsName).collect();
+        let only = |address: &IpAddr| CidrSubnet::from_addr_prefix(*address, if address.is_ipv4() { 32 } else { 128 });
+        permitted.extend(addresses.iter().map(only).map(GeneralSubtree::IpAddress));
+        // A kind of name of which none is permitted would be free: all addresses are excluded then.
+        let none = [CidrSubnet::V4([0; 4], [0; 4]), CidrSubnet::V6([0; 16], [0; 16])].map(GeneralSubtree::IpAddress);
+        let excluded = if addresses.is_empty() { none.into() } else { Vec::new() };
+        params.name_constraints = Some(NameConstraints { permitted_subtrees: permitted, excluded_subtrees: excluded });
+        let certificate = params.signed_by(&key, &self.issuer).map_err(|error| failed(doing, &error))?;
+        Ok(Issued { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 
     fn issue(&self, name: &str, hosts: &[String], days: u32, both: bool) -> Result<Issued> {

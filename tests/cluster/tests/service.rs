@@ -6,6 +6,8 @@ mod audit;
 mod backup;
 #[path = "service/doctor.rs"]
 mod doctor;
+#[path = "service/kit.rs"]
+mod kit;
 #[path = "service/people.rs"]
 mod people;
 #[path = "service/support.rs"]

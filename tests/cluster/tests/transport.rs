@@ -1,5 +1,8 @@
 //! What the ports say to strangers, and how certificates are renewed under load.
 
+#[path = "transport/certificates.rs"]
+mod certificates;
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

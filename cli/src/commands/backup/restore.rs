@@ -34,7 +34,7 @@ pub(super) fn run(global: &Global, asked: &BackupRestore) -> Result<()> {
         }
     };
     let doing = format!("restore the backup {name}");
-    let kit = ask_kit()?;
+    let kit = ask_kit(place, None, &name)?;
     let mut arguments: Vec<OsString> = vec!["restore".into()];
     for (option, value) in [
         ("--dir", dir.into_os_string()),

@@ -75,7 +75,7 @@ pub(super) async fn run(global: &Global, asked: &BackupVerify) -> Result<()> {
         option("--cluster", cluster.into());
     }
     let series = asked.series.clone().or_else(|| series_of(node.as_ref()));
-    let secret = if asked.kit { Some(ask_kit()?) } else { None };
+    let secret = if asked.kit { Some(ask_kit(place, node.as_ref(), &name)?) } else { None };
     if asked.kit {
         arguments.push("--kit".into());
     } else if let Some(series) = &series {
@@ -120,12 +120,28 @@ fn series_of(node: Option<&GetBackupsResponse>) -> Option<PathBuf> {
 }
 
 /// The recovery key out of two shares, as digits.
-pub(super) fn ask_kit() -> Result<Zeroizing<String>> {
+///
+/// Errors: among others, the backup is sealed to another kit: that says nothing against the backup.
+pub(super) fn ask_kit(place: &BackupPlace, node: Option<&GetBackupsResponse>, name: &str) -> Result<Zeroizing<String>> {
+    let listed = listing(place, node)?.into_iter().find(|one| one.name == name);
+    let needed: Option<seal::PublicKey> = listed.and_then(|one| one.recovery.parse().ok());
+    if let Some(needed) = &needed {
+        say(&format!("It is sealed to the recovery kit {}.", recovery::fingerprint(needed)));
+    }
     let mut shares = Vec::new();
     for which in ["One share of the recovery kit", "Another share"] {
         shares.push(Share::parse(&Zeroizing::new(prompt::secret(which)?))?);
     }
     let key = recovery::combine(&shares)?;
+    let given = key.public().map_err(|error| Error::Usage(error.to_string()))?;
+    if let Some(needed) = needed.filter(|needed| *needed != given) {
+        return Err(Error::Usage(format!(
+            "the backup {name} is sealed to the recovery kit {}, and these shares are of {}, or not of one kit; nothing was \
+             opened. 'tricord key recovery list' says which kit was the cluster's when",
+            recovery::fingerprint(&needed),
+            recovery::fingerprint(&given)
+        )));
+    }
     Ok(Zeroizing::new(crate::text::hex(key.private_bytes())))
 }
 

@@ -155,7 +155,7 @@ async fn of_many_who_tap_in_at_once_through_all_nodes_one_is_there() -> Result<(
 }
 
 /// `tricord` over a node's local socket, without any certificate.
-async fn local(cluster: &Cluster, profile: &str, arguments: &[&str], input: &str) -> Result<String> {
+pub async fn local(cluster: &Cluster, profile: &str, arguments: &[&str], input: &str) -> Result<String> {
     let socket = format!("unix:{}", cluster.dir().join("a/data/local.sock").display());
     let home = cluster.dir().join("local");
     let mut command = Command::new(binary("tricord")?);
