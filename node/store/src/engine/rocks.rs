@@ -34,12 +34,13 @@ impl Disk<RocksEngine> for RocksDisk {
             Kind::Log => wal_scan::cut_torn_tail(dir)?,
             Kind::State => 0,
         };
-        let db = DB::open_cf_descriptors(&self.shared.database(kind), dir, self.shared.families(kind));
+        let families = self.shared.families(kind).map_err(engine("set the database up"))?;
+        let db = DB::open_cf_descriptors(&self.shared.database(kind), dir, families);
         Ok(RocksEngine { db: Arc::new(db.map_err(engine("open the database"))?), kind, torn_bytes })
     }
 
     fn open_checkpoint(&self, dir: &Path, kind: Kind) -> Result<Box<dyn Reader>, Fault> {
-        let families = self.shared.families(kind);
+        let families = self.shared.families(kind).map_err(engine("set the checkpoint up"))?;
         let db = DB::open_cf_descriptors_read_only(&self.shared.checkpoint(kind), dir, families, false);
         Ok(Box::new(RocksEngine { db: Arc::new(db.map_err(engine("open the checkpoint"))?), kind, torn_bytes: 0 }))
     }
@@ -74,8 +75,14 @@ impl Reader for RocksEngine {
 impl Engine for RocksEngine {
     fn write(&self, batch: Batch, sync: bool) -> Result<(), Fault> {
         let mut native = WriteBatch::with_capacity_bytes(batch.bytes() + batch.bytes() / 8);
+        let mut last = None;
         for (family, op) in batch.into_ops() {
-            let handle = handle(&self.db, family)?;
+            // By name, so not for each of a dozen rows of one message.
+            let handle = match last {
+                Some((known, handle)) if known == family => handle,
+                _ => handle(&self.db, family)?,
+            };
+            last = Some((family, handle));
             match op {
                 Op::Put(key, value) => native.put_cf(handle, key, value),
                 Op::Delete(key) => native.delete_cf(handle, key),
