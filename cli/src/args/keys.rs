@@ -13,6 +13,7 @@ pub enum KeyCommand {
     /// Let a node that has joined hold the cluster key.
     Approve {
         /// The node, as `b2`.
+        #[arg(id = "which", value_name = "NODE")]
         node: String,
         /// Its public key as tricordd printed it on that machine: compare the two by another way than this network.
         #[arg(long)]

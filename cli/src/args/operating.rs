@@ -49,6 +49,7 @@ pub enum CertificateCommand {
     /// good certificates. It comes back by being replaced, or with new certificates put there by hand.
     CutOff {
         /// The node, as b1.
+        #[arg(id = "which", value_name = "NODE")]
         node: String,
         /// Why, for the audit log: no names.
         #[arg(long)]

@@ -82,6 +82,9 @@ fn prove(public: &PublicKey) -> Result<()> {
 pub async fn confirm(session: &Session, typed: &str) -> Result<()> {
     let kit = kits(session).await?.kits.into_iter().find(|kit| kit.state() == KitState::Proposed);
     if let Some(kit) = &kit {
+        if session.state.session.starts_with(&format!("{}/", kit.proposed_by)) {
+            return Err(Error::Usage("you proposed this kit yourself; another administrator confirms it".into()));
+        }
         let by = address::people(session, vec![kit.proposed_by.clone()]).await?;
         let by = by
             .get(&kit.proposed_by)

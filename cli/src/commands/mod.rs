@@ -97,6 +97,22 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// What stands without an option may not go by the name of an option of all commands: it would be taken for that.
+    #[test]
+    fn no_argument_is_taken_for_an_option_of_all_commands() {
+        let cli = Cli::command();
+        let all: Vec<String> =
+            cli.get_arguments().filter(|one| one.is_global_set()).map(|one| one.get_id().to_string()).collect();
+        assert!(all.iter().any(|one| one == "node"), "{all:?}");
+        let mut left: Vec<(String, clap::Command)> =
+            cli.get_subcommands().map(|one| (one.get_name().to_owned(), one.clone())).collect();
+        while let Some((name, command)) = left.pop() {
+            let taken = command.get_positionals().find(|one| all.contains(&one.get_id().to_string()));
+            assert!(taken.is_none(), "tricord {name}: {:?}", taken.map(clap::Arg::get_id));
+            left.extend(command.get_subcommands().map(|one| (format!("{name} {}", one.get_name()), one.clone())));
+        }
+    }
+
     /// What stands in backticks and begins with `tricord `, in every runbook, by file.
     fn commands_of_runbooks() -> Vec<(String, String)> {
         let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/runbooks");

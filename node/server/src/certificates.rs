@@ -186,6 +186,8 @@ impl Certificates {
     /// Tells the cluster what is shown here, unless it knows; whether it does now.
     async fn note<H: Handle>(&self, node: &H, services: &Services<H>) -> bool {
         let mut shown = [serials(&self.files.peer_cert), serials(&self.files.client_cert)].concat();
+        // Also while nothing of it is shown: a node that is cut off must not renew its way back.
+        shown.extend(self.renewal.as_ref().and_then(Renewal::serial));
         shown.sort_unstable();
         shown.dedup();
         shown.truncate(CERTIFICATES_NOTED_MAX);

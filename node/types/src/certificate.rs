@@ -68,8 +68,8 @@ impl FromStr for Serial {
 /// What a node shows from now on. By that node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NoteCertificates {
-    /// Of the certificates that it shows, and of those between them and the authority, ascending; at most
-    /// `CERTIFICATES_NOTED_MAX`.
+    /// Of the certificates that it shows, of those between them and the authority, and of the one that it renews them with,
+    /// ascending; at most `CERTIFICATES_NOTED_MAX`.
     pub serials: Vec<Serial>,
     /// When the first of them ceases to be good.
     pub expires: Timestamp,
