@@ -215,8 +215,12 @@ impl<E: Engine> Node<E> {
         let (tell, live) = Tell::new(config.hub, heads_sender, applied_sender, applied_bytes.clone());
         let machine = Machine::new(state.clone(), Worker::start("tricord-apply")?, tell);
         let reversion = Arc::new(OnceLock::new());
-        let network: Network<E> =
-            Network { directory: directory.clone(), reversion: reversion.clone(), engine: PhantomData };
+        let network: Network<E> = Network {
+            directory: directory.clone(),
+            reversion: reversion.clone(),
+            mend: snapshots::mender(state.clone(), config.on_fatal.clone()),
+            engine: PhantomData,
+        };
         let settings = Arc::new(openraft_config(identity.cluster.to_string())?);
         let recover = |error: openraft::errors::Fatal<_>| StartError::Recover(error.to_string());
         let raft =

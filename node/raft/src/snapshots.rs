@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use store::{Engine, Fault, LogStore};
+use store::{Engine, Fault, LogStore, StateStore};
 use tokio::time::{MissedTickBehavior, interval};
 use types::limits;
 
+use crate::node::OnFatal;
+use crate::peer::transfer::Mend;
 use crate::shared::Shared;
 
 /// When a snapshot is made, how much log is kept, and how much is replayed after a crash. Smaller in tests.
@@ -90,6 +92,17 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, log: LogStore<E>, lim
             Ok(Err(fault)) => (shared.on_fatal)(&format!("look after the stores: {fault}")),
         }
     }
+}
+
+/// Looks after snapshots of ours that did not arrive: whoever waits for one shall not have to wait until the next is due.
+pub(crate) fn mender<E: Engine>(state: Arc<StateStore<E>>, on_fatal: OnFatal) -> Mend {
+    Arc::new(move |snapshot| match state.replace_if_rotten(snapshot) {
+        Ok(true) => {
+            tracing::warn!("a snapshot had rotted on this node's disk: it was thrown away, and a fresh one made");
+        }
+        Ok(false) => {}
+        Err(fault) => on_fatal(&format!("replace a snapshot that has rotted: {fault}")),
+    })
 }
 
 /// How far the log may be purged: to what a snapshot and durable state both cover, less the tail that is kept so that a

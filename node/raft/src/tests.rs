@@ -153,8 +153,9 @@ async fn a_node_alone_says_that_it_cannot_serve() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_far_behind_gets_a_snapshot_and_has_the_same_state() {
+/// A cluster whose third node lacks what the others have purged from their logs; who that is, who leads, and the last user
+/// made.
+async fn left_behind() -> (Cluster, Slot, Slot, UserId) {
     let mut cluster = Cluster::new().await;
     cluster.limits = SnapshotLimits { log_bytes: 1, log_kept_entries: 5, ..SnapshotLimits::default() };
     cluster.found().await;
@@ -176,11 +177,59 @@ async fn a_node_far_behind_gets_a_snapshot_and_has_the_same_state() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     until("the log is purged", || cluster.node(via).purged().is_some_and(|purged| purged > 30)).await;
-    cluster.start(away).await;
+    (cluster, away, via, last)
+}
+
+/// Turns a bit in each file of a snapshot in this directory that the state does not share.
+fn rot(snapshots: &std::path::Path) {
+    let entries = |dir: &std::path::Path| {
+        let entries = std::fs::read_dir(dir).expect("readable").map(|entry| entry.expect("readable").path());
+        entries.collect::<Vec<_>>()
+    };
+    let mut rotten = 0;
+    for path in entries(snapshots).iter().flat_map(|snapshot| entries(&snapshot.join("database"))) {
+        let mut bytes = std::fs::read(&path).expect("readable");
+        if path.extension().is_none_or(|extension| extension != "sst") && !bytes.is_empty() {
+            bytes[0] ^= 1;
+            std::fs::write(&path, bytes).expect("writable");
+            rotten += 1;
+        }
+    }
+    assert!(rotten > 0, "{}", snapshots.display());
+}
+
+/// Waits until a node that was left behind is where the leader is.
+async fn has_caught_up(cluster: &Cluster, away: Slot, via: Slot, last: UserId) {
     until("it has everything", || cluster.has_user(away, last)).await;
     until("its services were told", || cluster.running(away).replaced.load(Ordering::SeqCst) > 0).await;
     let digest = |slot| cluster.node(slot).state().digest().expect("readable");
     until("it is in the same state", || digest(away) == digest(via)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_far_behind_gets_a_snapshot_and_has_the_same_state() {
+    let (mut cluster, away, via, last) = left_behind().await;
+    cluster.start(away).await;
+    has_caught_up(&cluster, away, via, last).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_far_behind_comes_up_though_the_leaders_snapshot_has_rotted() {
+    let (mut cluster, away, via, last) = left_behind().await;
+    let others: Vec<Slot> = Slot::ALL.into_iter().filter(|slot| *slot != away).collect();
+    for slot in &others {
+        let snapshot = cluster.node(*slot).state().current_snapshot().expect("it was made").dir();
+        cluster.kill(*slot).await;
+        rot(snapshot.ancestors().nth(2).expect("it is among the snapshots"));
+    }
+    // From here on no other is due.
+    cluster.limits = SnapshotLimits { log_kept_entries: 5, ..SnapshotLimits::default() };
+    for slot in &others {
+        cluster.start(*slot).await;
+    }
+    cluster.start(away).await;
+    has_caught_up(&cluster, away, via, last).await;
+    assert!(cluster.fatal.lock().expect("no panic").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,7 +26,7 @@ use super::append::{self, unreachable};
 use super::connect::Client;
 use super::directory::{Directory, Lane};
 use super::reversion::{self, Reversion};
-use super::transfer;
+use super::transfer::{self, Mend};
 use crate::kinds::{NodeInfo, RaftVote, TypeConfig};
 use crate::machine::{RaftSnapshot, SnapshotData};
 use crate::stored::to_vote;
@@ -38,6 +38,7 @@ type RpcError = RPCError<TypeConfig>;
 pub(crate) struct Network<E> {
     pub(crate) directory: Arc<Directory>,
     pub(crate) reversion: Arc<OnceLock<Reversion>>,
+    pub(crate) mend: Mend,
     pub(crate) engine: PhantomData<fn() -> E>,
 }
 
@@ -45,6 +46,7 @@ pub(crate) struct Network<E> {
 pub(crate) struct Peer {
     directory: Arc<Directory>,
     reversion: Arc<OnceLock<Reversion>>,
+    mend: Mend,
     info: NodeInfo,
     lane: Lane,
 }
@@ -52,7 +54,8 @@ pub(crate) struct Peer {
 impl<E: 'static> Network<E> {
     fn peer(&self, target: u64, node: &NodeInfo, lane: Lane) -> Peer {
         let info = NodeInfo { node: NodeId(target), ..node.clone() };
-        Peer { directory: self.directory.clone(), reversion: self.reversion.clone(), info, lane }
+        let (directory, reversion, mend) = (self.directory.clone(), self.reversion.clone(), self.mend.clone());
+        Peer { directory, reversion, mend, info, lane }
     }
 }
 
@@ -173,9 +176,10 @@ impl NetSnapshot<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let client = self.client(Lane::Bulk)?;
+        let sending = transfer::send(client, vote, snapshot, option.soft_ttl(), self.mend.clone());
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = transfer::send(client, vote, snapshot, option.soft_ttl()) => Ok(SnapshotResponse::new(sent?)),
+            sent = sending => Ok(SnapshotResponse::new(sent?)),
         }
     }
 }

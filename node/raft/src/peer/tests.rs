@@ -159,7 +159,8 @@ async fn peer(authority: &Authority, from: Slot, to: &NodeInfo) -> Peer {
         Memory::detached(info(from, "").node),
         &[],
     ));
-    let mut network: Network<MemEngine> = Network { directory, reversion: Arc::default(), engine: PhantomData };
+    let mut network: Network<MemEngine> =
+        Network { directory, reversion: Arc::default(), mend: Arc::new(|_| {}), engine: PhantomData };
     network.new_client(to.node.0, to).await
 }
 

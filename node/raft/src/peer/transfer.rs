@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::blocking;
@@ -13,7 +13,7 @@ use proto::peer;
 use store::{Engine, Fault, Incoming, Manifest, Position, ReceiveError, Receiver, StateStore};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use types::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_STALL_MS_MAX};
 
 use super::append::unreachable;
@@ -23,6 +23,10 @@ use crate::machine::{RaftSnapshot, SnapshotData};
 use crate::stored::from_id;
 use crate::wire;
 
+/// Called with a snapshot of ours that could not be read, or did not arrive as it should: where it has rotted a fresh one
+/// takes its place, for the next attempt to send.
+pub(crate) type Mend = Arc<dyn Fn(&store::Snapshot) + Send + Sync>;
+
 /// Sends a snapshot until the peer has installed it and returns the peer's newest vote.
 ///
 /// Errors: `Unreachable` for whatever went wrong on the way; the next attempt goes on from there.
@@ -31,6 +35,7 @@ pub(crate) async fn send(
     vote: RaftVote,
     snapshot: RaftSnapshot,
     offer_within: Duration,
+    mend: Mend,
 ) -> Result<RaftVote, RPCError<TypeConfig>> {
     let SnapshotData::Own(files) = snapshot.snapshot else {
         return Err(RPCError::Unreachable(Unreachable::from_string("the snapshot is a peer's")));
@@ -50,25 +55,41 @@ pub(crate) async fn send(
         data: Bytes::new(),
     };
     // A chunk that cannot be read ends the stream: the peer finds it incomplete, and the next attempt goes on.
-    let chunks = stream::once(async { first }).chain(chunks(files, from));
-    let response = client.send_snapshot(chunks).await.map_err(|status| unreachable(&status))?;
+    let unread = Arc::new(AtomicBool::new(false));
+    let chunks = stream::once(async { first }).chain(chunks(files.clone(), from, unread.clone()));
+    let response = match client.send_snapshot(chunks).await {
+        Err(status) if status.code() == Code::DataLoss || unread.load(Ordering::Relaxed) => {
+            // One that panics leaves things as they were: the next attempt fails alike.
+            drop(blocking::run(move || mend(&files)).await);
+            return Err(unreachable(&status));
+        }
+        other => other.map_err(|status| unreachable(&status))?,
+    };
     let malformed = |error| RPCError::Unreachable(Unreachable::new(&error));
     wire::vote_of(response.into_inner().ballot).map_err(malformed)
 }
 
-fn chunks(snapshot: store::Snapshot, from: Position) -> impl Stream<Item = peer::SendSnapshotRequest> + Send {
-    stream::unfold((snapshot, from), |(snapshot, mut at)| async move {
+fn chunks(
+    snapshot: store::Snapshot,
+    from: Position,
+    unread: Arc<AtomicBool>,
+) -> impl Stream<Item = peer::SendSnapshotRequest> + Send {
+    stream::unfold((snapshot, from, unread), |(snapshot, mut at, unread)| async move {
         while snapshot.manifest().files.get(at.file)?.bytes <= at.offset {
             at = Position { file: at.file + 1, offset: 0 };
         }
         let files = snapshot.clone();
         let read = blocking::run(move || files.read(at.file, at.offset, SNAPSHOT_CHUNK_BYTES)).await.ok()?;
-        let data = read.inspect_err(|fault| tracing::error!(%fault, "read a snapshot")).ok()?;
+        let failed = |fault: &Fault| {
+            tracing::warn!(%fault, "a snapshot cannot be read");
+            unread.store(true, Ordering::Relaxed);
+        };
+        let data = read.inspect_err(failed).ok()?;
         store::failing::end_at("snapshot-sending");
         let file = u32::try_from(at.file).ok()?;
         let next = Position { file: at.file, offset: at.offset + data.len() as u64 };
         let message = peer::SendSnapshotRequest { transfer: 0, ballot: None, file, offset: at.offset, data };
-        Some((message, (snapshot, next)))
+        Some((message, (snapshot, next, unread)))
     })
 }
 
@@ -161,6 +182,7 @@ async fn blocking<T: Send + 'static>(
             tracing::error!(%fault, "receive a snapshot");
             Status::internal("the snapshot cannot be written")
         }
+        damaged @ ReceiveError::Damaged { .. } => Status::data_loss(damaged.to_string()),
         other => Status::aborted(other.to_string()),
     })
 }

@@ -49,6 +49,22 @@ impl Snapshot {
         opened.read_exact_at(&mut chunk, offset).map_err(Fault::io("read", &path))?;
         Ok(chunk.into())
     }
+
+    /// The names of files that are not what they were when it was made, or cannot be read. Reads all of it.
+    #[must_use]
+    pub fn rotten(&self) -> Vec<&str> {
+        let dir = self.dir();
+        let is_rotten = |file: &&SnapshotFile| {
+            !hash_file(&dir.join(&file.name)).is_ok_and(|found| found == (file.bytes, file.sha256))
+        };
+        self.manifest.files.iter().filter(is_rotten).map(|file| file.name.as_str()).collect()
+    }
+
+    /// Whether this directory has the very same table, not a copy.
+    pub(crate) fn shares_table(&self, name: &str, with: &Path) -> bool {
+        let file = |dir: &Path| fs::metadata(dir.join(name)).map(|file| (file.dev(), file.ino())).ok();
+        is_table(name) && file(&self.dir()).is_some_and(|own| file(with) == Some(own))
+    }
 }
 
 /// Where snapshots are kept.
@@ -86,9 +102,11 @@ impl Snapshots {
     }
 
     /// Makes one out of a checkpoint. What it holds is read from the checkpoint itself: the state goes on meanwhile.
+    /// Where nothing has changed since the one before, that stays, but for those of its files that are `rotten`.
     pub fn build<E: Engine>(
         &self,
         disk: &dyn Disk<E>,
+        rotten: &[&str],
         checkpoint: impl FnOnce(&Path) -> Result<(), Fault>,
     ) -> Result<Snapshot, Fault> {
         let _one_at_a_time = self.building.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +120,12 @@ impl Snapshots {
         replace_file(&building.join(MANIFEST), &manifest.encode())?;
         let dir = self.root.join(manifest.id());
         if let Some(same) = self.current().filter(|current| current.dir.path() == dir) {
-            remove_dir(&building)?; // Nothing has changed since.
+            for name in rotten {
+                let fresh = database.join(name);
+                fs::rename(&fresh, same.dir().join(name)).map_err(Fault::io("put in place", &fresh))?;
+            }
+            sync_dir(&same.dir())?;
+            remove_dir(&building)?;
             return Ok(same);
         }
         move_dir(&building, &dir)?;
@@ -141,8 +164,12 @@ fn describe<E: Engine>(disk: &dyn Disk<E>, database: &Path, before: Option<&Snap
 /// written, so most of a large state need not be read again.
 fn same_file<'a>(before: &'a Snapshot, name: &str, path: &Path) -> Option<&'a SnapshotFile> {
     let known = before.manifest.files.iter().find(|file| file.name == name)?;
-    let immutable = Path::new(name).extension().is_some_and(|extension| extension == "sst" || extension == "blob");
     let (old, new) = (fs::metadata(before.dir().join(name)).ok()?, fs::metadata(path).ok()?);
     let same = (old.dev(), old.ino(), old.len()) == (new.dev(), new.ino(), known.bytes);
-    (immutable && same).then_some(known)
+    (is_table(name) && same).then_some(known)
+}
+
+/// Tables never change once they are written, so snapshots share them with the state.
+fn is_table(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "sst" || extension == "blob")
 }

@@ -186,6 +186,56 @@ fn a_file_that_arrives_damaged_is_refused_and_can_be_sent_again() {
     assert_eq!(to.digest().expect("digest"), from.digest().expect("digest"));
 }
 
+/// Turns a bit of a file of a snapshot.
+fn rot(snapshot: &Snapshot, name: &str) {
+    let path = snapshot.dir().join(name);
+    let mut bytes = fs::read(&path).expect("read");
+    bytes[0] ^= 1;
+    fs::write(&path, bytes).expect("write");
+}
+
+/// The name of a file of a kind.
+fn named<'a>(snapshot: &'a Snapshot, part: &str) -> &'a str {
+    let found = snapshot.manifest().files.iter().find(|file| file.name.contains(part) && file.bytes > 0);
+    &found.expect("there is one").name
+}
+
+#[test]
+fn a_snapshot_that_has_rotted_is_replaced_by_a_fresh_one_at_once() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (from, to) = (rocks(&dir.path().join("from")), rocks(&dir.path().join("to")));
+    from.apply(log(9)).expect("apply");
+    let well = from.build_snapshot().expect("build");
+    assert!(!from.replace_if_rotten(&well).expect("readable"), "it arrived damaged for another reason");
+    for part in ["MANIFEST", "CURRENT"] {
+        // Nothing has changed since: the same snapshot, and its files as they were.
+        rot(&well, named(&well, part));
+        assert_eq!(well.rotten(), [named(&well, part)]);
+        assert!(from.replace_if_rotten(&well).expect("a fresh one"));
+        assert!(from.current_snapshot().expect("it stays").rotten().is_empty());
+    }
+    from.apply(log(20).split_off(9)).expect("apply");
+    fs::remove_file(well.dir().join(named(&well, "MANIFEST"))).expect("remove");
+    assert!(from.replace_if_rotten(&well).expect("a fresh one"));
+    let fresh = from.current_snapshot().expect("a fresh one");
+    assert_eq!(fresh.manifest().applied, Some(id(19)));
+    to.install(transfer(&fresh, &to)).expect("install");
+    assert_eq!(to.digest().expect("digest"), from.digest().expect("digest"));
+    assert!(from.replace_if_rotten(&well).expect("it has been replaced already"));
+    assert_eq!(from.current_snapshot().expect("still").dir(), fresh.dir());
+}
+
+#[test]
+fn a_snapshot_that_has_rotted_where_the_state_has_the_same_table_is_a_fault_of_the_state() {
+    let dir = tempfile::tempdir().expect("dir");
+    let from = rocks(dir.path());
+    from.apply(log(9)).expect("apply");
+    let snapshot = from.build_snapshot().expect("build");
+    rot(&snapshot, named(&snapshot, ".sst"));
+    let damaged = from.replace_if_rotten(&snapshot);
+    assert!(matches!(damaged, Err(Fault::Damaged { ref what }) if what.contains(".sst")), "{damaged:?}");
+}
+
 #[test]
 fn a_manifest_that_says_something_else_than_the_files_is_not_installed() {
     let dir = tempfile::tempdir().expect("dir");

@@ -160,9 +160,33 @@ impl<E: Engine> StateStore<E> {
     /// Makes a snapshot of everything applied. Apply calls go on meanwhile. The one before is removed once nobody
     /// reads it.
     pub fn build_snapshot(&self) -> Result<Snapshot, Fault> {
+        self.build_in_place_of(&[])
+    }
+
+    /// Looks through a snapshot that did not arrive as it should have. If it has rotted on this node's disk, a fresh one
+    /// takes its place; answers whether that is so.
+    ///
+    /// Errors: [`Fault::Damaged`] when what has rotted is a table that the state has too: the node stops.
+    pub fn replace_if_rotten(&self, snapshot: &Snapshot) -> Result<bool, Fault> {
+        let rotten = snapshot.rotten();
+        if rotten.is_empty() {
+            return Ok(false);
+        }
+        let current = self.current();
+        if let Some(name) = rotten.iter().find(|name| snapshot.shares_table(name, current.dir.path())) {
+            return Err(Fault::damaged(format!("the table {name} of the state")));
+        }
+        let newer = self.current_snapshot().is_some_and(|newest| newest.dir() != snapshot.dir());
+        if !newer {
+            self.build_in_place_of(&rotten)?;
+        }
+        Ok(true)
+    }
+
+    fn build_in_place_of(&self, rotten: &[&str]) -> Result<Snapshot, Fault> {
         let _timer = self.metrics.snapshot_seconds.start_timer();
         let current = self.current();
-        let snapshot = self.snapshots.build(self.disk.as_ref(), |dir| current.engine.checkpoint(dir))?;
+        let snapshot = self.snapshots.build(self.disk.as_ref(), rotten, |dir| current.engine.checkpoint(dir))?;
         self.note(&snapshot);
         Ok(snapshot)
     }
