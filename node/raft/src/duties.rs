@@ -14,6 +14,7 @@ use types::{Author, Command, Envelope, Key, NodeId, Row, Slot, Timestamp};
 use crate::finalize::{Patience, next_level};
 use crate::founding::{self, Founding};
 use crate::handle::{ClusterStatus, Role};
+use crate::propose::Wait;
 use crate::shared::Shared;
 
 /// Renews this node's lease until the node stops.
@@ -143,6 +144,6 @@ pub(crate) async fn put<E: Engine>(shared: &Shared<E>, command: Command) -> Opti
     let origin = shared.directory.identity.node;
     let envelope = Envelope { origin, author: Author::Node, command };
     let deadline = Instant::now() + Duration::from_millis(NODE_LEASE_RENEW_MS);
-    let answer = shared.propose(envelope, deadline).await.ok()?;
+    let answer = shared.propose(envelope, Wait::Patient, deadline).await.ok()?;
     Some(answer.result.map(drop))
 }

@@ -17,7 +17,7 @@ use types::{Envelope, NodeId};
 use crate::claim::{Claim, WithdrawOnDrop};
 use crate::peer::connect::Client;
 use crate::peer::directory::{Directory, Lane};
-use crate::propose::Refusal;
+use crate::propose::{Refusal, Wait};
 
 /// Where commands for another node as leader are put.
 pub(crate) struct Forwarder {
@@ -31,6 +31,7 @@ pub(crate) struct Forwarder {
 
 struct Forward {
     envelope: Vec<u8>,
+    wait: Wait,
     deadline: Instant,
     claim: Claim,
     answer: oneshot::Sender<Result<Answer, Refusal>>,
@@ -51,15 +52,21 @@ impl Forwarder {
     /// Puts a command to `leader` and waits for the answer until `deadline`.
     ///
     /// Errors: [`Refusal::NotLeader`] when it was not sent, [`Refusal::OutcomeUnknown`] when it was and nothing came,
-    /// [`Refusal::Overloaded`] when too much waits to be sent.
-    pub(crate) async fn put(&self, leader: NodeId, envelope: &Envelope, deadline: Instant) -> Result<Answer, Refusal> {
+    /// [`Refusal::Overloaded`] when too much waits to be sent, or at the leader.
+    pub(crate) async fn put(
+        &self,
+        leader: NodeId,
+        envelope: &Envelope,
+        wait: Wait,
+        deadline: Instant,
+    ) -> Result<Answer, Refusal> {
         let line = self.line(leader).ok_or(Refusal::NotLeader)?;
         let (answer, answered) = oneshot::channel();
         let claim = Claim::default();
         let envelope = codec::encode_envelope(envelope);
         let weight = u32::try_from(envelope.len()).map_err(|_| Refusal::Refused)?;
         let waiting = self.bytes.clone().try_acquire_many_owned(weight).map_err(|_| Refusal::Overloaded)?;
-        let forward = Forward { envelope, deadline, claim: claim.clone(), answer, _waiting: waiting };
+        let forward = Forward { envelope, wait, deadline, claim: claim.clone(), answer, _waiting: waiting };
         let _withdraw = WithdrawOnDrop(claim.clone());
         line.try_send(forward).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
@@ -167,7 +174,8 @@ impl Line {
             self.next_id += 1;
             self.waiting.insert(id, forward.answer);
             let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
-            commands.push(peer::ForwardedCommand { id, envelope: forward.envelope.into(), patience_ms });
+            let short_wait = forward.wait == Wait::Short;
+            commands.push(peer::ForwardedCommand { id, envelope: forward.envelope.into(), patience_ms, short_wait });
         }
         if !commands.is_empty() {
             place.send(peer::ForwardRequest { commands });
@@ -246,13 +254,17 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(10);
         let mut waiting = FuturesUnordered::new();
         for _ in 0..PROPOSAL_BYTES_WAITING_MAX / codec::envelope_len(&envelope) {
-            waiting.push(forwarder.put(leader, &envelope, deadline));
+            waiting.push(forwarder.put(leader, &envelope, Wait::Short, deadline));
         }
         assert!(futures::poll!(waiting.next()).is_pending(), "these fit");
-        assert_eq!(forwarder.put(leader, &envelope, deadline).await, Err(Refusal::Overloaded));
+        assert_eq!(forwarder.put(leader, &envelope, Wait::Short, deadline).await, Err(Refusal::Overloaded));
         while let Some(result) = waiting.next().await {
             assert_eq!(result, Err(Refusal::NotLeader));
         }
-        assert_eq!(forwarder.put(leader, &envelope, deadline).await, Err(Refusal::NotLeader), "there is room again");
+        assert_eq!(
+            forwarder.put(leader, &envelope, Wait::Short, deadline).await,
+            Err(Refusal::NotLeader),
+            "there is room again"
+        );
     }
 }

@@ -25,6 +25,16 @@ pub trait Handle: Clone + Send + Sync + 'static {
         deadline: Instant,
     ) -> impl Future<Output = Result<types::reply::Answer, ProposeError>> + Send;
 
+    /// As [`Handle::propose`], for a call somebody waits for: refused ([`ProposeError::Overloaded`]) where it would wait too
+    /// long for its entry. A stream uses the other: while its commands wait nothing more is read from its client.
+    fn propose_promptly(
+        &self,
+        envelope: Envelope,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<types::reply::Answer, ProposeError>> + Send {
+        self.propose(envelope, deadline)
+    }
+
     /// A consistent view of what is applied here now.
     fn view(&self) -> Self::View;
 

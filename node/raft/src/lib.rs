@@ -18,9 +18,11 @@ mod forward;
 mod founding;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+mod gate;
 mod gossip;
 pub mod handle;
 mod kinds;
+mod lanes;
 mod leadership;
 mod leases;
 mod log;
@@ -46,6 +48,7 @@ mod worker;
 pub use clock::{SystemClock, Time};
 pub use finalize::{NotYet, next_level};
 pub use founding::{Complete, Founding};
+pub use gate::{Gate, Inside};
 pub use handle::{
     Applied, BarrierError, ClusterStatus, Handle, KeyReport, NodeStatus, ProposeError, Role, Typing, Vitals,
 };
@@ -55,5 +58,6 @@ pub use peer::directory::Identity;
 pub use peer::places::{Places, ask as ask_places};
 pub use peer::tls::{Certified, PeerTls, TlsError};
 pub use peer::transport::{Dial, Handshake, Io, Listen, PeerIo, TlsListener};
+pub use propose::is_urgent;
 pub use snapshots::SnapshotLimits;
 pub use store::{Fault, TreeNodes};

@@ -29,6 +29,8 @@ pub(crate) struct Metrics {
     proposal_bytes_max: IntGauge,
     pub(crate) batch_envelopes: Histogram,
     pub(crate) proposal_seconds: Histogram,
+    pub(crate) wait_seconds: Histogram,
+    pub(crate) calls_max: IntGauge,
     pub(crate) clock_alone: IntGauge,
     pub(crate) clock_offset: GaugeVec,
     pub(crate) typing_dropped: IntCounter,
@@ -78,6 +80,15 @@ impl Default for Metrics {
                 "tricord_raft_proposal_seconds",
                 "Time from an entry's proposal to its answers",
                 prometheus::exponential_buckets(100e-6, 2.0, 16),
+            ),
+            wait_seconds: histogram(
+                "tricord_raft_proposal_wait_seconds",
+                "Time a call waited for its entry, the oldest of each entry; refusals keep it short",
+                prometheus::exponential_buckets(100e-6, 2.0, 16),
+            ),
+            calls_max: gauge(
+                "tricord_raft_calls_max_count",
+                "Calls that may wait for this leader's answer now, so that none waits long; more are refused",
             ),
             clock_alone: gauge("tricord_raft_clock_alone_flag", "1: no two clocks agree, time goes on by itself"),
             clock_offset: GaugeVec::new(offset, &["slot"]).expect("a valid name and label"),
@@ -142,6 +153,7 @@ impl Metrics {
             &self.proposals_max,
             &self.proposal_bytes_waiting,
             &self.proposal_bytes_max,
+            &self.calls_max,
             &self.clock_alone,
             &self.vote_held,
         ] {
@@ -153,7 +165,7 @@ impl Metrics {
         for one in [&self.elections, &self.early_elections, &self.leader_changes, &self.typing_dropped] {
             registry.register(Box::new(one.clone()))?;
         }
-        for one in [&self.batch_envelopes, &self.proposal_seconds] {
+        for one in [&self.batch_envelopes, &self.proposal_seconds, &self.wait_seconds] {
             registry.register(Box::new(one.clone()))?;
         }
         registry.register(Box::new(self.proposals_refused.clone()))?;

@@ -52,7 +52,7 @@ use crate::peer::service::Service;
 use crate::peer::tls::Certified;
 use crate::peer::transfer::Arrivals;
 use crate::peer::transport::{Dial, Listen};
-use crate::propose::{self, Batcher};
+use crate::propose::{self, Batcher, Wait};
 use crate::read;
 use crate::settings::openraft_config;
 use crate::shared::Shared;
@@ -227,7 +227,7 @@ impl<E: Engine> Node<E> {
             Core::build(identity.node.0, settings, network, Log::new(log.clone()), machine).await.map_err(recover)?;
 
         let leases = Arc::new(Leases::new(clock.clone()));
-        let (proposer, proposals) = propose::channel(metrics.clone());
+        let (proposer, proposals, gate) = propose::channel(metrics.clone());
         let (barrier, readers) = read::channel(applied.clone());
         let (leaders, endings) = Streams::new();
         let (leadership_sender, leadership) = watch::channel(Leadership::default());
@@ -274,7 +274,7 @@ impl<E: Engine> Node<E> {
         let tasks = TaskTracker::new();
         let (typing, typing_out) = mpsc::channel(TYPING_WAITING_MAX);
         spawn(&tasks, &stop, leadership::run(shared.clone(), leadership_sender));
-        spawn(&tasks, &stop, Batcher { raft, clock, leases, metrics }.run(proposals));
+        spawn(&tasks, &stop, Batcher { raft, clock, leases, metrics, gate }.run(proposals));
         spawn(&tasks, &stop, read::run(shared.clone(), readers));
         spawn(&tasks, &stop, gossip::run(shared.clone()));
         spawn(&tasks, &stop, early::run(shared.clone(), endings));
@@ -507,7 +507,11 @@ impl<E: Engine> Handle for Node<E> {
     }
 
     async fn propose(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, ProposeError> {
-        self.shared.propose(envelope, deadline).await
+        self.shared.propose(envelope, Wait::Patient, deadline).await
+    }
+
+    async fn propose_promptly(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, ProposeError> {
+        self.shared.propose(envelope, Wait::Short, deadline).await
     }
 
     fn view(&self) -> StateView {

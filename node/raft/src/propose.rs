@@ -1,7 +1,6 @@
 //! Commands on the leader: what waits together becomes one entry, and a few entries are on their way at a time, so
 //! that batches grow with the load and no timer is needed.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Instant;
@@ -9,26 +8,23 @@ use std::time::Instant;
 use openraft::errors::ClientWriteError;
 use openraft::impls::ProgressResponder;
 use store::Engine;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use types::limits::{
-    ENTRIES_IN_FLIGHT_MAX, ENTRY_BYTES_MAX, ENVELOPE_BYTES_MAX, ENVELOPES_PER_ENTRY_MAX, PROPOSAL_BYTES_WAITING_MAX,
-    PROPOSALS_WAITING_MAX,
+    CALLS_WAITING_MIN, ENTRIES_IN_FLIGHT_MAX, ENVELOPE_BYTES_MAX, PROPOSAL_BYTES_WAITING_MAX, PROPOSALS_WAITING_MAX,
 };
+use types::message::Priority;
 use types::reply::Answer;
 use types::{Author, Command, Entry, Envelope, NodeId};
 
 use crate::claim::{Claim, WithdrawOnDrop};
 use crate::clock::ClusterClock;
+use crate::gate::Gate;
 use crate::kinds::{Commands, TypeConfig};
+use crate::lanes::{Caller, ENVELOPE_OVERHEAD, Proposal, Proposals, Ways};
 use crate::leases::Leases;
 use crate::machine::Core;
 use crate::metrics::Metrics;
-
-/// Bytes an envelope takes in an entry beyond its own: a key and a length.
-const ENVELOPE_OVERHEAD: usize = 4;
-/// Bytes of an entry without envelopes.
-const ENTRY_OVERHEAD: usize = 16;
 
 /// Why a leader gave no answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +46,8 @@ pub(crate) enum Refusal {
 /// Where commands for this node as leader are put. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Proposer {
-    queue: mpsc::Sender<Proposal>,
+    ways: Ways,
+    gate: Arc<Gate>,
     bytes: Arc<Semaphore>,
     metrics: Metrics,
     /// What is refused for want of room on the disks, as [`Room`].
@@ -92,34 +89,27 @@ impl Room {
     }
 }
 
-/// The other end of [`Proposer`].
-pub(crate) struct Proposals {
-    queue: mpsc::Receiver<Proposal>,
-    /// Taken from the queue for the next entry: at most what one entry can hold.
-    taken: VecDeque<Proposal>,
+/// How long a command may be made to wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wait {
+    /// As long as its caller does: a stream reads no more from its client meanwhile.
+    Patient,
+    /// Refused where it would be long: whoever called may have something better to do.
+    Short,
 }
 
-struct Proposal {
-    envelope: Envelope,
-    bytes: usize,
-    claim: Claim,
-    answer: oneshot::Sender<Result<Answer, Refusal>>,
-    _waiting: OwnedSemaphorePermit,
-}
-
-pub(crate) fn channel(metrics: Metrics) -> (Proposer, Proposals) {
-    let (sender, queue) = mpsc::channel(PROPOSALS_WAITING_MAX);
-    let bytes = Arc::new(Semaphore::new(PROPOSAL_BYTES_WAITING_MAX));
-    (
-        Proposer {
-            queue: sender,
-            bytes,
-            metrics,
-            room: Arc::new(AtomicU8::new(Room::Enough as u8)),
-            alone: Arc::default(),
-        },
-        Proposals { queue, taken: VecDeque::new() },
-    )
+pub(crate) fn channel(metrics: Metrics) -> (Proposer, Proposals, Arc<Gate>) {
+    let (ways, proposals) = crate::lanes::channel();
+    let gate = Gate::new(CALLS_WAITING_MIN);
+    let proposer = Proposer {
+        ways,
+        gate: gate.clone(),
+        bytes: Arc::new(Semaphore::new(PROPOSAL_BYTES_WAITING_MAX)),
+        metrics,
+        room: Arc::new(AtomicU8::new(Room::Enough as u8)),
+        alone: Arc::default(),
+    };
+    (proposer, proposals, gate)
 }
 
 impl Proposer {
@@ -127,15 +117,15 @@ impl Proposer {
     ///
     /// Errors: at the deadline [`Refusal::OutcomeUnknown`] once it was put into an entry; while it still waited it is
     /// withdrawn, and the error is [`Refusal::NotLeader`].
-    pub(crate) async fn put(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, Refusal> {
-        let answer = self.wait_for(envelope, deadline).await;
+    pub(crate) async fn put(&self, envelope: Envelope, wait: Wait, deadline: Instant) -> Result<Answer, Refusal> {
+        let answer = self.wait_for(envelope, wait, deadline).await;
         if let Err(why) = answer {
             self.metrics.refused(why);
         }
         answer
     }
 
-    async fn wait_for(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, Refusal> {
+    async fn wait_for(&self, envelope: Envelope, wait: Wait, deadline: Instant) -> Result<Answer, Refusal> {
         let bytes = codec::envelope_len(&envelope);
         if bytes > ENVELOPE_BYTES_MAX {
             return Err(Refusal::Refused);
@@ -143,16 +133,33 @@ impl Proposer {
         if !self.room().takes(&envelope) {
             return Err(Refusal::DiskFull);
         }
-        if self.alone.load(Ordering::Relaxed) && matches!(envelope.author, Author::Session(_)) {
+        let of_client = matches!(envelope.author, Author::Session(_));
+        if self.alone.load(Ordering::Relaxed) && of_client {
             return Err(Refusal::SingleCopy);
         }
         let bytes = bytes + ENVELOPE_OVERHEAD;
         let weight = u32::try_from(bytes).map_err(|_| Refusal::Refused)?;
+        if self.ways.waiting() >= PROPOSALS_WAITING_MAX {
+            return Err(Refusal::Overloaded);
+        }
+        let since = Instant::now();
+        let inside = match wait {
+            Wait::Short if of_client => Some(self.gate.enter(is_urgent(&envelope), since).ok_or(Refusal::Overloaded)?),
+            // What nodes write of themselves is little, and much depends on it.
+            Wait::Short | Wait::Patient => None,
+        };
         let waiting = self.bytes.clone().try_acquire_many_owned(weight).map_err(|_| Refusal::Overloaded)?;
         let (answer, answered) = oneshot::channel();
         let claim = Claim::default();
-        let proposal = Proposal { envelope, bytes, claim: claim.clone(), answer, _waiting: waiting };
-        self.queue.try_send(proposal).map_err(|error| match error {
+        let way = if of_client && wait == Wait::Patient {
+            &self.ways.patient
+        } else {
+            self.gate.waits(since);
+            &self.ways.front
+        };
+        let caller = Caller { answer, since, inside };
+        let proposal = Proposal { envelope, bytes, claim: claim.clone(), caller, _waiting: waiting };
+        way.try_send(proposal).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Refusal::NotLeader,
         })?;
@@ -191,8 +198,14 @@ impl Proposer {
     }
 
     fn waiting(&self) -> i64 {
-        i64::try_from(self.queue.max_capacity() - self.queue.capacity()).unwrap_or(i64::MAX)
+        i64::try_from(self.ways.waiting()).unwrap_or(i64::MAX)
     }
+}
+
+/// What is written to be read at once has a place however many wait.
+#[must_use]
+pub fn is_urgent(envelope: &Envelope) -> bool {
+    matches!(&envelope.command, Command::Post(post) if post.header.priority > Priority::Routine)
 }
 
 /// What the batcher works with.
@@ -201,6 +214,7 @@ pub(crate) struct Batcher<E: Engine> {
     pub(crate) clock: Arc<ClusterClock>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) metrics: Metrics,
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl<E: Engine> Batcher<E> {
@@ -218,6 +232,7 @@ impl<E: Engine> Batcher<E> {
             self.metrics.proposals_waiting.set(i64::try_from(proposals.waiting()).unwrap_or(i64::MAX));
             while next_goes(on_their_way.len(), newest, proposals.waiting()) {
                 let batch = proposals.batch();
+                self.gate.taken(proposals.front_since());
                 newest = batch.len();
                 if !batch.is_empty() {
                     self.write(batch, &mut on_their_way).await;
@@ -231,6 +246,10 @@ impl<E: Engine> Batcher<E> {
         let began = Instant::now();
         let (waiting, envelopes) = split(batch);
         self.metrics.batch_envelopes.observe(envelopes.len() as f64);
+        let oldest = oldest(&waiting);
+        if let Some(since) = oldest {
+            self.metrics.wait_seconds.observe(began.saturating_duration_since(since).as_secs_f64());
+        }
         let renewals = renewals(&envelopes);
         let entry = Entry { at: self.clock.read().now, envelopes };
         let data = Commands(codec::encode_entry(&entry).into());
@@ -240,9 +259,15 @@ impl<E: Engine> Batcher<E> {
         }
         let leases = self.leases.clone();
         let metrics = self.metrics.clone();
+        let gate = self.gate.clone();
         on_their_way.spawn(async move {
             let result = written.await;
-            metrics.proposal_seconds.observe(began.elapsed().as_secs_f64());
+            let now = Instant::now();
+            metrics.proposal_seconds.observe(now.duration_since(began).as_secs_f64());
+            if let Some(since) = oldest {
+                gate.answered(now.saturating_duration_since(since), now);
+                metrics.calls_max.set(i64::try_from(gate.limit()).unwrap_or(i64::MAX));
+            }
             match result {
                 Ok(Ok(response)) => {
                     let answers = response.data.0;
@@ -266,47 +291,15 @@ fn next_goes(on_their_way: usize, newest: usize, waiting: usize) -> bool {
     }
 }
 
-impl Proposals {
-    /// Waits until more waits for the next entry than was known of; false when nothing more can come.
-    async fn more(&mut self) -> bool {
-        let room = ENVELOPES_PER_ENTRY_MAX.saturating_sub(self.taken.len());
-        if room == 0 {
-            return std::future::pending().await;
-        }
-        let mut more = Vec::new();
-        let count = self.queue.recv_many(&mut more, room).await;
-        self.taken.extend(more);
-        count > 0
-    }
-
-    fn waiting(&self) -> usize {
-        self.taken.len() + self.queue.len()
-    }
-
-    /// All that waits and fits into one entry, without what was withdrawn.
-    fn batch(&mut self) -> Vec<Proposal> {
-        let mut batch = Vec::new();
-        let mut bytes = ENTRY_OVERHEAD;
-        while batch.len() < ENVELOPES_PER_ENTRY_MAX
-            && let Some(proposal) = self.taken.pop_front().or_else(|| self.queue.try_recv().ok())
-        {
-            if !batch.is_empty() && bytes + proposal.bytes > ENTRY_BYTES_MAX {
-                self.taken.push_front(proposal);
-                break;
-            }
-            if proposal.claim.take() {
-                bytes += proposal.bytes;
-                batch.push(proposal);
-            }
-        }
-        batch
-    }
-}
-
-type Waiting = Vec<oneshot::Sender<Result<Answer, Refusal>>>;
+type Waiting = Vec<Caller>;
 
 fn split(batch: Vec<Proposal>) -> (Waiting, Vec<Envelope>) {
-    batch.into_iter().map(|proposal| (proposal.answer, proposal.envelope)).unzip()
+    batch.into_iter().map(|proposal| (proposal.caller, proposal.envelope)).unzip()
+}
+
+/// When the first of those came that count at the gate.
+fn oldest(waiting: &[Caller]) -> Option<Instant> {
+    waiting.iter().filter(|caller| caller.inside.is_some()).map(|caller| caller.since).min()
 }
 
 /// Who renews a lease, and at which place in the entry.
@@ -317,7 +310,7 @@ fn renewals(envelopes: &[Envelope]) -> Vec<(usize, NodeId)> {
 }
 
 fn answer_all(waiting: Waiting, refusal: Refusal) {
-    waiting.into_iter().for_each(|answer| drop(answer.send(Err(refusal))));
+    waiting.into_iter().for_each(|caller| caller.tell(Err(refusal)));
 }
 
 /// Answers by position. What has no answer, which cannot be, is unknown to its caller rather than given another's.
@@ -327,7 +320,7 @@ fn answer_each(waiting: Waiting, answers: Vec<Answer>) {
         return answer_all(waiting, Refusal::OutcomeUnknown);
     }
     for (caller, answer) in waiting.into_iter().zip(answers) {
-        drop(caller.send(Ok(answer)));
+        caller.tell(Ok(answer));
     }
 }
 
@@ -337,6 +330,7 @@ mod tests {
     use std::time::Duration;
     use types::command::{Lease, Once};
     use types::identity::{Attempt, RefuseSignIn, Source};
+    use types::limits::ENVELOPES_PER_ENTRY_MAX;
     use types::{Request, SessionId};
 
     fn envelope(node: u64) -> Envelope {
@@ -349,11 +343,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_together_travels_together_in_order() {
-        let (proposer, mut proposals) = channel(Metrics::default());
+        let (proposer, mut proposals, _) = channel(Metrics::default());
         let calls: Vec<_> = (0..5)
             .map(|node| {
                 let proposer = proposer.clone();
-                async move { proposer.put(envelope(node), soon()).await }
+                async move { proposer.put(envelope(node), Wait::Short, soon()).await }
             })
             .collect();
         let waiting = futures::future::join_all(calls);
@@ -384,11 +378,11 @@ mod tests {
 
     #[tokio::test]
     async fn more_than_an_entry_holds_waits_for_the_next_in_order() {
-        let (proposer, mut proposals) = channel(Metrics::default());
+        let (proposer, mut proposals, _) = channel(Metrics::default());
         let count = ENVELOPES_PER_ENTRY_MAX as u64 + 3;
         let calls = (0..count).map(|node| {
             let proposer = proposer.clone();
-            async move { proposer.put(envelope(node), soon()).await }
+            async move { proposer.put(envelope(node), Wait::Short, soon()).await }
         });
         let serve = async {
             let mut origins = Vec::new();
@@ -408,19 +402,20 @@ mod tests {
 
     #[tokio::test]
     async fn what_still_waits_at_its_deadline_is_never_written() {
-        let (proposer, mut proposals) = channel(Metrics::default());
-        assert_eq!(proposer.put(envelope(1), Instant::now()).await, Err(Refusal::NotLeader));
+        let (proposer, mut proposals, _) = channel(Metrics::default());
+        assert_eq!(proposer.put(envelope(1), Wait::Short, Instant::now()).await, Err(Refusal::NotLeader));
         assert!(proposals.more().await, "it is in the queue still");
         assert!(proposals.batch().is_empty());
     }
 
     #[tokio::test]
     async fn what_waits_when_the_node_stops_was_certainly_not_written() {
-        let (proposer, mut proposals) = channel(Metrics::default());
-        let (waits, taken) = (proposer.put(envelope(1), soon()), proposer.put(envelope(2), soon()));
+        let (proposer, mut proposals, _) = channel(Metrics::default());
+        let (waits, taken) =
+            (proposer.put(envelope(1), Wait::Short, soon()), proposer.put(envelope(2), Wait::Short, soon()));
         let stop = async {
             assert!(proposals.more().await, "both");
-            assert!(proposals.taken[0].claim.take());
+            assert!(proposals.front.taken[0].claim.take());
             drop(proposals);
         };
         let (taken, waits, ()) = tokio::join!(taken, waits, stop);
@@ -430,21 +425,30 @@ mod tests {
 
     #[tokio::test]
     async fn with_full_disks_clients_are_refused_and_nodes_are_not() {
-        let (proposer, _proposals) = channel(Metrics::default());
+        let (proposer, _proposals, _) = channel(Metrics::default());
         let request = Request { session: SessionId([1; 16]), number: 1, settled: 1, content: [0; 16] };
         let client = || Envelope { author: Author::Session(request.clone()), ..envelope(1) };
         assert_eq!(proposer.set_room(Room::Low), Room::Enough);
-        assert_eq!(proposer.put(client(), soon()).await, Err(Refusal::DiskFull));
-        assert!(futures::poll!(Box::pin(proposer.put(envelope(1), soon()))).is_pending(), "a node's own is taken");
+        assert_eq!(proposer.put(client(), Wait::Short, soon()).await, Err(Refusal::DiskFull));
+        assert!(
+            futures::poll!(Box::pin(proposer.put(envelope(1), Wait::Short, soon()))).is_pending(),
+            "a node's own is taken"
+        );
         let look = || Envelope { command: Command::Observe(Once::default(), Vec::new()), ..envelope(1) };
-        assert!(futures::poll!(Box::pin(proposer.put(look(), soon()))).is_pending(), "and reading goes on");
+        assert!(
+            futures::poll!(Box::pin(proposer.put(look(), Wait::Short, soon()))).is_pending(),
+            "and reading goes on"
+        );
         assert_eq!(proposer.set_room(Room::Enough), Room::Low);
-        assert!(futures::poll!(Box::pin(proposer.put(client(), soon()))).is_pending(), "there is room again");
+        assert!(
+            futures::poll!(Box::pin(proposer.put(client(), Wait::Short, soon()))).is_pending(),
+            "there is room again"
+        );
     }
 
     #[tokio::test]
     async fn reading_and_signing_in_cannot_take_the_last_of_the_room() {
-        let (proposer, _proposals) = channel(Metrics::default());
+        let (proposer, _proposals, _) = channel(Metrics::default());
         proposer.set_room(Room::Reserve);
         let attempt = Attempt { login: [1; 16], source: Source::Address([1; 16]) };
         let refuse = RefuseSignIn { user: None, attempt, pin: false, once: Once::default() };
@@ -455,21 +459,84 @@ mod tests {
         ];
         for command in records {
             let envelope = Envelope { command, ..envelope(1) };
-            assert_eq!(proposer.put(envelope, soon()).await, Err(Refusal::DiskFull));
+            assert_eq!(proposer.put(envelope, Wait::Short, soon()).await, Err(Refusal::DiskFull));
         }
         let lease = Envelope { command: Command::RenewLease(Lease { epoch: 1 }), ..envelope(1) };
-        assert!(futures::poll!(Box::pin(proposer.put(lease, soon()))).is_pending(), "the cluster lives");
+        assert!(futures::poll!(Box::pin(proposer.put(lease, Wait::Short, soon()))).is_pending(), "the cluster lives");
     }
 
     #[tokio::test]
     async fn beyond_the_bound_it_is_refused_at_once() {
-        let (proposer, _proposals) = channel(Metrics::default());
+        let (proposer, _proposals, _) = channel(Metrics::default());
         let mut calls = futures::stream::FuturesUnordered::new();
         for _ in 0..PROPOSALS_WAITING_MAX {
-            let call = Box::pin(proposer.put(envelope(1), soon()));
+            let call = Box::pin(proposer.put(envelope(1), Wait::Short, soon()));
             calls.push(call);
         }
         assert!(futures::poll!(futures::StreamExt::next(&mut calls)).is_pending());
-        assert_eq!(proposer.put(envelope(1), soon()).await, Err(Refusal::Overloaded));
+        assert_eq!(proposer.put(envelope(1), Wait::Short, soon()).await, Err(Refusal::Overloaded));
+    }
+
+    fn of_client(number: u64) -> Envelope {
+        let request = Request { session: SessionId([1; 16]), number, settled: 1, content: [0; 16] };
+        Envelope { author: Author::Session(request), ..envelope(1) }
+    }
+
+    fn number(envelope: &Envelope) -> u64 {
+        match &envelope.author {
+            Author::Session(request) => request.number,
+            Author::Node => 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_pass_what_comes_over_streams_which_keeps_a_quarter_of_each_entry() {
+        let (proposer, mut proposals, _) = channel(Metrics::default());
+        let mut waiting = Vec::new();
+        for at in 0..2_000 {
+            waiting.push(tokio::spawn({
+                let proposer = proposer.clone();
+                async move { proposer.put(of_client(10_000 + at), Wait::Patient, soon()).await }
+            }));
+        }
+        for at in 0..2_000 {
+            waiting.push(tokio::spawn({
+                let proposer = proposer.clone();
+                async move { proposer.put(envelope(at), Wait::Short, soon()).await }
+            }));
+        }
+        tokio::task::yield_now().await;
+        while proposer.ways.waiting() < waiting.len() {
+            tokio::task::yield_now().await;
+        }
+        let mut streamed = Vec::new();
+        let mut called = Vec::new();
+        for entry in 0..3 {
+            assert!(proposals.more().await, "much waits");
+            let (callers, envelopes) = split(proposals.batch());
+            let (own, client): (Vec<_>, Vec<_>) = envelopes.iter().partition(|one| number(one) == 0);
+            if entry < 2 {
+                assert_eq!((own.len(), client.len()), (768, 256));
+            }
+            called.extend(own.iter().map(|one| one.origin.0));
+            streamed.extend(client.iter().map(|one| number(one)));
+            answer_all(callers, Refusal::NotLeader);
+        }
+        assert_eq!(called, (0..2_000).collect::<Vec<u64>>(), "each lane keeps its order");
+        assert!(streamed.is_sorted());
+        waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn where_many_wait_a_call_is_refused_and_a_stream_waits_its_turn() {
+        let (proposer, _proposals, gate) = channel(Metrics::default());
+        let mut calls = futures::stream::FuturesUnordered::new();
+        for at in 0..gate.limit() as u64 {
+            calls.push(Box::pin(proposer.put(of_client(at + 1), Wait::Short, soon())));
+        }
+        assert!(futures::poll!(futures::StreamExt::next(&mut calls)).is_pending());
+        assert_eq!(proposer.put(of_client(9_001), Wait::Short, soon()).await, Err(Refusal::Overloaded));
+        assert!(futures::poll!(Box::pin(proposer.put(of_client(9_002), Wait::Patient, soon()))).is_pending());
+        assert!(futures::poll!(Box::pin(proposer.put(envelope(1), Wait::Short, soon()))).is_pending(), "a node's own");
     }
 }

@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::node::OnFatal;
 use crate::peer::directory::{self, Directory};
 use crate::peer::transfer::Arrivals;
-use crate::propose::{Proposer, Refusal, Room};
+use crate::propose::{Proposer, Refusal, Room, Wait};
 use crate::read::Barrier;
 use crate::vitals;
 
@@ -75,7 +75,12 @@ pub(crate) struct Shared<E: Engine> {
 
 impl<E: Engine> Shared<E> {
     /// Tries until there is an answer, or `deadline`.
-    pub(crate) async fn propose(&self, envelope: Envelope, deadline: Instant) -> Result<Answer, ProposeError> {
+    pub(crate) async fn propose(
+        &self,
+        envelope: Envelope,
+        wait: Wait,
+        deadline: Instant,
+    ) -> Result<Answer, ProposeError> {
         let bytes = codec::envelope_len(&envelope);
         if bytes > ENVELOPE_BYTES_MAX {
             return Err(ProposeError::TooLarge(bytes - ENVELOPE_BYTES_MAX));
@@ -84,7 +89,7 @@ impl<E: Engine> Shared<E> {
         let mut leadership = self.leadership.clone();
         loop {
             let leader = leadership.borrow_and_update().leader;
-            let refusal = match self.attempt(leader, &envelope, deadline).await {
+            let refusal = match self.attempt(leader, &envelope, wait, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(refusal) => refusal,
             };
@@ -113,14 +118,20 @@ impl<E: Engine> Shared<E> {
         }
     }
 
-    async fn attempt(&self, leader: Option<NodeId>, envelope: &Envelope, deadline: Instant) -> Result<Answer, Refusal> {
+    async fn attempt(
+        &self,
+        leader: Option<NodeId>,
+        envelope: &Envelope,
+        wait: Wait,
+        deadline: Instant,
+    ) -> Result<Answer, Refusal> {
         match leader {
             Some(leader) if leader == self.directory.identity.node => {
-                self.proposer.put(envelope.clone(), deadline).await
+                self.proposer.put(envelope.clone(), wait, deadline).await
             }
             Some(leader) => tokio::select! {
                 biased;
-                answer = self.forwarder.put(leader, envelope, deadline) => answer,
+                answer = self.forwarder.put(leader, envelope, wait, deadline) => answer,
                 // One that is gone without a word never answers, and would be waited for until it is taken for gone.
                 () = replaced(self.leadership.clone(), leader) => Err(Refusal::OutcomeUnknown),
             },

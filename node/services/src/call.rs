@@ -35,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) device: DeviceId,
     /// In cluster time, its token is good until then.
     pub(crate) token_until: Timestamp,
+    /// When it came to be answered here.
+    pub(crate) began: Instant,
     /// It is answered by then.
     pub(crate) deadline: Instant,
     /// The place it is made at, where it is made in a person's part there.
@@ -45,6 +47,9 @@ pub(crate) struct Call {
     pub(crate) even_locked: bool,
     /// Whether the session locks, or ends, when nothing is done in it.
     pub(crate) idles: bool,
+    /// Whether what it writes waits its turn rather than being refused: it came over a stream, from which nothing more is
+    /// read meanwhile.
+    pub(crate) patient: bool,
 }
 
 /// What a call does that may be made in a locked session, for the policy to say whether it may.
@@ -116,6 +121,7 @@ impl<H: Handle> Services<H> {
         let run = async {
             self.serving()?;
             let call = self.authenticate(token, deadline, wish, &mut session).await?;
+            let call = Call { began: started, ..call };
             self.inner.rates.take(call.session, Instant::now())?;
             if call.idles && activity::is_use(method) {
                 self.inner.activity.note(call.session, Instant::now());
@@ -141,7 +147,8 @@ impl<H: Handle> Services<H> {
         result: Result<R, Error>,
     ) -> Result<Response<R>, Status> {
         let code = result.as_ref().map_or_else(|error| error.told().code, |_| Code::Ok);
-        self.inner.metrics.called(method, code, started.elapsed());
+        let refused = result.as_ref().is_err_and(Error::is_overload);
+        self.inner.metrics.called(method, code, (!refused).then(|| started.elapsed()));
         let mut response = result.map(Response::new).map_err(|error| self.status(&error))?;
         if self.inner.handle.single_copy() {
             // On every answer while it is so: what was written lies on one disk alone.
@@ -210,11 +217,13 @@ impl<H: Handle> Services<H> {
             user: actor.user.id,
             device: actor.device.id,
             token_until,
+            began: Instant::now(),
             deadline,
             location: actor.location(),
             locked: actor.is_locked(),
             even_locked,
             idles: actor.session.idle_due.is_some(),
+            patient: false,
         })
     }
 }

@@ -172,6 +172,11 @@ impl Error {
         Self::Invalid(vec![Violation { field: field.into(), what: what.into() }])
     }
 
+    /// Refused for too much waiting, before it waited itself.
+    pub(crate) const fn is_overload(&self) -> bool {
+        matches!(self, Self::Overloaded(_) | Self::Propose(ProposeError::Overloaded))
+    }
+
     /// Code, reason and retry of each error. No `_` arm: a new one does not compile until someone has decided.
     pub(crate) fn told(&self) -> Told {
         match self {

@@ -73,7 +73,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::util::MapResponseLayer;
-use types::limits::{CLIENT_REQUEST_BYTES_MAX, UNKNOWN_SESSIONS_ASKED_MAX};
+use types::limits::{CALLS_WAITING_MIN, CLIENT_REQUEST_BYTES_MAX, UNKNOWN_SESSIONS_ASKED_MAX};
 use types::row::Cluster;
 
 pub use admission::Newcomer;
@@ -125,6 +125,8 @@ struct Inner<H: Handle> {
     cluster: OnceLock<Cluster>,
     passwords: passwords::Passwords,
     rates: limiter::CallRates,
+    /// Of single calls that write.
+    gate: Arc<raft::Gate>,
     sign_ins: limiter::SignIns,
     send_streams: places::Places,
     unknown_sessions: Semaphore,
@@ -174,6 +176,7 @@ impl<H: Handle> Services<H> {
             cluster: OnceLock::new(),
             passwords: passwords::Passwords::new(config.password_cost)?,
             rates: limiter::CallRates::default(),
+            gate: raft::Gate::new(CALLS_WAITING_MIN / 2),
             sign_ins: limiter::SignIns::default(),
             send_streams: places::Places::default(),
             unknown_sessions: Semaphore::new(UNKNOWN_SESSIONS_ASKED_MAX),

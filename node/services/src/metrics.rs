@@ -57,8 +57,11 @@ impl Metrics {
             registry.register(Box::new(metric.clone()))?;
             Ok(metric)
         };
-        let opts = HistogramOpts::new("tricord_client_call_seconds", "Time to answer a call of a client, by method")
-            .buckets(LATENCY_BUCKETS.to_vec());
+        let opts = HistogramOpts::new(
+            "tricord_client_call_seconds",
+            "Time to answer a call of a client that was admitted, by method",
+        )
+        .buckets(LATENCY_BUCKETS.to_vec());
         let latency = HistogramVec::new(opts, &["method"])?;
         registry.register(Box::new(latency.clone()))?;
         let opts = HistogramOpts::new(
@@ -123,9 +126,12 @@ impl Metrics {
         })
     }
 
-    pub(crate) fn called(&self, method: &'static str, code: Code, took: Duration) {
+    /// Counts a call, and its time where it was admitted: refusals are quick, and would hide what the others wait.
+    pub(crate) fn called(&self, method: &'static str, code: Code, took: Option<Duration>) {
         self.calls.with_label_values(&[method, code_label(code)]).inc();
-        self.latency.with_label_values(&[method]).observe(took.as_secs_f64());
+        if let Some(took) = took {
+            self.latency.with_label_values(&[method]).observe(took.as_secs_f64());
+        }
     }
 
     /// How far the audit log is, and how far two nodes have signed it.
@@ -176,7 +182,7 @@ mod tests {
     fn names_are_unique_and_have_help_and_unit() {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).expect("unique names");
-        metrics.called("SendMessage", Code::Ok, Duration::from_millis(3));
+        metrics.called("SendMessage", Code::Ok, Some(Duration::from_millis(3)));
         metrics.sent(true);
         for family in registry.gather() {
             assert!(!family.help().is_empty(), "{}", family.name());

@@ -83,7 +83,15 @@ impl<H: Handle> Services<H> {
         command: Command,
     ) -> Result<Done, Error> {
         let envelope = self.envelope(call, method, id, content, command)?;
-        self.propose(envelope, call.deadline).await
+        if call.patient {
+            return self.propose(envelope, call.deadline).await;
+        }
+        let inside = self.inner.gate.enter(raft::is_urgent(&envelope), Instant::now());
+        let _inside = inside.ok_or(Error::Overloaded("too many calls wait"))?;
+        let answer = self.inner.handle.propose_promptly(envelope, call.deadline).await?;
+        let now = Instant::now();
+        self.inner.gate.answered(now.saturating_duration_since(call.began), now);
+        Ok(Done { reply: answer.result?, event: answer.cursor })
     }
 
     /// Puts a command of this node itself.

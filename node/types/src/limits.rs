@@ -108,6 +108,11 @@ pub const APPEND_BYTES_MAX: usize = 1024 * 1024;
 pub const PROPOSALS_WAITING_MAX: usize = 8_192;
 /// Most bytes of envelopes that wait for the leader's next batch.
 pub const PROPOSAL_BYTES_WAITING_MAX: usize = 32 * 1024 * 1024;
+/// A call that writes is refused rather than made to wait for longer than this, where many wait.
+pub const CALL_WAIT_MS_MAX: u64 = 50;
+/// So many calls that write may wait on the leader however long that takes, and half as many on each node; what is urgent
+/// waits beside them.
+pub const CALLS_WAITING_MIN: usize = 32;
 /// Log entries proposed and not yet applied; more wait, so that batches grow under load: an entry costs each node about as
 /// much as thirty commands in it (benches/README.md). One on its way to the disks, and one being applied.
 pub const ENTRIES_IN_FLIGHT_MAX: usize = 2;

@@ -145,6 +145,13 @@ impl Client {
         Ok(InterceptedService::new(self.links.endpoint(node)?.connect_lazy(), self.bearer.clone()))
     }
 
+    /// Likewise, one whose machine takes no more than so many bytes that are not read.
+    pub fn narrow_wire_to(&self, node: Node, bytes: u32) -> Result<Wire> {
+        let endpoint =
+            self.links.endpoint(node)?.initial_stream_window_size(bytes).initial_connection_window_size(bytes);
+        Ok(InterceptedService::new(endpoint.connect_lazy(), self.bearer.clone()))
+    }
+
     /// Writes with a new number, and goes on trying with it, on one node after the other, until there is an answer.
     pub async fn write<T, F, Fut>(&self, call: F) -> std::result::Result<T, Status>
     where

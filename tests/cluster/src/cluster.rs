@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::binaries::binary;
 use crate::faults::{Clock, Delays, Disk, Hosts};
 use crate::ports::free_ports;
-use crate::{Client, Links, Node, NodeProcess, Result, run_daemon};
+use crate::{Client, Links, Node, NodeProcess, Result, Samples, run_daemon};
 
 /// The names of the three places.
 pub const SLOTS: [&str; 3] = ["a", "b", "c"];
@@ -51,6 +51,7 @@ pub struct Options {
 pub struct Cluster {
     nodes: [NodeProcess; 3],
     links: Links,
+    ops: [String; 3],
     admin: Client,
     dir: PathBuf,
     shares: Vec<String>,
@@ -121,7 +122,9 @@ impl Cluster {
             Ok(admin) => admin,
             Err(error) => return Err(format!("{error}; node a said:\n{}", tail(&nodes[0].log())).into()),
         };
-        let cluster = Self { nodes, links, admin, dir, shares, disks, clocks, delays, hosts, _temporary: temporary };
+        let ops = [0, 1, 2].map(|node| at(2, node));
+        let cluster =
+            Self { nodes, links, ops, admin, dir, shares, disks, clocks, delays, hosts, _temporary: temporary };
         cluster.wait_until_well().await?;
         cluster.never_lock().await?;
         Ok(cluster)
@@ -216,6 +219,20 @@ impl Cluster {
         let mut client = ClusterServiceClient::new(self.admin.wire_to(node)?);
         let call = client.get_cluster_status(GetClusterStatusRequest {});
         Ok(tokio::time::timeout(Duration::from_secs(2), call).await??.into_inner())
+    }
+
+    /// What the nodes that run count, added up.
+    pub async fn samples(&self) -> Result<Samples> {
+        let mut all = Samples::default();
+        for node in (0..3).filter(|&node| self.nodes[node].pid().is_some()) {
+            all.add(&self.samples_of(node).await?);
+        }
+        Ok(all)
+    }
+
+    /// What a node counts.
+    pub async fn samples_of(&self, node: Node) -> Result<Samples> {
+        Samples::of(&self.dir.join(SLOTS[node]), &self.dir.join("ca.crt"), &self.ops[node]).await
     }
 
     /// The node that leads now.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster::faults::{Load, Settings, Size, abilities, run, settle};
+use cluster::faults::{Crowd, Load, Settings, Size, abilities, overload, run, settle};
 use cluster::replay::list_all;
 use cluster::{Client, Cluster, Options, Person, Result, SLOTS, create_group, enrol_all, reason};
 use proto::v1::message_service_client::MessageServiceClient;
@@ -21,6 +21,17 @@ async fn faults_of_all_kinds_under_load_lose_nothing() -> Result<()> {
     eprintln!("{:?}: {}", ended.faults, ended.report);
     assert!(ended.is_well(), "{} {:?}", ended.report, ended.logged);
     assert!(ended.report.acknowledged > 100, "{}", ended.report);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_much_of_everything_is_refused_or_cut_off_and_holds_nobody_up() -> Result<()> {
+    let crowd = Crowd { sessions: 180, deaf: 24, writers: 8, measured: Duration::from_secs(4) };
+    let seen = overload(crowd, |line| eprintln!("{line}")).await?;
+    assert!(seen.memory <= seen.memory_max, "{} of {} bytes", seen.memory, seen.memory_max);
+    assert!(seen.cut >= crowd.deaf, "{} of {} that never read were cut off", seen.cut, crowd.deaf);
+    assert!(seen.rush.0 > 100 && seen.rush.1 > 0, "in the rush acknowledged and refused: {:?}", seen.rush);
+    // How long a busy machine makes them wait is nothing to test here; tricord-soak --overload says.
     Ok(())
 }
 

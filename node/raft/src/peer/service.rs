@@ -22,7 +22,7 @@ use crate::handle::Typing;
 use crate::kinds::{NodeInfo, RaftVote};
 use crate::machine::SnapshotData;
 use crate::memory::Held;
-use crate::propose::Refusal;
+use crate::propose::{Refusal, Wait};
 use crate::shared::Shared;
 use crate::stored::to_vote;
 use crate::wire;
@@ -232,8 +232,9 @@ async fn answer<E: Engine>(
     use peer::forwarded_answer::Result as Wire;
     let patience = Duration::from_millis(u64::from(request.patience_ms).min(CALL_MS_MAX));
     let deadline = Instant::now() + patience;
+    let wait = if request.short_wait { Wait::Short } else { Wait::Patient };
     let result = match codec::decode_envelope(&request.envelope) {
-        Ok(envelope) if envelope.origin == from => shared.proposer.put(envelope, deadline).await,
+        Ok(envelope) if envelope.origin == from => shared.proposer.put(envelope, wait, deadline).await,
         Ok(_) | Err(_) => Err(Refusal::Refused),
     };
     let result = match result {

@@ -190,7 +190,7 @@ fn begin<H: Handle>(
 
 /// The call as one of its requests goes by: each has its own time.
 fn within_default(call: Call) -> Call {
-    Call { deadline: Instant::now() + Duration::from_millis(CALL_MS_DEFAULT), ..call }
+    Call { deadline: Instant::now() + Duration::from_millis(CALL_MS_DEFAULT), patient: true, ..call }
 }
 
 fn refusal(number: u64, error: &Error) -> StreamMessagesResponse {

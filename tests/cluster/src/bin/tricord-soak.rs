@@ -33,7 +33,8 @@ struct Arguments {
     /// Instead: let the leader's host vanish so many times, and measure how long nothing is acknowledged.
     #[arg(long, value_name = "TIMES")]
     vanish: Option<usize>,
-    /// Instead: a storm of so many sessions, 500 readers that never read, ten times the writers; tells memory and latency.
+    /// Instead: a storm of so many sessions after the leader's end, 500 readers that never read, ten times the writers; says what
+    /// did not hold of the bounds on memory and waiting.
     #[arg(long, value_name = "SESSIONS")]
     overload: Option<usize>,
 }
@@ -45,14 +46,8 @@ async fn main() -> ExitCode {
         return measure(times, arguments.writers).await;
     }
     if let Some(sessions) = arguments.overload {
-        let crowd = Crowd { sessions, deaf: 500.min(sessions), writers: arguments.writers.min(sessions) };
-        return match overload(crowd, |line| eprintln!("{line}")).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("soak failed: {error}");
-                ExitCode::FAILURE
-            }
-        };
+        let (deaf, measured) = (500.min(sessions / 2), Duration::from_secs(10));
+        return crowd(Crowd { sessions, deaf, writers: arguments.writers, measured }).await;
     }
     let mut sum = Sum::default();
     let ended = tokio::select! {
@@ -89,6 +84,39 @@ async fn measure(times: usize, writers: usize) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The admitted take no longer than so many times what they take in quiet times.
+const TIMES_QUIET_MAX: u32 = 5;
+/// A call waits no longer than this for its entry before others are refused.
+const WAIT_MAX: Duration = Duration::from_millis(50);
+
+#[expect(clippy::print_stdout, reason = "the result is the output")]
+async fn crowd(crowd: Crowd) -> ExitCode {
+    let seen = match overload(crowd, |line| eprintln!("{line}")).await {
+        Ok(seen) => seen,
+        Err(error) => {
+            eprintln!("soak failed: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let held = [
+        (format!("memory of a node at most {} MiB of {}", seen.memory >> 20, seen.memory_max >> 20), {
+            seen.memory <= seen.memory_max
+        }),
+        (format!("{} of {} readers that never read cut off", seen.cut, crowd.deaf), seen.cut >= crowd.deaf),
+        (format!("{} sessions live {:.1} s after the leader's end", crowd.sessions, seen.storm.as_secs_f64()), true),
+        (format!("in the rush {} acknowledged, {} refused", seen.rush.0, seen.rush.1), seen.rush.1 > 0),
+        (format!("p99 of waiting for an entry {:.1?} of {WAIT_MAX:.1?}", seen.waited_p99), seen.waited_p99 <= WAIT_MAX),
+        (
+            format!("p99 in the nodes {:.1?}, in quiet times {:.1?}", seen.rush_p99, seen.quiet_p99),
+            seen.rush_p99 <= seen.quiet_p99 * TIMES_QUIET_MAX,
+        ),
+    ];
+    for (what, holds) in &held {
+        println!("{:4} {what}", if *holds { "ok" } else { "NOT" });
+    }
+    if held.iter().all(|(_, holds)| *holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Of all rounds.
