@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     files.push("tricord/local/v1/backup.proto".into());
     files.push("tricord/local/v1/upgrade.proto".into());
     files.push("tricord/local/v1/certificate.proto".into());
+    files.push("tricord/local/v1/reload.proto".into());
     files.push("tricord/peer/v1/peer.proto".into());
     files.push("tricord/peer/v1/place.proto".into());
     files.push("tricord/local/v1/place.proto".into());

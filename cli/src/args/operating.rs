@@ -95,6 +95,9 @@ pub struct ClusterInit {
 pub enum NodeCommand {
     /// Say how the node on this machine is, and the cluster as it sees it. Needs no sign-in and no certificate.
     Status(LocalSocket),
+    /// Make it read its configuration and its certificates again. Says which changed keys are in force, and which take effect
+    /// at the next start. With a mistake in the file nothing changes.
+    Reload(LocalSocket),
     /// Make it read its certificates again, at once.
     ReloadCertificates(LocalSocket),
     /// Have the node issue itself new certificates now, and take them up: no restart, and nobody is interrupted. It does so by

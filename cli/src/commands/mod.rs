@@ -19,6 +19,7 @@ mod pki;
 mod place;
 pub mod presence;
 mod receipts;
+mod reload;
 mod replace;
 mod security;
 mod sessions;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::args::{Format, Global, LocalSocket, NodeCommand};
-use crate::commands::{cluster, replace};
+use crate::commands::{cluster, reload, replace};
 use crate::error::{Error, Result};
 use crate::output::{print, say, table};
 use crate::when::{minute, rfc3339};
@@ -22,6 +22,7 @@ const NOT_READY: u8 = 3;
 pub async fn run(global: &Global, command: NodeCommand) -> Result<u8> {
     match command {
         NodeCommand::Status(socket) => status(global, &socket).await,
+        NodeCommand::Reload(socket) => reload::run(global, &socket).await,
         NodeCommand::ReloadCertificates(socket) => reload_certificates(global, &socket).await,
         NodeCommand::RenewCertificates(socket) => renew_certificates(global, &socket).await,
         NodeCommand::Approve(args) => replace::approve(global, &args).await,

@@ -77,6 +77,7 @@ pub const fn code(action: Action) -> &'static str {
         Action::ConfirmKit => "confirm-recovery-kit",
         Action::CancelKit => "cancel-recovery-kit",
         Action::LapseKit => "lapse-recovery-kit",
+        Action::LoadConfiguration => "load-configuration",
     }
 }
 
@@ -155,6 +156,7 @@ pub const fn sentence(action: Action) -> &'static str {
         Action::ConfirmKit => "confirmed the new recovery kit",
         Action::CancelKit => "withdrew the proposed recovery kit",
         Action::LapseKit => "let a proposed recovery kit lapse",
+        Action::LoadConfiguration => "made a node take up its configuration",
     }
 }
 

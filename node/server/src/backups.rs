@@ -25,7 +25,7 @@ pub use command::{BackupCommand, run as run_command};
 pub use metrics::Metrics;
 pub use schedule::run as keep_schedule;
 
-use crate::config::BackupConfig;
+use crate::reload::InForce;
 use crate::run::Consensus;
 
 /// The file in the data directory that names the series this node goes on with.
@@ -83,7 +83,7 @@ pub struct Backups {
 struct Inner {
     node: Consensus,
     services: Services<Consensus>,
-    config: BackupConfig,
+    config: InForce,
     data: PathBuf,
     signer: Option<Arc<Signer>>,
     metrics: Metrics,
@@ -95,7 +95,7 @@ impl Backups {
     pub fn new(
         node: Consensus,
         services: Services<Consensus>,
-        (config, data): (BackupConfig, PathBuf),
+        (config, data): (InForce, PathBuf),
         signer: Option<Arc<Signer>>,
         metrics: Metrics,
     ) -> Self {
@@ -144,7 +144,8 @@ impl Backups {
         stop: Arc<AtomicBool>,
         mut progress: impl FnMut(u64, u64) + Send + 'static,
     ) -> Result<Done, BackupError> {
-        let dir = wish.dir.or_else(|| self.inner.config.dir.clone()).ok_or(BackupError::NoDirectory)?;
+        let config = self.inner.config.load().backup.clone();
+        let dir = wish.dir.or(config.dir).ok_or(BackupError::NoDirectory)?;
         let began = Instant::now();
         self.wait_until_known().await?;
         let (inner, at) = (self.inner.clone(), dir.clone());
@@ -159,11 +160,11 @@ impl Backups {
         order.evidence = self.evidence(order.records, order.signers.clone()).await?;
         let sealed = order.evidence.is_some();
         let inner = self.inner.clone();
-        let keep = wish.keep.or(inner.config.keep);
+        let keep = wish.keep.or(config.keep);
         let (made, pruned) = blocking(move || {
             let whose = (order.cluster, order.lineage);
             let series = Series::go_on(&inner.data.join(SERIES), whose, order.recovery, order.created)?;
-            let pace = Pace::new(inner.config.bytes_per_second, stop);
+            let pace = Pace::new(config.bytes_per_second, stop);
             let made = backup::create(&order, &target, &series, inner.signer.as_deref(), pace, &mut progress)?;
             let pruned = match keep {
                 Some(keep) => backup::prune(&target, order.cluster, order.node, keep)?,

@@ -1,4 +1,4 @@
-//! The certificates in use on all three ports: taken up again when their files change or on SIGHUP, all or none, without
+//! The certificates in use on all three ports: taken up again when their files change or when asked to, all or none, without
 //! touching connections that are open; and when they expire.
 
 use std::path::Path;
@@ -134,6 +134,15 @@ impl Certificates {
 
     /// Reads all files again. With an error, everything stays as it was.
     pub fn reload(&self) -> Result<(), Failure> {
+        let done = self.take_up();
+        self.reloads.with_label_values(&[if done.is_ok() { "done" } else { "failed" }]).inc();
+        if done.is_ok() {
+            tracing::info!("the certificates were read again");
+        }
+        done
+    }
+
+    fn take_up(&self) -> Result<(), Failure> {
         let (client, ops) = configs(&self.files)?;
         let [ca, cert, key] = peer_files(&self.files)?;
         self.peer.replace(&ca, &cert, &key).map_err(|error| named(&self.files.peer_cert, &error))?;
@@ -204,7 +213,7 @@ impl Certificates {
         false // Looked at again.
     }
 
-    /// Takes up files as they change, or at once on SIGHUP, renews them and warns before they expire; until the task is dropped.
+    /// Takes up files as they change, renews them and warns before they expire; until the task is dropped.
     pub async fn watch<H: Handle>(
         self: Arc<Self>,
         node: H,
@@ -224,24 +233,21 @@ impl Certificates {
             if is_due(warned) && self.warn_of_expiry() {
                 warned = Some(std::time::Instant::now());
             }
+            // SIGHUP is for the configuration, which takes these with it; here it is as good a time to look as any.
             let wait = if self.note(&node, &services).await { LOOK_EVERY } else { NOTED_EVERY };
-            let asked = tokio::time::timeout(wait, hangups.recv()).await.is_ok();
+            drop(tokio::time::timeout(wait, hangups.recv()).await);
             let renewed = self.look_at_renewal(&revocations);
-            let asked = asked || renewed;
             let now = stamps(&self.files);
             // Certificate and key are written one after the other: what fails is tried again when a file changes.
-            if !asked && (now == taken || Some(&now) == failed.as_ref()) {
+            if !renewed && (now == taken || Some(&now) == failed.as_ref()) {
                 continue;
             }
             match self.reload() {
                 Ok(()) => {
-                    tracing::info!("the certificates were read again");
-                    self.reloads.with_label_values(&["done"]).inc();
                     (taken, failed, warned) = (now, None, None);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the certificates stay as they were; they are read again when a file changes");
-                    self.reloads.with_label_values(&["failed"]).inc();
                     failed = Some(now);
                 }
             }

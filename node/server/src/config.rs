@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod nearest;
+mod written;
 
 use serde::Deserialize;
 use types::{ClusterId, Slot};
+
+pub use written::Written;
 
 use crate::keys::{Passphrase, Protection};
 use crate::outside::{OutsideConfig, SyslogConfig, Trust, WitnessConfig, is_loopback};
@@ -336,6 +339,8 @@ pub struct Config {
     pub keys: Protection,
     /// Where and how often backups are made.
     pub backup: BackupConfig,
+    /// The file it was read from, and what stands there.
+    pub written: Written,
 }
 
 /// Where and how often backups are made.
@@ -424,6 +429,7 @@ impl Config {
             bytes_per_second: file.backup.rate_mib_s.saturating_mul(1024 * 1024),
         };
         Ok(Self {
+            written: Written::of(text, path),
             backup,
             cluster,
             founding: file.founding.map(|founding| base.join(founding)),

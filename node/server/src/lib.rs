@@ -23,6 +23,7 @@ mod peer_port;
 mod places;
 mod process;
 mod refound;
+mod reload;
 mod renewal;
 mod restored;
 mod revocation;
@@ -80,8 +81,8 @@ enum Command {
         #[command(flatten)]
         to: refound::Refound,
     },
-    /// Runs the node until it is told to stop (SIGTERM). Certificates are read again when their files change, or on
-    /// SIGHUP.
+    /// Runs the node until it is told to stop (SIGTERM). Certificates are read again when their files change; they and the
+    /// configuration on SIGHUP, as by 'tricord node reload'.
     Run(ConfigFile),
     /// Checks the configuration, certificates and data directory, and changes nothing.
     Check(ConfigFile),
@@ -201,10 +202,10 @@ fn refound(file: &ConfigFile, to: &refound::Refound) -> Result<(), Failure> {
 
 fn run(file: &ConfigFile) -> Result<(), Failure> {
     let config = Config::load(&file.config)?;
-    let recent = logging::start(&config);
+    let logging = logging::start(&config);
     abort::forbid_core_files();
     abort::on_panic();
-    run::run(config, recent)
+    run::run(config, logging)
 }
 
 fn manual(dir: &Path) -> Result<(), Failure> {

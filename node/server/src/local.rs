@@ -13,6 +13,7 @@ use proto::local::backup_service_server::BackupServiceServer;
 use proto::local::certificate_service_server::{CertificateService, CertificateServiceServer};
 use proto::local::local_service_server::{LocalService, LocalServiceServer};
 use proto::local::place_service_server::PlaceServiceServer;
+use proto::local::reload_service_server::ReloadServiceServer;
 use proto::local::upgrade_service_server::{UpgradeService, UpgradeServiceServer};
 use proto::local::{
     Certificate, FinalizeRequest, FinalizeResponse, GetNodeRequest, GetNodeResponse, ReloadCertificatesRequest,
@@ -31,6 +32,7 @@ use crate::backups::Backups;
 use crate::certificates::Certificates;
 use crate::ops_port::Readiness;
 use crate::places::Places;
+use crate::reload::Reload;
 
 /// Calls at a time on one connection.
 const CALLS_PER_CONNECTION_MAX: usize = 16;
@@ -68,7 +70,7 @@ pub fn bind(path: &Path) -> Result<UnixListener, Failure> {
 /// Serves until the task is dropped.
 pub async fn serve<H: Handle>(
     listener: UnixListener,
-    backups: BackupServiceServer<Backups>,
+    (backups, reload): (BackupServiceServer<Backups>, ReloadServiceServer<Reload>),
     local: Local<H>,
     places: Places,
 ) -> Result<(), tonic::transport::Error> {
@@ -85,6 +87,7 @@ pub async fn serve<H: Handle>(
         .add_service(CertificateServiceServer::new(Renewing(Arc::clone(&local.certificates))))
         .add_service(LocalServiceServer::new(local))
         .add_service(backups)
+        .add_service(reload)
         .add_service(PlaceServiceServer::new(places))
         .serve_with_incoming(allowed)
         .await
@@ -126,7 +129,6 @@ impl<H: Handle> LocalService for Local<H> {
         _: Request<ReloadCertificatesRequest>,
     ) -> Result<Response<ReloadCertificatesResponse>, Status> {
         self.certificates.reload().map_err(|error| Status::failed_precondition(error.to_string()))?;
-        tracing::info!("the certificates were read again, asked at the local socket");
         Ok(Response::new(ReloadCertificatesResponse { certificates: told(&self.certificates) }))
     }
 }

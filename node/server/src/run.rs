@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use prometheus::Registry;
+use proto::local::reload_service_server::ReloadServiceServer;
 use raft::{Handle, Node, NodeInfo, SnapshotLimits, SystemClock};
 use seal::{NodeKey, PublicKey};
 use services::Services;
@@ -28,10 +30,12 @@ use crate::config::Config;
 use crate::founding::Founding;
 use crate::history::History;
 use crate::local::Local;
+use crate::logging::Level;
 use crate::ops_port::{OpsPort, Readiness};
 use crate::peer_port::{PeerDial, PeerPort};
 use crate::places::Places;
 use crate::process::Process;
+use crate::reload::{InForce, Reload, password_cost};
 use crate::renewal::{self, Renewal};
 use crate::revocation::Revocations;
 use crate::support::{self, Recent};
@@ -59,7 +63,7 @@ pub const FEATURE_LEVEL: u32 = types::features::KNOWN - if cfg!(feature = "previ
 pub type Consensus = Node<RocksEngine>;
 
 /// Runs the node until it is told to stop.
-pub fn run(config: Config, recent: Recent) -> Result<(), Failure> {
+pub fn run(config: Config, logging: (Recent, Level)) -> Result<(), Failure> {
     check_files(&config)?;
     let identity = DataDir::identify(&config.data).map_err(|error| unusable(&config, error))?;
     check_identity(&config, &identity)?;
@@ -69,7 +73,7 @@ pub fn run(config: Config, recent: Recent) -> Result<(), Failure> {
     abort::forbid_looking_in(); // After the key is read: it may come from a file descriptor of /proc.
     let consensus = runtime("tricord-raft", 2)?;
     let clients = runtime("tricord-client", 2)?;
-    let ended = clients.block_on(serve((config, recent), (data, restored), key, consensus.handle().clone()));
+    let ended = clients.block_on(serve((config, logging), (data, restored), key, consensus.handle().clone()));
     // What still runs is told to no one: calls have had their time to end.
     clients.shutdown_timeout(Duration::from_secs(1));
     consensus.shutdown_timeout(Duration::from_secs(1));
@@ -130,7 +134,7 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
 }
 
 async fn serve(
-    (config, recent): (Config, Recent),
+    (config, (recent, level)): (Config, (Recent, Level)),
     (data, restored): (DataDir, Option<restored::Note>),
     (pair, public): (NodeKey, PublicKey),
     consensus: tokio::runtime::Handle,
@@ -155,13 +159,12 @@ async fn serve(
     revocations.look(&raft.state.view())?; // Before the first peer is heard: a restart forgets nothing.
     let node: Consensus = consensus.spawn(Node::start(raft)).await??;
 
-    let cost =
-        services::PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_iterations, lanes: 1 };
     let metrics = services::Metrics::register(&registry)?;
     let audit_key = audit_key(&config, data.identity())?.map(Arc::new);
     let audit_spool = Some(config.data.join("audit.spool"));
     let signer = audit_key.clone();
-    let options = services::Config { epoch: data.boot_seq(), password_cost: cost, audit_key, audit_spool };
+    let options =
+        services::Config { epoch: data.boot_seq(), password_cost: password_cost(&config), audit_key, audit_spool };
     let services = Services::start(node.clone(), options, pair, metrics, applied, typing)?;
     let mut outside = outside::start(&services, config.outside.clone(), &config.data, &registry)?;
 
@@ -179,9 +182,14 @@ async fn serve(
     ));
     let process = Process::register(&registry)?;
     let history = Arc::new(Mutex::new(History::new(Instant::now())));
-    let diagnostics = support::diagnostics(&config, recent, data.identity().node, services.clone());
-    let ops_port =
-        ops_port(&registry, (&config, diagnostics), is_ready(&node, stopped.clone()), Arc::clone(&history), {
+    let in_force: InForce = Arc::new(ArcSwap::from_pointee(config.clone()));
+    let diagnostics = support::diagnostics(in_force.clone(), recent, data.identity().node, services.clone());
+    let ops_port = ops_port(
+        &registry,
+        (in_force.clone(), diagnostics),
+        is_ready(&node, stopped.clone()),
+        Arc::clone(&history),
+        {
             let (measured, services, process) = (node.state(), services.clone(), process.clone());
             (
                 services.clone(),
@@ -191,23 +199,26 @@ async fn serve(
                     process.measure();
                 }),
             )
-        })?;
+        },
+    )?;
     let ops = tokio::spawn(ops_port::serve(ports.ops, certificates.ops(), Arc::clone(&revocations), ops_port));
     let looking = tokio::spawn(watch_disk(node.clone(), config.data.clone()));
     let watching =
         tokio::spawn(watch_readiness(node.clone(), services.clone(), process.clone(), health, stopped.clone()));
     let measuring = tokio::spawn(watch_vitals(node.clone(), services.clone(), process, registry.clone(), history));
     let metrics = backups::Metrics::register(&registry)?;
-    let backing = (config.backup.clone(), config.data.clone());
+    let backing = (in_force.clone(), config.data.clone());
     let backups = Backups::new(node.clone(), services.clone(), backing, signer, metrics);
     let scheduling = tokio::spawn(backups::keep_schedule(backups.clone()));
     if let Some(note) = restored {
         let own = (*data.identity(), public.0);
         tokio::spawn(restored::let_in(node.clone(), services.clone(), note, own, config.clone()));
     }
+    let reload = Reload::new(in_force, level, Arc::clone(&certificates), services.clone());
+    let reloading = tokio::spawn(reload.clone().on_hang_up());
     let local = tokio::spawn(local::serve(
         ports.local,
-        backups.service(),
+        (backups.service(), ReloadServiceServer::new(reload)),
         Local {
             services: services.clone(),
             handle: node.clone(),
@@ -245,6 +256,7 @@ async fn serve(
     measuring.abort();
     renewing.abort();
     revoking.abort();
+    reloading.abort();
     living.abort();
     local.abort();
     ops.abort();
@@ -388,25 +400,18 @@ type Refresh = Box<dyn Fn() + Send + Sync>;
 
 fn ops_port(
     registry: &Registry,
-    (config, diagnostics): (&Config, support::Diagnostics),
+    (config, diagnostics): (InForce, support::Diagnostics),
     readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
     history: Arc<Mutex<History>>,
     (services, refresh): (Services<Consensus>, Refresh),
 ) -> Result<OpsPort, Failure> {
-    let downtime = config.downtime.clone();
+    let metrics_token = metrics_token(&config.load())?;
     let page = move || {
         let status = services.cluster_status().ok().flatten();
         let history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        page::render(status.as_ref(), &history, downtime.as_deref())
+        page::render(status.as_ref(), &history, config.load().downtime.as_deref())
     };
-    Ok(OpsPort {
-        registry: registry.clone(),
-        metrics_token: metrics_token(config)?,
-        readiness,
-        page: Box::new(page),
-        diagnostics,
-        refresh,
-    })
+    Ok(OpsPort { registry: registry.clone(), metrics_token, readiness, page: Box::new(page), diagnostics, refresh })
 }
 
 /// Measures this node every second: for the others, for the page, and for whoever has no Prometheus.

@@ -9,6 +9,7 @@ use services::Services;
 use types::NodeId;
 
 use crate::config::Config;
+use crate::reload::InForce;
 use crate::run::Consensus;
 
 pub use gather::gather;
@@ -18,14 +19,13 @@ pub use recent::Recent;
 pub type Diagnostics = Box<dyn Fn() -> String + Send + Sync>;
 
 /// What this node tells of itself, to whoever shows a certificate of the cluster.
-pub fn diagnostics(config: &Config, recent: Recent, node: NodeId, services: Services<Consensus>) -> Diagnostics {
-    let settings = settings(config);
+pub fn diagnostics(config: InForce, recent: Recent, node: NodeId, services: Services<Consensus>) -> Diagnostics {
     Box::new(move || {
         let status = services.cluster_status().ok().flatten();
         let told = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "node": node.to_string(),
-            "settings": settings,
+            "settings": settings(&config.load()),
             "status": status.as_ref().map(status_of),
             "log": recent.lines(),
         });

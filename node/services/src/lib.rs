@@ -244,6 +244,13 @@ impl<H: Handle> Services<H> {
         routes.into_axum_router().layer(MapResponseLayer::new(library::answered)).into()
     }
 
+    /// Hashes passwords at another cost from now on; older hashes are made anew at the next sign-in. Blocks for one hash.
+    ///
+    /// Errors: a cost that Argon2 does not take.
+    pub fn set_password_cost(&self, cost: PasswordCost) -> Result<(), CostError> {
+        self.inner.passwords.set_cost(cost)
+    }
+
     /// Sync streams open on this node.
     #[must_use]
     pub fn streams(&self) -> u32 {

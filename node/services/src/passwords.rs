@@ -5,6 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -44,37 +45,56 @@ pub(crate) enum Verdict {
 
 /// Hashes passwords, a few at a time; the rest waits, and more are refused.
 pub(crate) struct Passwords {
+    hashing: ArcSwap<Hashing>,
+    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+/// How passwords are hashed now.
+struct Hashing {
     argon2: Argon2<'static>,
     params: Params,
     /// The hash of no password: an unknown login costs the same time as a known one.
     dummy: String,
-    places: Arc<Semaphore>,
-    waiting: AtomicUsize,
+}
+
+impl Hashing {
+    fn new(cost: PasswordCost) -> Result<Self, CostError> {
+        let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None).map_err(|_| CostError)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+        let dummy = argon2.hash_password(b"no password").map_err(|_| CostError)?.to_string();
+        Ok(Self { argon2, params, dummy })
+    }
 }
 
 impl Passwords {
     /// Makes the hash of no password, which takes the time of one.
     pub(crate) fn new(cost: PasswordCost) -> Result<Self, CostError> {
-        let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None).map_err(|_| CostError)?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-        let dummy = argon2.hash_password(b"no password").map_err(|_| CostError)?.to_string();
+        let hashing = ArcSwap::from_pointee(Hashing::new(cost)?);
         let places = Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE));
-        Ok(Self { argon2, params, dummy, places, waiting: AtomicUsize::new(0) })
+        Ok(Self { hashing, places, waiting: AtomicUsize::new(0) })
+    }
+
+    /// Hashes at another cost from now on. Takes the time of a hash.
+    pub(crate) fn set_cost(&self, cost: PasswordCost) -> Result<(), CostError> {
+        self.hashing.store(Arc::new(Hashing::new(cost)?));
+        Ok(())
     }
 
     /// Checks a password against a hash; against none it takes as long and is wrong.
     pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> Result<Verdict, Error> {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.dummy.clone());
-        let (argon2, params) = (self.argon2.clone(), self.params.clone());
+        let hashing = self.hashing.load_full();
+        let hash = hash.unwrap_or_else(|| hashing.dummy.clone());
         self.work(move || {
+            let Hashing { argon2, params, .. } = hashing.as_ref();
             let Ok(parsed) = PasswordHash::new(&hash) else { return Ok(Verdict::Wrong) };
             let right = argon2.verify_password(password.as_bytes(), &parsed).is_ok() && known;
             if !right {
                 return Ok(Verdict::Wrong);
             }
-            let outdated = Params::try_from(&parsed).is_ok_and(|used| !same_cost(&used, &params));
-            let rehashed = if outdated { Some(hash_with(&argon2, &password)?) } else { None };
+            let outdated = Params::try_from(&parsed).is_ok_and(|used| !same_cost(&used, params));
+            let rehashed = if outdated { Some(hash_with(argon2, &password)?) } else { None };
             Ok(Verdict::Right { rehashed })
         })
         .await
@@ -82,8 +102,8 @@ impl Passwords {
 
     /// Hashes a password as a PHC string.
     pub(crate) async fn hash(&self, password: String) -> Result<String, Error> {
-        let argon2 = self.argon2.clone();
-        self.work(move || hash_with(&argon2, &password)).await
+        let hashing = self.hashing.load_full();
+        self.work(move || hash_with(&hashing.argon2, &password)).await
     }
 
     async fn work<T: Send + 'static>(
@@ -176,7 +196,8 @@ mod tests {
     #[tokio::test]
     async fn a_hash_of_another_cost_is_made_anew() {
         let old = Passwords::new(CHEAP).expect("a cost").hash("correct horse".into()).await.expect("a hash");
-        let passwords = Passwords::new(PasswordCost { passes: 2, ..CHEAP }).expect("a cost");
+        let passwords = Passwords::new(CHEAP).expect("a cost");
+        passwords.set_cost(PasswordCost { passes: 2, ..CHEAP }).expect("a cost");
         let verdict = passwords.verify("correct horse".into(), Some(old)).await.expect("an answer");
         assert!(matches!(verdict, Verdict::Right { rehashed: Some(_) }));
     }

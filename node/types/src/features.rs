@@ -6,7 +6,8 @@
 
 /// The highest level this release knows. A new cluster begins with it.
 ///
-/// 1, 2026-11-22: what the first cluster could do. 2, 2026-11-22: [`BACKUP_NOTES`], [`CERTIFICATE_NOTES`].
+/// 1, 2026-11-22: what the first cluster could do. 2, 2026-11-22: [`BACKUP_NOTES`], [`CERTIFICATE_NOTES`],
+/// [`CONFIGURATION_NOTES`].
 pub const KNOWN: u32 = 2;
 
 /// From this level on nodes tell the cluster what became of backups (`NoteBackup`).
@@ -14,3 +15,6 @@ pub const BACKUP_NOTES: u32 = 2;
 
 /// From this level on nodes tell the cluster which certificates they show (`NoteCertificates`).
 pub const CERTIFICATE_NOTES: u32 = 2;
+
+/// From this level on nodes record that they took up their configuration while they ran.
+pub const CONFIGURATION_NOTES: u32 = 2;

@@ -197,6 +197,8 @@ pub enum Action {
     CancelKit = 220,
     /// Nobody confirmed it in time.
     LapseKit = 221,
+    /// A node took up its configuration file while it ran.
+    LoadConfiguration = 192,
 }
 
 impl Action {
@@ -268,6 +270,7 @@ impl Action {
         Self::ConfirmKit,
         Self::CancelKit,
         Self::LapseKit,
+        Self::LoadConfiguration,
     ];
 }
 

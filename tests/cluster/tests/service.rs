@@ -10,6 +10,8 @@ mod doctor;
 mod kit;
 #[path = "service/people.rs"]
 mod people;
+#[path = "service/reload.rs"]
+mod reload;
 #[path = "service/support.rs"]
 mod support;
 #[path = "service/upgrade.rs"]

@@ -64,5 +64,6 @@ one_of!(action: Action {
     OpenEmergency, ApproveEmergency, EndEmergency, ReviewEmergency,
 
     ChangeCertificates, RevokeCertificates, ProposeKit, ConfirmKit, CancelKit, LapseKit,
+    LoadConfiguration,
 });
 one_of!(purpose: Purpose { Treatment, Emergency, Operations, Compliance, BreakGlass });

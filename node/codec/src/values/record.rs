@@ -49,6 +49,7 @@ numbers! {
 
         160: AdmitNode, 161: SeatNode, 162: Refound,
         176: CreateBackup, 177: FailBackup, 178: VerifyBackup, 179: RefuteBackup, 180: RestoreBackup,
+        192: LoadConfiguration,
 
         216: ChangeCertificates, 217: RevokeCertificates, 218: ProposeKit, 219: ConfirmKit, 220: CancelKit, 221: LapseKit,
     }

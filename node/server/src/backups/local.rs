@@ -66,7 +66,7 @@ impl BackupService for Backups {
     }
 
     async fn get_backups(&self, _: Request<GetBackupsRequest>) -> Result<Response<GetBackupsResponse>, Status> {
-        let (config, cluster) = (&self.inner.config, self.cluster());
+        let (config, cluster) = (self.inner.config.load().backup.clone(), self.cluster());
         Ok(Response::new(GetBackupsResponse {
             directory: config.dir.as_ref().map_or_else(String::new, |dir| dir.display().to_string()),
             every_seconds: config.every.as_secs(),

@@ -23,10 +23,10 @@ pub async fn run(backups: Backups) {
     let stop = StopOnDrop(Arc::default());
     let mut failed: Option<Instant> = None;
     loop {
-        tokio::time::sleep(LOOK_EVERY.min(backups.inner.config.every)).await;
+        tokio::time::sleep(LOOK_EVERY.min(backups.inner.config.load().backup.every)).await;
         let Some(newest) = backups.measure() else { continue };
         let waits = failed.is_some_and(|at| at.elapsed() < Duration::from_millis(BACKUP_RETRY_MS));
-        if backups.inner.config.dir.is_none() || waits || !backups.is_due(newest) {
+        if backups.inner.config.load().backup.dir.is_none() || waits || !backups.is_due(newest) {
             continue;
         }
         let wish = Wish { dir: None, init: false, keep: None, scheduled: true };
@@ -69,7 +69,7 @@ impl Backups {
     fn is_due(&self, newest: Option<Timestamp>) -> bool {
         let now = heads(&self.inner.node.view()).map(|heads| heads.clock).unwrap_or_default();
         let turn = u64::from(self.node().slot().map_or(0, |slot| slot.number() - 1));
-        let every = u64::try_from(self.inner.config.every.as_millis()).unwrap_or(u64::MAX);
+        let every = u64::try_from(self.inner.config.load().backup.every.as_millis()).unwrap_or(u64::MAX);
         due(newest, self.cluster().map(|cluster| cluster.founded), now, every, turn)
     }
 }

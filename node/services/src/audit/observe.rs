@@ -8,7 +8,8 @@ use raft::{Handle, ProposeError};
 use state::view::Rows;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::command::{Observation, Once};
-use types::limits::{OBSERVATIONS_IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVATIONS_WAITING_MAX};
+use types::features::CONFIGURATION_NOTES;
+use types::limits::{OBSERVATIONS_IN_FLIGHT_MAX, OBSERVATIONS_MAX, OBSERVATIONS_WAITING_MAX, RECORD_REASON_BYTES_MAX};
 use types::record::{Action, Entity};
 use types::{Command, Reject, Reply, SessionId};
 
@@ -87,6 +88,24 @@ impl<H: Handle> Services<H> {
                 Err(_) => Err(ProposeError::NoMajority.into()), // Nothing was shown: asking again is safe.
             },
         }
+    }
+
+    /// Records that this node took up its configuration, and of which keys what was written there.
+    ///
+    /// Errors: in words, why it is not recorded.
+    pub async fn note_configuration(&self, keys: &[String], deadline: Instant) -> Result<(), String> {
+        let view = self.inner.handle.view();
+        let level = view.cluster().map_err(|error| error.to_string())?.map_or(0, |cluster| cluster.feature_level);
+        drop(view);
+        if level < CONFIGURATION_NOTES {
+            return Err("the upgrade is not finalized (tricord cluster finalize)".to_owned());
+        }
+        let entities = vec![Entity::Node(self.inner.handle.node())];
+        let keys = if keys.is_empty() { "nothing had changed".to_owned() } else { keys.join(" ") };
+        let reason = Some(keys.chars().take(RECORD_REASON_BYTES_MAX / 4).collect());
+        let seen = seen(SessionId([0; 16]), Action::LoadConfiguration, entities);
+        let told = self.observe(vec![Observation { session: None, reason, ..seen }], deadline).await;
+        told.map_err(|error| error.to_string())
     }
 
     /// Records what was refused. Nobody waits for it; what does not fit is counted.

@@ -281,6 +281,7 @@ const fn is_observed(action: Action) -> bool {
             | Action::RevealMessage
             | Action::ExportAudit
             | Action::Look
+            | Action::LoadConfiguration
     )
 }
 

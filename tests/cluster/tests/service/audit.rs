@@ -12,7 +12,7 @@ use tokio::process::Command;
 use super::{NO_ERRORS, send, ward};
 
 /// `tricord` as one person on one machine.
-struct Tricord {
+pub(super) struct Tricord {
     home: PathBuf,
     global: Vec<String>,
 }
@@ -42,7 +42,7 @@ impl Tricord {
     }
 
     /// What it printed, if it went well.
-    async fn well(&self, arguments: &[&str]) -> Result<String> {
+    pub(super) async fn well(&self, arguments: &[&str]) -> Result<String> {
         match self.run(arguments, "").await? {
             (true, printed, _) => Ok(printed),
             (false, _, said) => Err(format!("tricord {arguments:?}: {said}").into()),
@@ -58,7 +58,7 @@ impl Tricord {
     }
 }
 
-async fn auditor(cluster: &Cluster) -> Result<Tricord> {
+pub(super) async fn auditor(cluster: &Cluster) -> Result<Tricord> {
     let user = User {
         login: "auditor".into(),
         display_name: "Auditor".into(),
