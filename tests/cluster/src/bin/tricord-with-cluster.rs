@@ -8,9 +8,19 @@ use cluster::{Cluster, Options, Person, Result, enrol_all};
 /// Founds three nodes, creates the users ito and weber, runs the command, and takes all away again. The command finds in its
 /// environment TRICORD_NODES (host:port, three, with commas), TRICORD_CA (a file), and for each user a password in
 /// TRICORD_PASSWORD_ITO and TRICORD_PASSWORD_WEBER, where everything is kept (`a/tricordd.toml` and so on) in TRICORD_DIR, and
-/// the process ids of a, b and c in TRICORD_PIDS. It may kill a node.
+/// the process ids of a, b and c in TRICORD_PIDS. It may kill a node. With disks of their own nodes have them mounted at
+/// `a/data` and so on; with clocks of their own what is in `a.clock` (`+3600`) is how wrong each is.
 #[derive(Parser)]
 struct Arguments {
+    /// Give each node a disk of its own of so many MiB; needs root.
+    #[arg(long, value_name = "MIB")]
+    disks: Option<u64>,
+    /// Give each node a clock of its own; needs libfaketime.
+    #[arg(long)]
+    clocks: bool,
+    /// What nodes may say at level error: lines that contain one of these.
+    #[arg(long, value_name = "WORDS")]
+    expect: Vec<String>,
     /// The command and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
@@ -29,7 +39,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<ExitStatus> {
-    let cluster = Cluster::found(Options::default()).await?;
+    let options = Options { disk_mib: arguments.disks, clocks: arguments.clocks, ..Options::default() };
+    let cluster = Cluster::found(options).await?;
     let people = [Person::new("ito", "Dr Ito"), Person::new("weber", "A. Weber")];
     enrol_all(cluster.links(), cluster.admin(), &people, || {}).await?;
     let nodes = [0, 1, 2].map(|node| cluster.links().address(node).to_owned()).join(",");
@@ -44,6 +55,7 @@ async fn run(arguments: &Arguments) -> Result<ExitStatus> {
         .env("TRICORD_PASSWORD_ITO", people[0].password())
         .env("TRICORD_PASSWORD_WEBER", people[1].password())
         .status()?;
-    cluster.check_logs(&[])?;
+    let expected: Vec<&str> = arguments.expect.iter().map(String::as_str).collect();
+    cluster.check_logs(&expected)?;
     Ok(status)
 }
