@@ -148,10 +148,10 @@ mod tests {
             let plain = line.trim_start_matches('#');
             if let Some(name) = plain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 section = format!("{name}.");
-            } else if let Some((key, _)) = plain.split_once(" = ").filter(|_| !line.starts_with("# ")) {
-                if above.ends_with("(Reloads.)") {
-                    said.push(format!("{section}{key}"));
-                }
+            } else if above.ends_with("(Reloads.)")
+                && let Some((key, _)) = plain.split_once(" = ")
+            {
+                said.push(format!("{section}{key}"));
             }
             above = line;
         }
