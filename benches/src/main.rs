@@ -5,6 +5,7 @@ mod failover;
 mod floor;
 mod growth;
 mod peers;
+mod proofs;
 mod reading;
 mod report;
 mod rows;
@@ -141,6 +142,15 @@ async fn one_cluster(arguments: &Arguments, scale: &Scale, report: &mut Report) 
         for (place, times) in ["front", "middle", "end"].into_iter().zip(&times) {
             report.row(&format!("history-{place}-p99-ms"), ms(times, 0.99))?;
         }
+    }
+    if arguments.wants_any(&["proof-p99", "verify-million"]) {
+        let (client, conversation) = senders.one(0);
+        let (_, length) = reading::history(client, conversation, 1).await?;
+        let seen = proofs::measure(&cluster, conversation, length, scale.pages).await?;
+        let (records, took) = seen.verified;
+        eprintln!("{records} records were verified in {took:.2?}");
+        report.row("proof-p99-ms", ms(&seen.prove, 0.99))?;
+        report.row("verify-million-records-s", took.as_secs_f64() * 1e6 / records.max(1) as f64)?;
     }
     if arguments.wants("resume-5000-missed") {
         let times = reading::resume(&cluster, senders.one(1).0, "once", scale.cases, scale.missed).await?;

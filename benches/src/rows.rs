@@ -62,6 +62,8 @@ pub const ROWS: &[(&str, &str, Aim)] = &[
     ("history-front-p99-ms", "ms", Aim::Most(3.0)),
     ("history-middle-p99-ms", "ms", Aim::Most(3.0)),
     ("history-end-p99-ms", "ms", Aim::Most(3.0)),
+    ("proof-p99-ms", "ms", Aim::Most(5.0)),
+    ("verify-million-records-s", "s", Aim::Most(10.0)),
     ("reconnect-storm-s", "s", Aim::Most(5.0)),
     ("kill-leader-gap-median-ms", "ms", Aim::Most(250.0)),
     ("kill-leader-gap-max-ms", "ms", Aim::Most(600.0)),
