@@ -16,6 +16,9 @@ const IN_FLIGHT: usize = 64;
 /// How long the others may take before the leader that went comes back.
 const WATCH: Duration = Duration::from_secs(3);
 
+/// How long a node may take to stop in order.
+const STOP: Duration = Duration::from_secs(30);
+
 /// How it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
@@ -23,9 +26,22 @@ pub enum Death {
     Kill,
     /// Its host: no packet comes or goes. The cluster's nodes need hosts of their own.
     Vanish,
+    /// No death at all: each of the three is stopped in order and started again, one after the other.
+    Rolling,
 }
 
-/// The longest time between two acknowledgements, each time the leader goes.
+impl Death {
+    /// As rows are called.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Kill => "kill-leader",
+            Self::Vanish => "vanish-leader",
+            Self::Rolling => "rolling-restart",
+        }
+    }
+}
+
+/// The longest time between two acknowledgements, each time the leader goes, or a node is restarted.
 pub async fn measure(cluster: &mut Cluster, senders: &Senders, death: Death, times: usize) -> Result<Vec<Duration>> {
     let acknowledged = Arc::new(Acknowledged::default());
     let mut load = JoinSet::new();
@@ -47,7 +63,7 @@ pub async fn measure(cluster: &mut Cluster, senders: &Senders, death: Death, tim
         });
     }
     let mut gaps = Vec::new();
-    for _ in 0..times {
+    for round in 0..times {
         cluster.wait_until_well().await?;
         sleep(Duration::from_secs(1)).await; // Everybody has found a node by then.
         let leader = cluster.leader().await?;
@@ -55,12 +71,17 @@ pub async fn measure(cluster: &mut Cluster, senders: &Senders, death: Death, tim
         match death {
             Death::Kill => cluster.node(leader).kill()?,
             Death::Vanish => cluster.hosts()?.vanish(leader)?,
+            Death::Rolling => {
+                tokio::task::block_in_place(|| cluster.node(round % 3).stop(STOP))?;
+                cluster.node(round % 3).start()?;
+            }
         }
         sleep(WATCH).await;
         gaps.push(acknowledged.longest());
         match death {
             Death::Kill => cluster.node(leader).start()?,
             Death::Vanish => cluster.hosts()?.heal()?,
+            Death::Rolling => {}
         }
         if let Some(failed) = load.try_join_next() {
             return Err(failed?.into());

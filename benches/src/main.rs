@@ -166,6 +166,9 @@ async fn one_cluster(arguments: &Arguments, scale: &Scale, report: &mut Report) 
     if arguments.wants("restart-s") {
         report.row("restart-s", restart(&mut cluster).await?.as_secs_f64())?;
     }
+    if arguments.wants("rolling-restart-gap") {
+        gaps_with(scale, report, &mut cluster, &senders, Death::Rolling).await?;
+    }
     if arguments.wants("kill-leader-gap") {
         gaps_with(scale, report, &mut cluster, &senders, Death::Kill).await?;
     }
@@ -238,9 +241,11 @@ async fn gaps_with(
     senders: &Senders,
     death: Death,
 ) -> Result<()> {
-    let gaps = failover::measure(cluster, senders, death, scale.deaths).await?;
-    let name = if death == Death::Kill { "kill" } else { "vanish" };
+    // All three are restarted, however few deaths there are.
+    let times = if death == Death::Rolling { scale.deaths.next_multiple_of(3) } else { scale.deaths };
+    let gaps = failover::measure(cluster, senders, death, times).await?;
+    let name = death.id();
     eprintln!("{name}: {gaps:?}");
-    report.row(&format!("{name}-leader-gap-median-ms"), gaps[gaps.len() / 2].as_secs_f64() * 1e3)?;
-    report.row(&format!("{name}-leader-gap-max-ms"), gaps[gaps.len() - 1].as_secs_f64() * 1e3)
+    report.row(&format!("{name}-gap-median-ms"), gaps[gaps.len() / 2].as_secs_f64() * 1e3)?;
+    report.row(&format!("{name}-gap-max-ms"), gaps[gaps.len() - 1].as_secs_f64() * 1e3)
 }

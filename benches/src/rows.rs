@@ -65,6 +65,8 @@ pub const ROWS: &[(&str, &str, Aim)] = &[
     ("proof-p99-ms", "ms", Aim::Most(5.0)),
     ("verify-million-records-s", "s", Aim::Most(10.0)),
     ("reconnect-storm-s", "s", Aim::Most(5.0)),
+    ("rolling-restart-gap-median-ms", "ms", Aim::None),
+    ("rolling-restart-gap-max-ms", "ms", Aim::Most(300.0)),
     ("kill-leader-gap-median-ms", "ms", Aim::Most(250.0)),
     ("kill-leader-gap-max-ms", "ms", Aim::Most(600.0)),
     ("vanish-leader-gap-median-ms", "ms", Aim::Most(1_000.0)),
