@@ -2,11 +2,13 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail that way"))]
 
 mod address;
+mod age;
 mod args;
 mod chat;
 mod client;
 mod commands;
 mod controls;
+mod custody;
 mod daemon;
 mod error;
 #[cfg(feature = "fuzz")]

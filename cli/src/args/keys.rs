@@ -1,6 +1,8 @@
 //! Keys.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 
 /// `key …`
 #[derive(Subcommand, Debug)]
@@ -45,6 +47,8 @@ pub enum RecoveryCommand {
         /// Why, for the audit log: no names.
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        custody: Custody,
     },
     /// Confirm the kit that another administrator proposed: from then on the cluster and its backups are sealed to it, and a new
     /// cluster key is made that the old kit never opens. Asks for one's password.
@@ -56,4 +60,20 @@ pub enum RecoveryCommand {
     Cancel,
     /// Say which kit opens what: the cluster, and the backups of which time.
     List,
+}
+
+/// Who keeps the shares of a recovery kit, if they are elsewhere.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Custody {
+    /// Do not show the shares: encrypt each to one of three people. Their public keys (age1…), three times; each opens theirs
+    /// with 'age --decrypt', and any two have the kit.
+    #[arg(long, value_name = "KEY")]
+    pub recipient: Vec<String>,
+    /// With --recipient: the directory for the three files.
+    #[arg(long = "shares-out", value_name = "DIR", default_value = ".")]
+    pub shares: PathBuf,
+    /// With --recipient: the identity file of one of the three, who is here and proves that their share opens again; may be
+    /// repeated.
+    #[arg(long, value_name = "FILE", requires = "recipient")]
+    pub identity: Vec<PathBuf>,
 }

@@ -17,7 +17,7 @@ the client's host, port 7403). An IPv6 address stands in brackets.";
 pub enum ClusterCommand {
     /// Make the founding bundle: certificates, keys and configuration of the three nodes, and the first administrator.
     #[command(after_help = INIT)]
-    Init(ClusterInit),
+    Init(Box<ClusterInit>),
     /// Say in one plain line whether the cluster serves, then how each node is.
     Status,
     /// End an upgrade, on the machine of any node: what the newer release brought begins, and no node can go back to the
@@ -85,6 +85,8 @@ pub struct ClusterInit {
     /// With --invite: the place of this machine.
     #[arg(long, value_name = "SLOT", default_value = "a")]
     pub here: String,
+    #[command(flatten)]
+    pub custody: super::Custody,
     /// Do not ask for a share of the recovery kit: for tests and demonstrations.
     #[arg(long)]
     pub recovery_unconfirmed: bool,

@@ -41,7 +41,9 @@ pub async fn run(session: &Session, global: &Global, command: KeyCommand) -> Res
         KeyCommand::Rotate(RotateCommand::Cluster) => rotate(session, global).await,
         KeyCommand::Approve { node, public_key } => approve(session, &node, &public_key).await,
         KeyCommand::Recovery(RecoveryCommand::Verify) => verify(session).await,
-        KeyCommand::Recovery(RecoveryCommand::Replace { reason }) => kit::replace(session, global, &reason).await,
+        KeyCommand::Recovery(RecoveryCommand::Replace { reason, custody }) => {
+            kit::replace(session, global, &reason, &custody).await
+        }
         KeyCommand::Recovery(RecoveryCommand::Confirm { fingerprint }) => kit::confirm(session, &fingerprint).await,
         KeyCommand::Recovery(RecoveryCommand::Cancel) => kit::cancel(session).await,
         KeyCommand::Recovery(RecoveryCommand::List) => kit::list(session, global).await,

@@ -5,7 +5,7 @@ use proto::v1::{self, KitState, RecoveryKit};
 use seal::PublicKey;
 use serde::Serialize;
 
-use crate::args::{Format, Global};
+use crate::args::{Custody, Format, Global};
 use crate::client::Call;
 use crate::error::{Error, Result};
 use crate::output::{note_stale, print, say, show};
@@ -13,15 +13,21 @@ use crate::recovery::{self, Share, fingerprint};
 use crate::rows::id_of;
 use crate::session::{Session, Unlock};
 use crate::when::{minute, rfc3339};
-use crate::{address, prompt, rpc};
+use crate::{address, custody, prompt, rpc};
 
 /// How often the shares that are asked for may be mistyped.
 const TRIES: usize = 3;
 
 /// Makes a kit on this machine, has two of its shares typed back, and proposes its public half.
-pub async fn replace(session: &Session, global: &Global, reason: &str) -> Result<()> {
+pub async fn replace(session: &Session, global: &Global, reason: &str, custody: &Custody) -> Result<()> {
     types::text::check_name(reason, types::limits::RECORD_REASON_BYTES_MAX)
         .map_err(|error| Error::Usage(format!("--reason: {error}")))?;
+    let elsewhere = custody::check(custody)?;
+    if elsewhere && custody.identity.is_empty() {
+        return Err(Error::Usage(
+            "--identity: one of the three must be here and prove that their share opens again".into(),
+        ));
+    }
     let waiting = kits(session).await?.kits.into_iter().find(|kit| kit.state() == KitState::Proposed);
     if let Some(kit) = waiting {
         return Err(Error::Usage(format!(
@@ -32,10 +38,15 @@ pub async fn replace(session: &Session, global: &Global, reason: &str) -> Result
     }
     let (public, shares) = recovery::split()?;
     let name = fingerprint(&public);
-    tell(global, &name, &shares)?;
-    prove(&public)?;
+    if elsewhere {
+        custody::hand_over(custody, &name, &shares)?;
+        print(&format!("Kit {name}"))?;
+    } else {
+        tell(global, &name, &shares)?;
+        prove(&public)?;
+    }
     drop(shares);
-    say("The shares open the new kit. Nothing has changed so far.");
+    say("The shares are good. Nothing has changed so far.");
     session.unlock(Unlock::Password(prompt::secret("Your password")?)).await?;
     let body =
         |id| v1::ProposeKitRequest { public_key: public.to_string(), reason: reason.to_owned(), request_id: Some(id) };

@@ -1,14 +1,11 @@
 //! `support …`: what the daemon's program gathers, as one archive that only the one it is for can open. It goes from memory
 //! into `age`: nothing of it touches a disk in the clear.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::age;
 use crate::args::{Bundle, Format, Global, SupportCommand};
 use crate::error::{Error, Result};
 use crate::output::say;
@@ -17,6 +14,9 @@ use crate::text::line;
 const README: &str = "A support bundle of Tricord. doctor.json: what was found on the machine it was made on. settings.json: its settings, those \
 on a list. SLOT/diagnostics.json: release, settings, state of the cluster and the newest log lines, as node SLOT told them; \
 SLOT/metrics.txt: its numbers. It holds no message, no person's name, no token and no key; it does hold addresses and paths.\n";
+
+/// What is being done, for errors.
+const DOING: &str = "make a support bundle";
 
 /// A file of the archive: its name and what is in it.
 type File = (String, Vec<u8>);
@@ -27,7 +27,7 @@ pub fn run(global: &Global, command: SupportCommand) -> Result<u8> {
     let gathered = gather(&bundle)?;
     let (files, silent) = files(&gathered);
     let archive = archive(&files)?;
-    encrypt(&archive, &bundle.recipient, &bundle.out)?;
+    age::encrypt(DOING, &archive, &bundle.recipient, &bundle.out)?;
     if global.output == Format::Json {
         let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
         crate::output::json(&serde_json::json!({"out": bundle.out, "files": names, "silent": silent}))?;
@@ -40,7 +40,7 @@ pub fn run(global: &Global, command: SupportCommand) -> Result<u8> {
 }
 
 fn failed(why: String) -> Error {
-    Error::Content { doing: "make a support bundle".into(), why }
+    Error::Content { doing: DOING.into(), why }
 }
 
 fn gather(bundle: &Bundle) -> Result<Value> {
@@ -91,34 +91,6 @@ fn archive(files: &[File]) -> Result<Vec<u8>> {
     archive.into_inner().map_err(broken)
 }
 
-/// Writes what `age` makes of it to a file that must not be there yet.
-fn encrypt(archive: &[u8], recipient: &str, out: &Path) -> Result<()> {
-    if !recipient.starts_with("age1") || !recipient.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(Error::Usage(
-            "--recipient: a key that begins with age1 is needed; who helps you has told you one".into(),
-        ));
-    }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
-    let file = file.map_err(|source| Error::File { doing: "create", path: out.to_owned(), source })?;
-    let encrypted = pipe(archive, recipient, file);
-    if encrypted.is_err() {
-        drop(std::fs::remove_file(out)); // Half of an archive is of no use.
-    }
-    encrypted
-}
-
-fn pipe(archive: &[u8], recipient: &str, out: std::fs::File) -> Result<()> {
-    let mut command = Command::new("age");
-    command.args(["--encrypt", "--recipient", recipient]).stdin(Stdio::piped()).stdout(out).stderr(Stdio::piped());
-    let mut age = command.spawn().map_err(|error| failed(format!("run age: {error}; install it: apt install age")))?;
-    let written = age.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(archive));
-    let ended = age.wait_with_output().map_err(|error| failed(format!("run age: {error}")))?;
-    if !ended.status.success() {
-        return Err(failed(format!("age: {}", line(String::from_utf8_lossy(&ended.stderr).trim()))));
-    }
-    written.map_err(|error| failed(format!("age: {error}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,7 +114,7 @@ mod tests {
     fn what_is_no_recipient_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("bundle.tar.age");
-        let error = encrypt(b"x", "--identity", &out).unwrap_err();
+        let error = age::encrypt(DOING, b"x", "--identity", &out).unwrap_err();
         assert!(matches!(error, Error::Usage(_)) && !out.exists());
     }
 }

@@ -112,7 +112,7 @@ impl File {
         }
         let full = dir.join(&self.path);
         if full.exists() {
-            if !self.path.file_stem().is_some_and(|stem| stem == "renewal") {
+            if self.path.file_stem().is_none_or(|stem| stem != "renewal") {
                 return Ok(());
             }
             std::fs::remove_file(&full).map_err(|source| Error::File {

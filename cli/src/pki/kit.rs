@@ -7,7 +7,8 @@ use seal::PublicKey;
 use crate::args::{ClusterInit, Format};
 use crate::error::{Error, Result};
 use crate::output::{print, say};
-use crate::prompt;
+use crate::{custody, prompt};
+
 use crate::recovery::{self, Share};
 
 /// How often the share that is asked for may be mistyped.
@@ -27,6 +28,9 @@ impl Kit {
     /// Errors: without a terminal there is nobody to ask, and `--recovery-unconfirmed` is needed.
     pub fn make(init: &ClusterInit, output: Format) -> Result<Self> {
         let ask = !init.recovery_unconfirmed;
+        if custody::check(&init.custody)? {
+            return Self::elsewhere(init, ask);
+        }
         if ask && !(std::io::stdin().is_terminal() && output == Format::Table) {
             return Err(Error::Usage(
                 "nobody is here to be asked for a share of the recovery kit; use a terminal, or say --recovery-unconfirmed \
@@ -50,6 +54,26 @@ impl Kit {
             confirm(&shares[1])?;
         } else {
             say("NOT CONFIRMED: nobody was asked for a share. Without two of them, nothing can be recovered.");
+        }
+        Ok(Self { public, shares: Vec::new() })
+    }
+}
+
+impl Kit {
+    /// Makes a kit whose shares are encrypted to three people, one of whom opens theirs again.
+    fn elsewhere(init: &ClusterInit, ask: bool) -> Result<Self> {
+        if ask && init.custody.identity.is_empty() {
+            return Err(Error::Usage(
+                "nobody proves that a share opens again; give --identity of one of the three, or say --recovery-unconfirmed"
+                    .into(),
+            ));
+        }
+        let (public, shares) = recovery::split()?;
+        let kit = recovery::fingerprint(&public);
+        let proven = custody::hand_over(&init.custody, &kit, &shares)?;
+        print(&format!("  Kit {kit}"))?;
+        if !proven {
+            say("NOT CONFIRMED: nobody opened a share again. Without two of them, nothing can be recovered.");
         }
         Ok(Self { public, shares: Vec::new() })
     }
