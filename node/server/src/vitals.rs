@@ -10,6 +10,8 @@ use types::Timestamp;
 
 /// How far back rates and times reach.
 const WINDOW: Duration = Duration::from_secs(10);
+/// What is under way for less is only slow.
+const STUCK_MIN: Duration = Duration::from_secs(5);
 /// Looks kept: one a second, and one to spare.
 const LOOKS_MAX: usize = 12;
 
@@ -18,6 +20,8 @@ pub struct Gauge {
     registry: Registry,
     started: Timestamp,
     looks: VecDeque<Look>,
+    /// Since when batches of the log wait and none has been made safe.
+    stuck: Option<Instant>,
 }
 
 /// The counts at one moment.
@@ -29,6 +33,7 @@ struct Look {
     send: Buckets,
     delivery: Buckets,
     fsync: Buckets,
+    queued: f64,
     memory: u64,
     sessions: u32,
 }
@@ -41,18 +46,23 @@ impl Gauge {
     pub fn new(registry: Registry) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = Timestamp(u64::try_from(since.as_millis()).unwrap_or_default());
-        Self { registry, started, looks: VecDeque::new() }
+        Self { registry, started, looks: VecDeque::new(), stuck: None }
     }
 
-    /// Looks, and says how it was since the look of ten seconds ago.
+    /// Looks, and says how it was since the look of ten seconds ago. A batch of the log that is not made safe at all counts
+    /// with the time it has taken so far: nothing that ended would show it.
     pub fn look(&mut self, now: Instant) -> Vitals {
         let look = Look { at: Some(now), ..Look::of(&self.registry.gather()) };
         while self.looks.len() >= LOOKS_MAX || self.looks.get(1).is_some_and(|next| next.age(now) >= WINDOW) {
             self.looks.pop_front();
         }
+        let waits =
+            self.looks.back().filter(|last| look.queued > 0.0 && last.queued > 0.0 && look.fsyncs() == last.fsyncs());
+        self.stuck = waits.and_then(|last| self.stuck.or(last.at));
+        let stuck = self.stuck.map(|since| now.saturating_duration_since(since)).filter(|time| *time >= STUCK_MIN);
         let vitals = self.looks.front().map_or_else(|| look.since(&look), |first| look.since(first));
         self.looks.push_back(look);
-        Vitals { started: self.started, ..vitals }
+        Vitals { started: self.started, fsync_p99: stuck.or(vitals.fsync_p99), ..vitals }
     }
 }
 
@@ -69,6 +79,7 @@ impl Look {
                 "tricord_client_deliveries_total" => look.deliveries = counted(),
                 "tricord_client_delivery_seconds" => look.delivery = histogram(),
                 "tricord_log_fsync_seconds" => look.fsync = histogram(),
+                "tricord_log_queue_bytes" => look.queued = first(),
                 "process_resident_memory_bytes" => look.memory = first() as u64,
                 "tricord_client_sessions_count" => look.sessions = first() as u32,
                 "tricord_client_call_seconds" => {
@@ -79,6 +90,10 @@ impl Look {
             }
         }
         look
+    }
+
+    fn fsyncs(&self) -> u64 {
+        self.fsync.last().map_or(0, |(_, all)| *all)
     }
 
     fn age(&self, now: Instant) -> Duration {
@@ -135,6 +150,27 @@ fn p99(now: &Buckets, before: &Buckets) -> Option<Duration> {
 mod tests {
     use super::*;
     use prometheus::{HistogramOpts, IntCounterVec, Opts};
+
+    #[test]
+    fn a_batch_that_is_never_made_safe_counts_with_the_time_it_has_taken() {
+        let registry = Registry::new();
+        let fsync = HistogramOpts::new("tricord_log_fsync_seconds", "x").buckets(vec![0.001, 0.01]);
+        let fsync = prometheus::Histogram::with_opts(fsync).expect("a name of its own");
+        let queue = prometheus::IntGauge::new("tricord_log_queue_bytes", "x").expect("a name of its own");
+        registry.register(Box::new(fsync.clone())).expect("a name of its own");
+        registry.register(Box::new(queue.clone())).expect("a name of its own");
+        let (mut gauge, start) = (Gauge::new(registry), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        gauge.look(at(0));
+        queue.set(100);
+        (1..6).for_each(|second| assert_eq!(gauge.look(at(second)).fsync_p99, None));
+        assert_eq!(gauge.look(at(6)).fsync_p99, Some(Duration::from_secs(5)));
+        assert_eq!(gauge.look(at(30)).fsync_p99, Some(Duration::from_secs(29)));
+        fsync.observe(0.0005);
+        assert!(gauge.look(at(31)).fsync_p99.is_none_or(|time| time < Duration::from_secs(1)), "it goes on");
+        queue.set(0);
+        assert!(gauge.look(at(60)).fsync_p99.is_none(), "nothing waits");
+    }
 
     #[test]
     fn rates_and_times_are_of_the_last_ten_seconds() {

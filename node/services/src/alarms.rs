@@ -8,6 +8,8 @@ use raft::{ClusterStatus, NodeStatus, Role};
 use types::Timestamp;
 use types::limits::{NODE_LAG_ALARM_ENTRIES, NODES_WITH_LOW_DISK_MAX};
 
+use crate::health::DISK_STUCK;
+
 /// At most so many are told.
 const ALARMS_MAX: usize = 32;
 /// From this long before a certificate's end.
@@ -115,7 +117,10 @@ fn of_node(node: &NodeStatus, head: u64, now: Timestamp, alarms: &mut Vec<Alarm>
         let off = vitals.clock_offset_ms as f64 / 1e3;
         alarms.push(warn(slot, &format!("Its clock is {off:+.1} s off. Look at its time service."), "clock-off"));
     }
-    if let Some(p99) = vitals.fsync_p99.filter(|p99| *p99 > FSYNC_SLOW) {
+    if vitals.fsync_p99.is_some_and(|time| time >= DISK_STUCK) {
+        let text = "Its disk does not finish writing. Until it does, no other may stop.";
+        alarms.push(page(slot, text, "disk-slow"));
+    } else if let Some(p99) = vitals.fsync_p99.filter(|p99| *p99 > FSYNC_SLOW) {
         alarms.push(warn(
             slot,
             &format!("Its disk is slow: {} ms to make a message safe.", p99.as_millis()),
@@ -225,6 +230,7 @@ mod tests {
         one(|s| vitals(s).clock_offset_ms = -700, warn, "b", "clock-off");
         one(|s| vitals(s).clock_alone = true, page, "b", "clock-off");
         one(|s| vitals(s).fsync_p99 = Some(Duration::from_millis(51)), warn, "b", "disk-slow");
+        one(|s| vitals(s).fsync_p99 = Some(Duration::from_secs(9)), page, "b", "disk-slow");
         one(|s| vitals(s).send_p99 = Some(Duration::from_millis(300)), warn, "b", "disk-slow");
         one(|s| s.nodes[1].version = "1.1.0".into(), AlarmSeverity::Note, "", "upgrade");
     }

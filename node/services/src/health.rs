@@ -10,6 +10,9 @@ use types::{Slot, Timestamp};
 /// A node that lacks more log entries than this is behind: a reader would notice.
 const BEHIND_ENTRIES: u64 = 1_000;
 
+/// A disk that has not made a message safe for so long does not count as one of three.
+pub(crate) const DISK_STUCK: Duration = Duration::from_secs(5);
+
 /// Whether the cluster serves, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
@@ -49,25 +52,33 @@ pub fn summary(status: &ClusterStatus, answered_by: Slot, stale: Option<Duration
         );
         return Health { health: ClusterHealth::NotAccepting, summary };
     }
-    if let ([slot], [], []) = (low.as_slice(), silent.as_slice(), behind.as_slice()) {
+    let stuck: Vec<Slot> = slots(status, |node| node.reachable && is_stuck(node));
+    if let ([slot], [], [], []) = (low.as_slice(), silent.as_slice(), behind.as_slice(), stuck.as_slice()) {
         let summary = format!("ATTENTION. Serving, but the disk of {slot} is nearly full: make room on it.");
         return Health { health: ClusterHealth::Degraded, summary };
     }
-    if silent.is_empty() && behind.is_empty() {
+    if silent.is_empty() && behind.is_empty() && stuck.is_empty() {
         let summary = "OK. All three nodes are well; any one may be stopped now.".into();
         return Health { health: ClusterHealth::Ok, summary };
     }
-    let well: Vec<Slot> =
-        slots(status, |node| !silent.contains(&node.slot) && behind.iter().all(|one| one.slot != node.slot));
+    let well: Vec<Slot> = slots(status, |node| {
+        let counts = |others: &[Slot]| !others.contains(&node.slot);
+        counts(&silent) && counts(&stuck) && behind.iter().all(|one| one.slot != node.slot)
+    });
     let mut causes: Vec<String> = Vec::new();
     if !silent.is_empty() {
         causes.push(format!("{} {} not answer", join(&silent, "and"), if silent.len() == 1 { "does" } else { "do" }));
     }
     causes.extend(behind.iter().map(|node| catching_up(node, head)));
+    causes.extend(stuck.iter().map(|slot| format!("the disk of {slot} does not finish writing")));
     causes.extend(low.iter().map(|slot| format!("the disk of {slot} is nearly full")));
     let keep = if well.is_empty() { "any node".into() } else { join(&well, "or") };
     let summary = format!("ATTENTION. Serving, but do not stop {keep}: {}.", causes.join("; "));
     Health { health: ClusterHealth::Degraded, summary }
+}
+
+fn is_stuck(node: &NodeStatus) -> bool {
+    node.vitals.and_then(|vitals| vitals.fsync_p99).is_some_and(|time| time >= DISK_STUCK)
 }
 
 /// Log entries a node has yet to apply.
@@ -152,6 +163,16 @@ mod tests {
             node(slot, role, reachable, applied)
         });
         ClusterStatus { term: 7, leader: leader.map(|slot| NodeId::new(slot, Incarnation(1))), nodes }
+    }
+
+    #[test]
+    fn a_node_whose_disk_does_not_finish_writing_is_not_one_to_go_on_with() {
+        let mut status = status(Some(Slot::A), [(true, 100); 3]);
+        status.nodes[1].vitals = Some(raft::Vitals { fsync_p99: Some(DISK_STUCK), ..raft::Vitals::default() });
+        let told = summary(&status, Slot::A, None, Timestamp(0));
+        assert_eq!(told.health, ClusterHealth::Degraded);
+        let wanted = "ATTENTION. Serving, but do not stop a or c: the disk of b does not finish writing.";
+        assert_eq!(told.summary, wanted);
     }
 
     fn line(status: &ClusterStatus, stale: Option<Duration>) -> String {
