@@ -46,7 +46,7 @@ def top(home):
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update({"TRICORD_HOME": str(home), "TERM": "xterm"})
-        words = [str(BIN / "tricord"), "--profile", "ito", "--ca", os.environ["TRICORD_CA"], "top"]
+        words = [str(BIN / "tricord"), "--profile", "admin", "--ca", os.environ["TRICORD_CA"], "top"]
         os.execv(words[0], words)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     os.kill(pid, signal.SIGWINCH)
@@ -66,7 +66,8 @@ def page(slot):
     context = ssl.create_default_context(cafile=os.environ["TRICORD_CA"])
     with urllib.request.urlopen(f"https://{OPS[slot]}/", context=context, timeout=10) as answer:
         body = answer.read().decode()
-    text = html.unescape(re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<(svg|style|head).*?</\1>", " ", body)))
+    body = re.sub(r"(?s)<(svg|style|head).*?</\1>|<p id=\"old\".*?</p>", " ", body)
+    text = html.unescape(re.sub(r"<[^>]+>", " ", body))
     return re.sub(r"\s+", " ", text).strip()
 
 
@@ -107,7 +108,8 @@ class Walk:
         wait(ALERTS_MAX_S * 6, f"{alert} does not fire", lambda: firing(self.prometheus, (alert, slot)))
         fired = time.monotonic() - began
         print(f"{alert} of {slot} fires after {fired:.0f} s", flush=True)
-        status = tricord(self.home, "--profile", "ito", "cluster", "status", check=False).stdout
+        socket = str(CLUSTER / look / "data/local.sock")
+        status = tricord(self.home, "node", "status", "--socket", socket, check=False).stdout
         print(status + "\n" + "\n".join(top(self.home)) + "\n" + page(look), flush=True)
         began = time.monotonic()
         mend()
@@ -160,6 +162,7 @@ def main():
     unfreeze = lambda slot: subprocess.run(["fsfreeze", "--unfreeze", data[slot]], check=True)
     try:
         with load(home):
+            tricord(home, "--profile", "admin", "login", "admin", stdin=os.environ["TRICORD_PASSWORD_ADMIN"] + "\n")
             wait(60, "not scraped yet", lambda: [] if len(prometheus.query("tricord_server_ready_flag == 1")) == 3 else ["ready"])
             walk.through("node b killed (SIGKILL)", "TricordNodeDown", "b", "30 s", b.kill, "a", b.start, "started again")
             walk.through("the disk of c filled but for a tenth", "TricordDiskLow", "c", "30 s", fill, "a", filler.unlink, "what is not Tricord's removed")

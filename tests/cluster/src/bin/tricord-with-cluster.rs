@@ -7,7 +7,7 @@ use cluster::{Cluster, Options, Person, Result, enrol_all};
 
 /// Founds three nodes, creates the users ito and weber, runs the command, and takes all away again. The command finds in its
 /// environment TRICORD_NODES (host:port, three, with commas), TRICORD_CA (a file), and for each user a password in
-/// TRICORD_PASSWORD_ITO and TRICORD_PASSWORD_WEBER, where everything is kept (`a/tricordd.toml` and so on) in TRICORD_DIR, and
+/// TRICORD_PASSWORD_ITO and TRICORD_PASSWORD_WEBER, the first operator's in TRICORD_PASSWORD_ADMIN, where everything is kept (`a/tricordd.toml` and so on) in TRICORD_DIR, and
 /// the process ids of a, b and c in TRICORD_PIDS. It may kill a node. With disks of their own nodes have them mounted at
 /// `a/data` and so on; with clocks of their own what is in `a.clock` (`+3600`) is how wrong each is.
 #[derive(Parser)]
@@ -52,6 +52,7 @@ async fn run(arguments: &Arguments) -> Result<ExitStatus> {
         .env("TRICORD_CA", cluster.dir().join("ca.crt"))
         .env("TRICORD_DIR", cluster.dir())
         .env("TRICORD_PIDS", pids)
+        .env("TRICORD_PASSWORD_ADMIN", cluster::ADMIN_PASSWORD)
         .env("TRICORD_PASSWORD_ITO", people[0].password())
         .env("TRICORD_PASSWORD_WEBER", people[1].password())
         .status()?;
