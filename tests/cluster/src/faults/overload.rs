@@ -25,7 +25,7 @@ pub struct Crowd {
     pub sessions: usize,
     /// Streams that nobody reads.
     pub deaf: usize,
-    /// Clients that write in quiet times, each so often as [`PACE`] says; ten times as many in the rush, without any pause.
+    /// Clients that write in quiet times, each four times a second; ten times as many in the rush, without any pause.
     pub writers: usize,
     /// How long each measurement of writes takes.
     pub measured: Duration,
@@ -38,7 +38,7 @@ pub struct Crowded {
     pub storm: Duration,
     /// The most resident memory of any node, in bytes.
     pub memory: u64,
-    /// The bound it has to stay below: see [`memory_max`].
+    /// The bound it has to stay below, for so many sessions and readers.
     pub memory_max: u64,
     /// Streams that were cut off for not being read.
     pub cut: usize,
