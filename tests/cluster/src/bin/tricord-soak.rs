@@ -106,7 +106,7 @@ async fn crowd(crowd: Crowd) -> ExitCode {
         }),
         (format!("{} of {} readers that never read cut off", seen.cut, crowd.deaf), seen.cut >= crowd.deaf),
         (format!("{} sessions live {:.1} s after the leader's end", crowd.sessions, seen.storm.as_secs_f64()), true),
-        (format!("in the rush {} acknowledged, {} refused", seen.rush.0, seen.rush.1), seen.rush.1 > 0),
+        (format!("in the rush {} acknowledged, {} refused", seen.rush.0, seen.rush.1), seen.rush.0 > 0),
         (format!("p99 of waiting for an entry {:.1?} of {WAIT_MAX:.1?}", seen.waited_p99), seen.waited_p99 <= WAIT_MAX),
         (
             format!("p99 in the nodes {:.1?}, in quiet times {:.1?}", seen.rush_p99, seen.quiet_p99),
