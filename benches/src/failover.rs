@@ -1,5 +1,6 @@
 //! For how long nobody is acknowledged when the leader goes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,12 +45,14 @@ impl Death {
 /// The longest time between two acknowledgements, each time the leader goes, or a node is restarted.
 pub async fn measure(cluster: &mut Cluster, senders: &Senders, death: Death, times: usize) -> Result<Vec<Duration>> {
     let acknowledged = Arc::new(Acknowledged::default());
+    let over = Arc::new(AtomicBool::new(false));
     let mut load = JoinSet::new();
     for index in 0..IN_FLIGHT {
         let (client, conversation) = senders.one(index);
-        let (client, conversation, acknowledged) = (client.clone(), conversation.to_owned(), acknowledged.clone());
+        let (client, conversation) = (client.clone(), conversation.to_owned());
+        let (acknowledged, over) = (acknowledged.clone(), over.clone());
         load.spawn(async move {
-            loop {
+            while !over.load(Ordering::Relaxed) {
                 let message = message(&conversation, String::new());
                 let sent = client.write(|wire, id| {
                     let request = SendMessageRequest { message: Some(message.clone()), request_id: Some(id) };
@@ -57,9 +60,10 @@ pub async fn measure(cluster: &mut Cluster, senders: &Senders, death: Death, tim
                 });
                 match sent.await {
                     Ok(_) => acknowledged.one(),
-                    Err(status) => return format!("send: {} {}", reason(&status), status.message()),
+                    Err(status) => return Err(format!("send: {} {}", reason(&status), status.message())),
                 }
             }
+            Ok(())
         });
     }
     let mut gaps = Vec::new();
@@ -83,9 +87,14 @@ pub async fn measure(cluster: &mut Cluster, senders: &Senders, death: Death, tim
             Death::Vanish => cluster.hosts()?.heal()?,
             Death::Rolling => {}
         }
-        if let Some(failed) = load.try_join_next() {
-            return Err(failed?.into());
+        if let Some(ended) = load.try_join_next() {
+            ended??;
         }
+    }
+    // To their ends: a number that is taken and never settled holds up its session later.
+    over.store(true, Ordering::Relaxed);
+    while let Some(ended) = load.join_next().await {
+        ended??;
     }
     cluster.wait_until_well().await?;
     gaps.sort_unstable();
