@@ -47,8 +47,9 @@ async fn status(global: &Global, at: &LocalSocket) -> Result<u8> {
     let mut client = LocalServiceClient::new(connect(&at.socket, doing, Some(global.deadline)).await?);
     let node = client.get_node(local::GetNodeRequest {}).await.map_err(|status| refused(doing, &status))?.into_inner();
     let exit = match &node.status {
-        _ if !node.not_ready.is_empty() => NOT_READY,
-        Some(cluster) => cluster::exit(cluster),
+        // The worse of the two: a cluster that takes no messages is more than one node that is not ready.
+        Some(cluster) if node.not_ready.is_empty() => cluster::exit(cluster),
+        Some(cluster) => cluster::exit(cluster).max(NOT_READY),
         None => NOT_READY,
     };
     if global.output == Format::Json {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 /// Longest note that is read. A witness adds a line or two; nobody adds a megabyte.
 const NOTE_BYTES_MAX: usize = 64 * 1024;
-/// Most signature lines of a note (the C2SP specification's own bound).
+/// Most signature lines of a note. The C2SP specification asks for 16 at least.
 const SIGNATURES_MAX: usize = 64;
 /// The kind byte of Ed25519.
 const ED25519_KIND: u8 = 1;

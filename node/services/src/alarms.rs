@@ -8,7 +8,7 @@ use raft::{ClusterStatus, NodeStatus, Role};
 use types::Timestamp;
 use types::limits::{NODE_LAG_ALARM_ENTRIES, NODES_WITH_LOW_DISK_MAX};
 
-use crate::health::DISK_STUCK;
+use crate::health::{DISK_STUCK, VOTE_HELD_BEHIND, VOTE_HELD_OLD_COPY};
 
 /// At most so many are told.
 const ALARMS_MAX: usize = 32;
@@ -103,12 +103,14 @@ fn of_node(node: &NodeStatus, head: u64, now: Timestamp, alarms: &mut Vec<Alarm>
     }
     let Some(vitals) = node.vitals else { return };
     match vitals.vote_held {
-        2 => alarms.push(warn(
+        VOTE_HELD_BEHIND => alarms.push(warn(
             slot,
             "It does not vote: its log lost what it had. It does again once it has caught up.",
             "node-down",
         )),
-        3 => alarms.push(warn(slot, "It does not vote: its disk is an old copy. Replace the node.", "node-down")),
+        VOTE_HELD_OLD_COPY => {
+            alarms.push(warn(slot, "It does not vote: its disk is an old copy. Replace the node.", "node-down"))
+        }
         _ => {}
     }
     if vitals.clock_alone {

@@ -13,6 +13,11 @@ const BEHIND_ENTRIES: u64 = 1_000;
 /// A disk that has not made a message safe for so long does not count as one of three.
 pub(crate) const DISK_STUCK: Duration = Duration::from_secs(5);
 
+/// A node's vote is held, in [`raft::Vitals::vote_held`]: its log lost what it had, and it has yet to catch up.
+pub(crate) const VOTE_HELD_BEHIND: u32 = 2;
+/// Likewise: its disk is an old copy.
+pub(crate) const VOTE_HELD_OLD_COPY: u32 = 3;
+
 /// Whether the cluster serves, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
@@ -53,17 +58,19 @@ pub fn summary(status: &ClusterStatus, answered_by: Slot, stale: Option<Duration
         return Health { health: ClusterHealth::NotAccepting, summary };
     }
     let stuck: Vec<Slot> = slots(status, |node| node.reachable && is_stuck(node));
-    if let ([slot], [], [], []) = (low.as_slice(), silent.as_slice(), behind.as_slice(), stuck.as_slice()) {
+    let voteless: Vec<Slot> = slots(status, |node| node.reachable && is_voteless(node));
+    let fine = silent.is_empty() && behind.is_empty() && stuck.is_empty() && voteless.is_empty();
+    if let ([slot], true) = (low.as_slice(), fine) {
         let summary = format!("ATTENTION. Serving, but the disk of {slot} is nearly full: make room on it.");
         return Health { health: ClusterHealth::Degraded, summary };
     }
-    if silent.is_empty() && behind.is_empty() && stuck.is_empty() {
+    if fine {
         let summary = "OK. All three nodes are well; any one may be stopped now.".into();
         return Health { health: ClusterHealth::Ok, summary };
     }
     let well: Vec<Slot> = slots(status, |node| {
         let counts = |others: &[Slot]| !others.contains(&node.slot);
-        counts(&silent) && counts(&stuck) && behind.iter().all(|one| one.slot != node.slot)
+        counts(&silent) && counts(&stuck) && counts(&voteless) && behind.iter().all(|one| one.slot != node.slot)
     });
     let mut causes: Vec<String> = Vec::new();
     if !silent.is_empty() {
@@ -71,10 +78,16 @@ pub fn summary(status: &ClusterStatus, answered_by: Slot, stale: Option<Duration
     }
     causes.extend(behind.iter().map(|node| catching_up(node, head)));
     causes.extend(stuck.iter().map(|slot| format!("the disk of {slot} does not finish writing")));
+    causes.extend(voteless.iter().map(|slot| format!("{slot} does not vote")));
     causes.extend(low.iter().map(|slot| format!("the disk of {slot} is nearly full")));
     let keep = if well.is_empty() { "any node".into() } else { join(&well, "or") };
     let summary = format!("ATTENTION. Serving, but do not stop {keep}: {}.", causes.join("; "));
     Health { health: ClusterHealth::Degraded, summary }
+}
+
+/// It keeps what it is sent, but has no voice when the others have to elect a leader.
+fn is_voteless(node: &NodeStatus) -> bool {
+    node.vitals.is_some_and(|vitals| matches!(vitals.vote_held, VOTE_HELD_BEHIND | VOTE_HELD_OLD_COPY))
 }
 
 fn is_stuck(node: &NodeStatus) -> bool {
@@ -173,6 +186,15 @@ mod tests {
         assert_eq!(told.health, ClusterHealth::Degraded);
         let wanted = "ATTENTION. Serving, but do not stop a or c: the disk of b does not finish writing.";
         assert_eq!(told.summary, wanted);
+    }
+
+    #[test]
+    fn a_node_that_does_not_vote_is_not_one_to_go_on_with() {
+        for held in [VOTE_HELD_BEHIND, VOTE_HELD_OLD_COPY] {
+            let mut status = status(Some(Slot::A), [(true, 100); 3]);
+            status.nodes[2].vitals = Some(raft::Vitals { vote_held: held, ..raft::Vitals::default() });
+            assert_eq!(line(&status, None), "ATTENTION. Serving, but do not stop a or b: c does not vote.");
+        }
     }
 
     fn line(status: &ClusterStatus, stale: Option<Duration>) -> String {

@@ -144,7 +144,7 @@ async fn root_is_answered_on_the_machine_without_a_majority_and_without_certific
         }
         sleep(Duration::from_millis(50)).await;
     };
-    assert!(exit == Some(3) && said.contains("NOT READY") && said.contains("NOT ACCEPTING"), "{exit:?} {said}");
+    assert!(exit == Some(4) && said.contains("NOT READY") && said.contains("NOT ACCEPTING"), "{exit:?} {said}");
 
     fs::write(dir.join("a/tls/client.crt"), "expired, or worse")?;
     let (exit, said) = on_the_machine(&dir, "a", "reload-certificates")?;
