@@ -25,7 +25,8 @@ async fn three_nodes_are_founded_and_take_commands_through_each() {
         cluster.all(|node| node.status().nodes.iter().all(|one| one.reachable && one.version == "1.2.3"))
     })
     .await;
-    assert!(cluster.all(|node| node.stale_age().is_none()));
+    // The leader looks at whether most nodes answer it twenty times a second.
+    until("none is stale", || cluster.all(|node| node.stale_age().is_none())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
