@@ -35,8 +35,6 @@ pub(crate) struct Call {
     pub(crate) device: DeviceId,
     /// In cluster time, its token is good until then.
     pub(crate) token_until: Timestamp,
-    /// When it came to be answered here.
-    pub(crate) began: Instant,
     /// It is answered by then.
     pub(crate) deadline: Instant,
     /// The place it is made at, where it is made in a person's part there.
@@ -121,7 +119,6 @@ impl<H: Handle> Services<H> {
         let run = async {
             self.serving()?;
             let call = self.authenticate(token, deadline, wish, &mut session).await?;
-            let call = Call { began: started, ..call };
             self.inner.rates.take(call.session, Instant::now())?;
             if call.idles && activity::is_use(method) {
                 self.inner.activity.note(call.session, Instant::now());
@@ -217,7 +214,6 @@ impl<H: Handle> Services<H> {
             user: actor.user.id,
             device: actor.device.id,
             token_until,
-            began: Instant::now(),
             deadline,
             location: actor.location(),
             locked: actor.is_locked(),

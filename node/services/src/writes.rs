@@ -86,11 +86,13 @@ impl<H: Handle> Services<H> {
         if call.patient {
             return self.propose(envelope, call.deadline).await;
         }
-        let inside = self.inner.gate.enter(raft::is_urgent(&envelope), Instant::now());
+        // From here on: what a password's hash took before says nothing of how long those who send would wait.
+        let entered = Instant::now();
+        let inside = self.inner.gate.enter(raft::is_urgent(&envelope), entered);
         let _inside = inside.ok_or(Error::Overloaded("too many calls wait"))?;
         let answer = self.inner.handle.propose_promptly(envelope, call.deadline).await?;
         let now = Instant::now();
-        self.inner.gate.answered(now.saturating_duration_since(call.began), now);
+        self.inner.gate.answered(now.saturating_duration_since(entered), now);
         Ok(Done { reply: answer.result?, event: answer.cursor })
     }
 

@@ -1,4 +1,5 @@
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use futures::stream::{FuturesUnordered, StreamExt};
 use proto::v1::session_service_client::SessionServiceClient;
 use proto::v1::*;
 use raft::Handle;
@@ -329,6 +330,31 @@ async fn ends_saying_so(stream: &mut tonic::Streaming<SyncResponse>) -> bool {
         said |= matches!(item.item, Some(sync_response::Item::SessionEnded(_)));
     }
     said
+}
+
+#[tokio::test]
+async fn a_password_that_takes_its_time_leaves_as_much_room_for_those_who_send() {
+    let slow = services::PasswordCost { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
+    let world = World::start_with(slow).await;
+    let admin = world.admin().await;
+    let ito = world.person(&admin, "ito").await;
+    let ward = admin.group("Ward", &[]).await;
+    let new_password = "another long one".into();
+    let set = SetPasswordRequest { old_password: PASSWORD.into(), new_password, request_id: ito.id() };
+    ito.directory().set_password(ito.with(set)).await.expect("set");
+
+    let held = world.node.hold().await;
+    let mut sends: FuturesUnordered<_> = (0..30).map(|_| admin.send(&ward, "x")).collect();
+    let early = tokio::time::timeout(std::time::Duration::from_millis(300), sends.next()).await;
+    assert!(
+        early.is_err(),
+        "refused, though nobody who sends had waited: {:?}",
+        early.map(|sent| sent.map(|sent| sent.err()))
+    );
+    drop(held);
+    while let Some(sent) = sends.next().await {
+        sent.expect("sent");
+    }
 }
 
 /// 07:00: a shift comes, at what passwords really cost, while others send.

@@ -83,6 +83,11 @@ impl SingleNode {
         self.shared.order.lock().await.send(batch).await.unwrap();
     }
 
+    /// Until this is dropped nothing that is put is carried out.
+    pub async fn hold(&self) -> impl Sized + '_ {
+        self.shared.order.lock().await
+    }
+
     /// Puts rows where they are, without a command.
     pub fn insert(&self, rows: Vec<(Key, Row)>) {
         Arc::make_mut(&mut self.shared.model.lock().unwrap()).rows.extend(rows);
