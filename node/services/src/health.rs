@@ -61,7 +61,11 @@ pub fn summary(status: &ClusterStatus, answered_by: Slot, stale: Option<Duration
     let voteless: Vec<Slot> = slots(status, |node| node.reachable && is_voteless(node));
     let fine = silent.is_empty() && behind.is_empty() && stuck.is_empty() && voteless.is_empty();
     if let ([slot], true) = (low.as_slice(), fine) {
-        let summary = format!("ATTENTION. Serving, but the disk of {slot} is nearly full: make room on it.");
+        // Soon it may keep nothing more: whoever stopped another would be left with one.
+        let others = join(&slots(status, |node| node.slot != *slot), "or");
+        let summary = format!(
+            "ATTENTION. Serving, but do not stop {others}: the disk of {slot} is nearly full. Make room on it."
+        );
         return Health { health: ClusterHealth::Degraded, summary };
     }
     if fine {
@@ -223,7 +227,10 @@ mod tests {
     fn full_disks() {
         let mut status = status(Some(Slot::A), [(true, 9_000), (true, 9_000), (true, 9_000)]);
         status.nodes[2].disk_low = true;
-        assert_eq!(line(&status, None), "ATTENTION. Serving, but the disk of c is nearly full: make room on it.");
+        assert_eq!(
+            line(&status, None),
+            "ATTENTION. Serving, but do not stop a or b: the disk of c is nearly full. Make room on it."
+        );
         status.nodes[0].disk_low = true;
         assert_eq!(
             line(&status, None),
