@@ -111,6 +111,13 @@ impl Gate {
         self.lock().limit
     }
 
+    /// How many calls are inside, and how many may be.
+    #[must_use]
+    pub fn inside(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (inner.inside, inner.limit)
+    }
+
     /// What a poisoned lock protects is still sound here: each change is a few assignments that cannot fail.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -219,6 +219,8 @@ pub struct Vitals {
     pub fsync_p99: Option<Duration>,
     /// Sessions that have a stream there.
     pub sessions: u32,
+    /// It could not renew its certificates the last time it tried.
+    pub renewal_failed: bool,
 }
 
 /// What a node tells of the key pair that cluster keys are sealed to for it.

@@ -30,7 +30,9 @@ pub(crate) struct Metrics {
     pub(crate) batch_envelopes: Histogram,
     pub(crate) proposal_seconds: Histogram,
     pub(crate) wait_seconds: Histogram,
+    pub(crate) calls_waiting: IntGauge,
     pub(crate) calls_max: IntGauge,
+    snapshots_received: IntCounterVec,
     pub(crate) clock_alone: IntGauge,
     pub(crate) clock_offset: GaugeVec,
     pub(crate) typing_dropped: IntCounter,
@@ -49,6 +51,10 @@ impl Default for Metrics {
             "What a node's clock shows minus cluster time, as last heard; absent while nothing is heard",
         );
         let refused = Opts::new("tricord_raft_proposals_refused_total", "Commands this node as leader did not take");
+        let received = Opts::new(
+            "tricord_raft_snapshots_received_total",
+            "Snapshots a leader sent because the log no longer goes back far enough: installed here, or not",
+        );
         Self {
             role: gauge("tricord_raft_role_number", "0 unknown, 1 leader, 2 follower, 3 candidate, 4 learner"),
             term: gauge("tricord_raft_term_number", "The term"),
@@ -66,13 +72,13 @@ impl Default for Metrics {
                 "Times this node stood for election before the timeout, the leader's process being gone",
             ),
             leader_changes: counter("tricord_raft_leader_changes_total", "Times another leader was seen"),
-            proposals_waiting: gauge("tricord_raft_proposals_waiting_count", "Commands waiting for the next entry"),
-            proposals_max: gauge("tricord_raft_proposals_max_count", "Commands that may wait; more are refused"),
+            proposals_waiting: gauge("tricord_raft_proposals_waiting", "Commands waiting for the next entry"),
+            proposals_max: gauge("tricord_raft_proposals_max", "Commands that may wait; more are refused"),
             proposal_bytes_waiting: gauge("tricord_raft_proposals_waiting_bytes", "Bytes of the commands that wait"),
             proposal_bytes_max: gauge("tricord_raft_proposals_max_bytes", "Bytes that may wait; more are refused"),
             proposals_refused: IntCounterVec::new(refused, &["reason"]).expect("a valid name and label"),
             batch_envelopes: histogram(
-                "tricord_raft_batch_envelopes_count",
+                "tricord_raft_batch_envelopes",
                 "Commands in one entry",
                 prometheus::exponential_buckets(1.0, 2.0, 11),
             ),
@@ -86,8 +92,10 @@ impl Default for Metrics {
                 "Time a call waited for its entry, the oldest of each entry; refusals keep it short",
                 prometheus::exponential_buckets(100e-6, 2.0, 16),
             ),
+            calls_waiting: gauge("tricord_raft_calls_waiting", "Calls that wait for this leader's answer"),
+            snapshots_received: IntCounterVec::new(received, &["result"]).expect("a valid name and label"),
             calls_max: gauge(
-                "tricord_raft_calls_max_count",
+                "tricord_raft_calls_max",
                 "Calls that may wait for this leader's answer now, so that none waits long; more are refused",
             ),
             clock_alone: gauge("tricord_raft_clock_alone_flag", "1: no two clocks agree, time goes on by itself"),
@@ -124,6 +132,11 @@ impl Metrics {
         self.proposals_refused.with_label_values(&[reason(why)]).inc();
     }
 
+    /// How a snapshot that arrived ended.
+    pub(crate) fn snapshot_received(&self, installed: bool) {
+        self.snapshots_received.with_label_values(&[received(installed)]).inc();
+    }
+
     /// Errors: a name is taken, because a node was started with this registry before.
     pub(crate) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         for slot in Slot::ALL {
@@ -153,6 +166,7 @@ impl Metrics {
             &self.proposals_max,
             &self.proposal_bytes_waiting,
             &self.proposal_bytes_max,
+            &self.calls_waiting,
             &self.calls_max,
             &self.clock_alone,
             &self.vote_held,
@@ -168,10 +182,16 @@ impl Metrics {
         for one in [&self.batch_envelopes, &self.proposal_seconds, &self.wait_seconds] {
             registry.register(Box::new(one.clone()))?;
         }
+        [true, false].iter().for_each(|done| drop(self.snapshots_received.with_label_values(&[received(*done)])));
+        registry.register(Box::new(self.snapshots_received.clone()))?;
         registry.register(Box::new(self.proposals_refused.clone()))?;
         registry.register(Box::new(self.clock_offset.clone()))?;
         registry.register(Box::new(self.lag.clone()))
     }
+}
+
+const fn received(installed: bool) -> &'static str {
+    if installed { "installed" } else { "failed" }
 }
 
 const fn reason(why: Refusal) -> &'static str {

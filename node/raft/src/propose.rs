@@ -187,6 +187,11 @@ impl Proposer {
         }
     }
 
+    /// Calls that wait for an answer, and how many may.
+    pub(crate) fn calls(&self) -> (usize, usize) {
+        self.gate.inside()
+    }
+
     /// Bytes of what waits to become an entry, or is in one that is not yet answered.
     pub(crate) fn waiting_bytes(&self) -> i64 {
         i64::try_from(PROPOSAL_BYTES_WAITING_MAX.saturating_sub(self.bytes.available_permits())).unwrap_or(i64::MAX)
@@ -266,7 +271,6 @@ impl<E: Engine> Batcher<E> {
             metrics.proposal_seconds.observe(now.duration_since(began).as_secs_f64());
             if let Some(since) = oldest {
                 gate.answered(now.saturating_duration_since(since), now);
-                metrics.calls_max.set(i64::try_from(gate.limit()).unwrap_or(i64::MAX));
             }
             match result {
                 Ok(Ok(response)) => {

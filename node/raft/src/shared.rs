@@ -270,6 +270,9 @@ impl<E: Engine> Shared<E> {
         self.metrics.applied.set(gauge(self.applied_index()));
         self.metrics.committed.set(gauge(self.log.committed().map_or(0, |id| id.index)));
         self.metrics.proposal_bytes_waiting.set(self.proposer.waiting_bytes());
+        let (calls, calls_max) = self.proposer.calls();
+        self.metrics.calls_waiting.set(gauge(calls as u64));
+        self.metrics.calls_max.set(gauge(calls_max as u64));
         for (slot, offset) in Slot::ALL.into_iter().zip(self.clock.offsets_ms(self.directory.identity.node.slot())) {
             match offset {
                 Some(ms) => self.metrics.clock_offset.with_label_values(&[slot.letter()]).set(ms as f64 / 1e3),

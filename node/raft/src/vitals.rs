@@ -22,6 +22,7 @@ pub(crate) fn told(vitals: &Vitals) -> NodeVitals {
         delivery_p99_us: micros(vitals.delivery_p99),
         fsync_p99_us: micros(vitals.fsync_p99),
         sessions: vitals.sessions,
+        renewal_failed: vitals.renewal_failed,
     }
 }
 
@@ -40,6 +41,7 @@ pub(crate) fn heard(told: &NodeVitals) -> Vitals {
         delivery_p99: time(told.delivery_p99_us),
         fsync_p99: time(told.fsync_p99_us),
         sessions: told.sessions,
+        renewal_failed: told.renewal_failed,
     }
 }
 
@@ -71,6 +73,7 @@ mod tests {
             delivery_p99: None,
             fsync_p99: Some(Duration::from_secs(2)),
             sessions: 10_000,
+            renewal_failed: true,
         };
         assert_eq!(heard(&told(&vitals)), vitals);
         assert_eq!(heard(&NodeVitals::default()), Vitals::default());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use raft::{Handle, PeerTls};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -44,6 +44,7 @@ pub struct Certificates {
     expiry: IntGaugeVec,
     reloads: IntCounterVec,
     renewals: IntCounterVec,
+    renewal_failed: IntGauge,
     renewal: Option<Renewal>,
 }
 
@@ -97,6 +98,10 @@ impl Certificates {
                 ),
                 &["result"],
             )?,
+            renewal_failed: IntGauge::new(
+                "tricord_server_certificate_renewal_failed_flag",
+                "1: this node could not renew its certificates the last time it tried, and they are still due",
+            )?,
             renewal: None,
         };
         this.note_expiry()?;
@@ -113,7 +118,12 @@ impl Certificates {
     pub fn register(&self, registry: &Registry) -> Result<(), Failure> {
         registry.register(Box::new(self.expiry.clone()))?;
         registry.register(Box::new(self.reloads.clone()))?;
+        for result in ["done", "failed"] {
+            self.reloads.with_label_values(&[result]);
+            self.renewals.with_label_values(&[result]);
+        }
         registry.register(Box::new(self.renewals.clone()))?;
+        registry.register(Box::new(self.renewal_failed.clone()))?;
         Ok(())
     }
 
@@ -158,13 +168,11 @@ impl Certificates {
         let renewal = self.renewal.as_ref().ok_or(
             "this node has no renewal certificate; issue certificates where the authority's key is: tricord pki issue",
         )?;
-        self.count(renewal.renew(&self.files))?;
-        self.reload()
-    }
-
-    fn count<T>(&self, renewed: Result<T, Failure>) -> Result<T, Failure> {
+        let renewed = renewal.renew(&self.files);
         self.renewals.with_label_values(&[if renewed.is_ok() { "done" } else { "failed" }]).inc();
-        renewed
+        self.renewal_failed.set(i64::from(renewed.is_err()));
+        renewed?;
+        self.reload()
     }
 
     /// Renews what is due, or revoked; whether there are new ones.
@@ -174,7 +182,9 @@ impl Certificates {
             return false; // The cluster wants nothing from it any more.
         }
         let revoked = |path: &Path| revocations.has_any(&serials(path));
-        match renewal.look(&self.files, revoked) {
+        let looked = renewal.look(&self.files, revoked);
+        self.renewal_failed.set(i64::from(renewal.failure().is_some()));
+        match looked {
             Ok(false) => false,
             Ok(true) => {
                 self.renewals.with_label_values(&["done"]).inc();

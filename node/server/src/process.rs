@@ -41,7 +41,7 @@ impl Process {
         Ok(Self {
             cpu,
             resident: gauge("process_resident_memory_bytes", "Memory in use")?,
-            threads: gauge("process_threads_count", "Threads")?,
+            threads: gauge("process_threads", "Threads")?,
             open_files: gauge("process_open_fds", "File descriptors open")?,
             files_max: gauge("process_max_fds", "File descriptors that may be open")?,
             ready: gauge("tricord_server_ready_flag", "1: this node takes messages")?,

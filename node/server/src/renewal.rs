@@ -141,11 +141,14 @@ impl Renewal {
         let now = seconds(SystemTime::now());
         let is_due = |(cert, _): &(&PathBuf, &PathBuf)| self.due(cert).is_some_and(|due| due <= now || revoked(cert));
         let due: Vec<_> = pairs(files).into_iter().filter(is_due).collect();
-        let waits =
-            self.failing.lock().unwrap_or_else(PoisonError::into_inner).next.is_some_and(|next| Instant::now() < next);
-        if due.is_empty() || waits {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if due.is_empty() {
+            *failing = Failing::default(); // Somebody put others there by hand.
+        }
+        if due.is_empty() || failing.next.is_some_and(|next| Instant::now() < next) {
             return Ok(false);
         }
+        drop(failing);
         self.renew_these(files, &due)?;
         Ok(true)
     }

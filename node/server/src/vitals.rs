@@ -36,6 +36,7 @@ struct Look {
     queued: f64,
     memory: u64,
     sessions: u32,
+    renewal_failed: bool,
 }
 
 /// The upper bound of each bucket of a histogram, in seconds, and how many came up to it.
@@ -81,7 +82,8 @@ impl Look {
                 "tricord_log_fsync_seconds" => look.fsync = histogram(),
                 "tricord_log_queue_bytes" => look.queued = first(),
                 "process_resident_memory_bytes" => look.memory = first() as u64,
-                "tricord_client_sessions_count" => look.sessions = first() as u32,
+                "tricord_client_sessions" => look.sessions = first() as u32,
+                "tricord_server_certificate_renewal_failed_flag" => look.renewal_failed = first() > 0.0,
                 "tricord_client_call_seconds" => {
                     let send = metrics.iter().find(|one| one.get_label().iter().any(|l| l.value() == "SendMessage"));
                     look.send = send.map(|one| buckets(one.get_histogram())).unwrap_or_default();
@@ -106,6 +108,7 @@ impl Look {
         Vitals {
             memory: self.memory,
             sessions: self.sessions,
+            renewal_failed: self.renewal_failed,
             sends: rate(self.sends, before.sends),
             deliveries: rate(self.deliveries, before.deliveries),
             send_p99: p99(&self.send, &before.send),

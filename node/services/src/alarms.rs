@@ -23,20 +23,22 @@ const FSYNC_SLOW: Duration = Duration::from_millis(50);
 /// One in a hundred messages taking longer than this is slow.
 const SEND_SLOW: Duration = Duration::from_millis(250);
 
-/// How far the audit log is sealed.
+/// What the state itself says that is a reason to look: above all how far the audit log is sealed.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct AuditState {
+pub struct Replicated {
     /// Records there are.
     pub records: u64,
     /// Records the newest sealed head covers, and when it was sealed.
     pub sealed: Option<(u64, Timestamp)>,
     /// Writes are refused, the nodes' records being different.
     pub diverged: bool,
+    /// A recovery kit that one administrator proposed waits for another's word.
+    pub kit_waits: bool,
 }
 
 /// All that is the matter, the most pressing first.
 #[must_use]
-pub fn alarms(status: &ClusterStatus, audit: AuditState, now: Timestamp) -> Vec<Alarm> {
+pub fn alarms(status: &ClusterStatus, state: Replicated, now: Timestamp) -> Vec<Alarm> {
     let mut alarms = Vec::new();
     let low = status.nodes.iter().filter(|node| node.disk_low).count();
     if low >= NODES_WITH_LOW_DISK_MAX {
@@ -46,10 +48,15 @@ pub fn alarms(status: &ClusterStatus, audit: AuditState, now: Timestamp) -> Vec<
             "disk-full",
         ));
     }
-    if audit.diverged {
+    if state.diverged {
         alarms.push(page("", "Writing is refused: two nodes hold different records. Start the third.", "audit"));
-    } else if unsealed(audit, now) && status.nodes.iter().filter(|node| node.reachable).count() > 1 {
+    } else if unsealed(state, now) && status.nodes.iter().filter(|node| node.reachable).count() > 1 {
         alarms.push(warn("", "The newest audit records are not signed by two nodes.", "audit"));
+    }
+    if state.kit_waits {
+        let text =
+            "A new recovery kit waits for a second administrator; if nobody knows of it, find out who proposed it.";
+        alarms.push(warn("", text, "recovery-kit"));
     }
     let silent = status.nodes.iter().filter(|node| !node.reachable).count();
     if silent > 1 {
@@ -72,9 +79,9 @@ pub fn alarms(status: &ClusterStatus, audit: AuditState, now: Timestamp) -> Vec<
     alarms
 }
 
-fn unsealed(audit: AuditState, now: Timestamp) -> bool {
-    let (size, at) = audit.sealed.unwrap_or_default();
-    audit.records > size && now.0.saturating_sub(at.0) > 120_000
+fn unsealed(state: Replicated, now: Timestamp) -> bool {
+    let (size, at) = state.sealed.unwrap_or_default();
+    state.records > size && now.0.saturating_sub(at.0) > 120_000
 }
 
 fn of_node(node: &NodeStatus, head: u64, now: Timestamp, alarms: &mut Vec<Alarm>) {
@@ -128,6 +135,10 @@ fn of_node(node: &NodeStatus, head: u64, now: Timestamp, alarms: &mut Vec<Alarm>
             &format!("Its disk is slow: {} ms to make a message safe.", p99.as_millis()),
             "disk-slow",
         ));
+    }
+    if vitals.renewal_failed {
+        let text = "It could not renew its certificates. 'tricord node status' on its machine says why.";
+        alarms.push(warn(slot, text, "certificates"));
     }
     if let Some(p99) = vitals.send_p99.filter(|p99| *p99 > SEND_SLOW) {
         let text = format!("Sending through it is slow: {} ms. Look at the disks and the network.", p99.as_millis());
@@ -192,8 +203,8 @@ mod tests {
         ClusterStatus { term: 3, leader: Some(NodeId::new(Slot::A, Incarnation(1))), nodes }
     }
 
-    fn sealed() -> AuditState {
-        AuditState { records: 90, sealed: Some((88, Timestamp(NOW.0 - 4_000))), diverged: false }
+    fn sealed() -> Replicated {
+        Replicated { records: 90, sealed: Some((88, Timestamp(NOW.0 - 4_000))), ..Replicated::default() }
     }
 
     fn told(change: impl FnOnce(&mut ClusterStatus)) -> Vec<(AlarmSeverity, String, String)> {
@@ -234,6 +245,7 @@ mod tests {
         one(|s| vitals(s).fsync_p99 = Some(Duration::from_millis(51)), warn, "b", "disk-slow");
         one(|s| vitals(s).fsync_p99 = Some(Duration::from_secs(9)), page, "b", "disk-slow");
         one(|s| vitals(s).send_p99 = Some(Duration::from_millis(300)), warn, "b", "disk-slow");
+        one(|s| vitals(s).renewal_failed = true, warn, "b", "certificates");
         one(|s| s.nodes[1].version = "1.1.0".into(), AlarmSeverity::Note, "", "upgrade");
     }
 
@@ -261,12 +273,18 @@ mod tests {
 
     #[test]
     fn an_audit_log_nobody_seals_is_told_of_while_somebody_could() {
-        let mut audit = AuditState { sealed: Some((80, Timestamp(NOW.0 - 600_000))), ..sealed() };
+        let mut audit = Replicated { sealed: Some((80, Timestamp(NOW.0 - 600_000))), ..sealed() };
         assert_eq!(alarms(&well(), audit, NOW).len(), 1);
         audit.records = 80;
         assert_eq!(alarms(&well(), audit, NOW), []);
         audit.diverged = true;
         assert_eq!(alarms(&well(), audit, NOW)[0].severity(), AlarmSeverity::Page);
+    }
+
+    #[test]
+    fn a_recovery_kit_that_waits_is_told_of_so_that_none_is_slipped_in() {
+        let told = alarms(&well(), Replicated { kit_waits: true, ..sealed() }, NOW);
+        assert_eq!((told.len(), told[0].severity(), &*told[0].runbook), (1, AlarmSeverity::Warn, "recovery-kit"));
     }
 
     #[test]
@@ -280,12 +298,13 @@ mod tests {
                 clock_offset_ms: -86_400_000,
                 fsync_p99: Some(Duration::from_secs(100)),
                 send_p99: Some(Duration::from_secs(100)),
+                renewal_failed: true,
                 ..Vitals::default()
             });
         }
         status.nodes[0].applied = 0;
         status.nodes[1].version = "1.1.0".into();
-        for alarm in alarms(&status, AuditState { diverged: true, ..sealed() }, NOW) {
+        for alarm in alarms(&status, Replicated { diverged: true, kit_waits: true, ..sealed() }, NOW) {
             assert!(alarm.text.len() <= 110 && alarm.text.ends_with('.'), "{alarm:?}");
             let runbook = format!("{}/../../ops/runbooks/{}.md", env!("CARGO_MANIFEST_DIR"), alarm.runbook);
             assert!(std::path::Path::new(&runbook).exists(), "{alarm:?}: no such runbook");

@@ -15,7 +15,7 @@ use crate::errors::Error;
 use crate::limiter::lock;
 
 /// Most (session, conversation) pairs that wait.
-const WAITING_MAX: usize = 16 * CONFIRMATIONS_MAX;
+pub(crate) const WAITING_MAX: usize = 16 * CONFIRMATIONS_MAX;
 /// How long one try to put them may take; then it is tried again.
 const TRY: Duration = Duration::from_secs(5);
 
@@ -100,17 +100,14 @@ pub(crate) async fn flush<H: Handle>(services: &Services<H>) -> bool {
         return true;
     }
     let done = services.put_own(Command::Confirm(folded.clone()), Instant::now() + TRY).await;
-    let taken = match done {
+    match done {
         // Refused as a whole: trying again would be refused again.
         Ok(_) | Err(Error::Reject(_)) => true,
         Err(_) => {
             confirmations.put_back(&folded);
             false
         }
-    };
-    let waiting = i64::try_from(confirmations.len()).unwrap_or(i64::MAX);
-    services.inner.metrics.confirmations_waiting.set(waiting);
-    taken
+    }
 }
 
 #[cfg(test)]

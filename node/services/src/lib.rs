@@ -35,6 +35,7 @@ mod passwords;
 mod pins;
 mod places;
 mod queue;
+mod queues;
 mod reads;
 mod replay;
 mod restoration;

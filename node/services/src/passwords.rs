@@ -68,6 +68,11 @@ impl Hashing {
 }
 
 impl Passwords {
+    /// How many wait, and are hashed.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Makes the hash of no password, which takes the time of one.
     pub(crate) fn new(cost: PasswordCost) -> Result<Self, CostError> {
         let hashing = ArcSwap::from_pointee(Hashing::new(cost)?);

@@ -20,6 +20,11 @@ struct Taken {
 pub(crate) struct Places(Arc<Mutex<Taken>>);
 
 impl Places {
+    /// How many are taken.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.0).all
+    }
+
     /// Takes a place; it is free again when what is returned is dropped.
     ///
     /// Errors: [`Error::TooManyStreams`] at the limits of the session and of this node.

@@ -64,6 +64,9 @@ pub trait Engine: Reader + Sized + 'static {
 
     /// Sizes, for metrics.
     fn sizes(&self) -> Sizes;
+
+    /// What it does in the background, for metrics.
+    fn work(&self) -> Work;
 }
 
 /// Where engines are opened.
@@ -86,4 +89,27 @@ pub struct Sizes {
     pub wal_bytes: u64,
     /// Waiting to be compacted.
     pub pending_compaction_bytes: u64,
+}
+
+/// What an engine does in the background, and whether writers wait for it. Counts are since it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Work {
+    /// Writes are stopped until flushes or compactions have caught up.
+    pub write_stopped: bool,
+    /// Bytes a second to which writes are slowed; 0: they are not.
+    pub delayed_write_rate: u64,
+    /// Microseconds that writers have waited for flushes or compactions.
+    pub stall_us: u64,
+    /// Under way now.
+    pub compactions: u64,
+    /// Under way now.
+    pub flushes: u64,
+    /// Blocks that were found in the cache.
+    pub cache_hits: u64,
+    /// Blocks that were not.
+    pub cache_misses: u64,
+    /// Bytes of the cache, which engines of a process share.
+    pub cache_bytes: u64,
+    /// Bytes it may have.
+    pub cache_bytes_max: u64,
 }

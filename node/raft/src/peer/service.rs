@@ -165,8 +165,9 @@ impl<E: Engine> PeerService for Service<E> {
             let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(incoming) };
             raft.install_full_snapshot(vote, snapshot).await.map_err(core_ended)
         };
-        let response = self.0.arrivals.receive(&first, chunks, install).await?;
-        Ok(Response::new(peer::SendSnapshotResponse { ballot: Some(wire::ballot(&response.vote)) }))
+        let response = self.0.arrivals.receive(&first, chunks, install).await;
+        self.0.metrics.snapshot_received(response.is_ok());
+        Ok(Response::new(peer::SendSnapshotResponse { ballot: Some(wire::ballot(&response?.vote)) }))
     }
 
     type ForwardStream = BoxStream<'static, Result<peer::ForwardResponse, Status>>;

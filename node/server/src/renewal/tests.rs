@@ -139,6 +139,19 @@ fn a_renewal_certificate_of_other_names_gives_nothing_and_the_old_pair_stays() {
     assert!(!next(&machine.files.peer_cert).exists() && !next(&machine.files.peer_key).exists());
     assert!(renewal.failure().is_some());
     assert!(!renewal.look(&machine.files, |_| false).expect("it waits before it tries again"));
+    assert!(renewal.failure().is_some(), "that nothing was tried mends nothing");
+    let fresh = self::machine(900, &[PEER, HOST]);
+    for (from, to) in [
+        (&fresh.files.ca, &machine.files.ca),
+        (&fresh.files.peer_cert, &machine.files.peer_cert),
+        (&fresh.files.peer_key, &machine.files.peer_key),
+        (&fresh.files.client_cert, &machine.files.client_cert),
+        (&fresh.files.client_key, &machine.files.client_key),
+    ] {
+        fs::copy(from, to).expect("copied");
+    }
+    assert!(!renewal.look(&machine.files, |_| false).expect("nothing is due"));
+    assert_eq!(renewal.failure(), None, "it was mended by hand");
 }
 
 #[test]

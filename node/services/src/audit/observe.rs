@@ -53,6 +53,13 @@ struct Waiting {
 /// The way in.
 pub(crate) struct Observer(mpsc::Sender<Waiting>);
 
+impl Observer {
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
+}
+
 /// What waits.
 pub(crate) struct Observations(mpsc::Receiver<Waiting>);
 

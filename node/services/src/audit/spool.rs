@@ -65,6 +65,11 @@ impl Spool {
         Ok(Self { file: Some(file), path: path.to_owned(), bytes: whole, kept, broken: false })
     }
 
+    /// Bytes in it.
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes
+    }
+
     /// Keeps observations. They are on the disk when this returns well.
     ///
     /// Errors: [`Error::SpoolFull`]; [`Error::Internal`] if the disk refused, and then the spool takes nothing any more.

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use types::limits::NODE_LEASES_WATCHED_MAX;
 use types::{Key, Row, Slot, Timestamp};
 
-use crate::alarms::{self, AuditState};
+use crate::alarms::{self, Replicated};
 use crate::audit::log::sealed_head;
 use crate::call::Call;
 use crate::errors::Error;
@@ -50,10 +50,11 @@ impl<H: Handle> Services<H> {
     /// Brings up to date those metrics that are read from the state rather than counted.
     pub fn measure(&self) {
         let view = self.inner.handle.view();
-        match audit_state(&view) {
+        match replicated(&view) {
             Ok(audit) => self.inner.metrics.audit(audit),
             Err(_) => tracing::warn!("the audit log's numbers could not be read"),
         }
+        self.measure_queues();
     }
 }
 
@@ -66,7 +67,7 @@ fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClus
     let feature_level = view.cluster()?.map_or(0, |cluster| cluster.feature_level);
     let here = handle.node().slot().unwrap_or(Slot::A);
     let health = health::summary(&status, here, stale, clock);
-    let alarms = alarms::alarms(&status, audit_state(view)?, clock);
+    let alarms = alarms::alarms(&status, replicated(view)?, clock);
     let head = status.nodes.iter().map(|node| node.last_log).max().unwrap_or(0);
     let since = stale.map(|_| Timestamp(clock.0)).filter(|at| at.0 > 0);
     Ok(GetClusterStatusResponse {
@@ -91,9 +92,11 @@ fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClus
     })
 }
 
-fn audit_state<V: View<Fault = Fault>>(view: &V) -> Result<AuditState, Error> {
+fn replicated<V: View<Fault = Fault>>(view: &V) -> Result<Replicated, Error> {
     let sealed = sealed_head(view)?.and_then(|(size, head)| Some((size, head.sealed?)));
-    Ok(AuditState { records: heads(view)?.records, sealed, diverged: view.divergence()?.is_some() })
+    let heads = heads(view)?;
+    let kit_waits = view.kit_proposal()?.is_some_and(|kit| heads.clock < kit.until);
+    Ok(Replicated { records: heads.records, sealed, diverged: view.divergence()?.is_some(), kit_waits })
 }
 
 fn vitals(vitals: &Vitals) -> NodeVitals {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::wal::Wal;
-use super::{Batch, Disk, Engine, Family, Keys, Kind, Op, Reader, Sizes, Visit};
+use super::{Batch, Disk, Engine, Family, Keys, Kind, Op, Reader, Sizes, Visit, Work};
 use crate::Fault;
 
 /// The one file of a checkpoint.
@@ -327,6 +327,10 @@ impl Engine for MemEngine {
 
     fn sizes(&self) -> Sizes {
         Sizes::default()
+    }
+
+    fn work(&self) -> Work {
+        Work::default()
     }
 }
 

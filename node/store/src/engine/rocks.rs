@@ -5,14 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::checkpoint::Checkpoint;
+use rocksdb::statistics::Ticker;
 use rocksdb::{
-    ColumnFamily, DB, DBRawIterator, FlushOptions, ReadOptions, ReadTier, Snapshot, WriteBatch, WriteOptions,
+    ColumnFamily, DB, DBRawIterator, FlushOptions, Options, ReadOptions, ReadTier, Snapshot, WriteBatch, WriteOptions,
 };
 use self_cell::self_cell;
 
 use super::options::Shared;
 use super::wal_scan;
-use super::{Batch, Disk, Engine, Family, Keys, Kind, Op, Reader, Sizes, Visit};
+use super::{Batch, Disk, Engine, Family, Keys, Kind, Op, Reader, Sizes, Visit, Work};
 use crate::Fault;
 use crate::files::make_dir;
 
@@ -35,20 +36,25 @@ impl Disk<RocksEngine> for RocksDisk {
             Kind::State => 0,
         };
         let families = self.shared.families(kind).map_err(engine("set the database up"))?;
-        let db = DB::open_cf_descriptors(&self.shared.database(kind), dir, families);
-        Ok(RocksEngine { db: Arc::new(db.map_err(engine("open the database"))?), kind, torn_bytes })
+        let options = self.shared.database(kind);
+        let db = DB::open_cf_descriptors(&options, dir, families).map_err(engine("open the database"))?;
+        Ok(RocksEngine { db: Arc::new(db), options, kind, torn_bytes })
     }
 
     fn open_checkpoint(&self, dir: &Path, kind: Kind) -> Result<Box<dyn Reader>, Fault> {
         let families = self.shared.families(kind).map_err(engine("set the checkpoint up"))?;
-        let db = DB::open_cf_descriptors_read_only(&self.shared.checkpoint(kind), dir, families, false);
-        Ok(Box::new(RocksEngine { db: Arc::new(db.map_err(engine("open the checkpoint"))?), kind, torn_bytes: 0 }))
+        let options = self.shared.checkpoint(kind);
+        let db = DB::open_cf_descriptors_read_only(&options, dir, families, false);
+        let db = Arc::new(db.map_err(engine("open the checkpoint"))?);
+        Ok(Box::new(RocksEngine { db, options, kind, torn_bytes: 0 }))
     }
 }
 
 /// A RocksDB. The only way to write goes through [`Engine::write`], which knows for each kind what durable means.
 pub struct RocksEngine {
     db: Arc<DB>,
+    /// What it was opened with; RocksDB counts there.
+    options: Options,
     kind: Kind,
     torn_bytes: u64,
 }
@@ -146,6 +152,26 @@ impl Engine for RocksEngine {
             table_bytes: sum("rocksdb.total-sst-files-size") + sum("rocksdb.total-blob-file-size"),
             wal_bytes: wal_bytes(self.db.path()),
             pending_compaction_bytes: sum("rocksdb.estimate-pending-compaction-bytes"),
+        }
+    }
+
+    fn work(&self) -> Work {
+        let of_all = |property: &str| self.db.property_int_value(property).ok().flatten().unwrap_or_default();
+        // The families share one cache; each tells of all of it.
+        let family = self.kind.families().first().and_then(|family| self.db.cf_handle(family.name()));
+        let of_cache = |property: &str| {
+            family.and_then(|handle| self.db.property_int_value_cf(handle, property).ok().flatten()).unwrap_or_default()
+        };
+        Work {
+            write_stopped: of_all("rocksdb.is-write-stopped") > 0,
+            delayed_write_rate: of_all("rocksdb.actual-delayed-write-rate"),
+            stall_us: self.options.get_ticker_count(Ticker::StallMicros),
+            compactions: of_all("rocksdb.num-running-compactions"),
+            flushes: of_all("rocksdb.num-running-flushes"),
+            cache_hits: self.options.get_ticker_count(Ticker::BlockCacheHit),
+            cache_misses: self.options.get_ticker_count(Ticker::BlockCacheMiss),
+            cache_bytes: of_cache("rocksdb.block-cache-usage"),
+            cache_bytes_max: of_cache("rocksdb.block-cache-capacity"),
         }
     }
 }

@@ -286,7 +286,8 @@ impl<E: Engine> LogStore<E> {
 
     /// Brings the sizes among the metrics up to date.
     pub fn measure(&self) {
-        self.metrics().sizes.set(self.shared().engine.sizes());
+        let engine = &self.shared().engine;
+        self.metrics().engine.set(engine.sizes(), engine.work());
     }
 
     pub(super) fn metrics(&self) -> &LogMetrics {

@@ -186,9 +186,9 @@ impl<E: Engine> StateStore<E> {
     fn build_in_place_of(&self, rotten: &[&str]) -> Result<Snapshot, Fault> {
         let _timer = self.metrics.snapshot_seconds.start_timer();
         let current = self.current();
-        let snapshot = self.snapshots.build(self.disk.as_ref(), rotten, |dir| current.engine.checkpoint(dir))?;
-        self.note(&snapshot);
-        Ok(snapshot)
+        let snapshot = self.snapshots.build(self.disk.as_ref(), rotten, |dir| current.engine.checkpoint(dir));
+        self.metrics.snapshots.with_label_values(&[if snapshot.is_ok() { "made" } else { "failed" }]).inc();
+        snapshot.inspect(|snapshot| self.note(snapshot))
     }
 
     /// The newest snapshot, if there is one.
@@ -250,7 +250,10 @@ impl<E: Engine> StateStore<E> {
 
     /// Brings the sizes among the metrics up to date.
     pub fn measure(&self) {
-        self.metrics.sizes.set(self.current().engine.sizes());
+        let current = self.current();
+        let work = current.engine.work();
+        self.metrics.engine.set(current.engine.sizes(), work);
+        self.metrics.cache(work);
         if let Some(snapshot) = self.snapshots.current() {
             self.note(&snapshot);
         }
