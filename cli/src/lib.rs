@@ -11,6 +11,7 @@ mod controls;
 mod custody;
 mod daemon;
 mod error;
+mod figures;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod import;

@@ -3,18 +3,21 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use proto::v1::{self, AlarmSeverity, ClusterHealth, GetClusterStatusResponse, NodeRole, NodeStatus};
+use proto::v1::{AlarmSeverity, ClusterHealth, GetClusterStatusResponse, NodeRole, NodeStatus};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Sparkline, Table};
 
+use crate::figures::{NONE, behind, free, gone, millis, offset, rate, time, vitals};
 use crate::text::{line, shorten, thousands, wrap};
 use crate::when::{clock, roughly};
 
 /// Seconds of the curves.
 const CURVE_MAX: usize = 600;
+/// Columns left for what runs on a node.
+const RELEASE_COLUMNS: usize = 7;
 /// What is older than this is said to be old.
 const OLD: Duration = Duration::from_secs(3);
 
@@ -24,17 +27,20 @@ pub struct Model {
     status: Option<(GetClusterStatusResponse, Instant)>,
     silent: Option<String>,
     sends: VecDeque<u64>,
-    slowest: VecDeque<u64>,
+    sending: VecDeque<u64>,
+    delivery: VecDeque<u64>,
 }
 
 impl Model {
     /// Takes in an answer.
     pub fn told(&mut self, status: GetClusterStatusResponse, now: Instant) {
-        let vitals = || status.nodes.iter().filter(|node| node.reachable).filter_map(|node| node.vitals.as_ref());
-        let sends: f64 = vitals().map(|one| one.sends_per_second).sum();
-        let slowest = vitals().filter_map(|one| one.send_p99.as_ref()).map(millis).fold(0.0, f64::max);
+        let told = || status.nodes.iter().filter_map(vitals);
+        let sends: f64 = told().map(|one| one.sends_per_second).sum();
+        let sending = told().filter_map(|one| one.send_p99.as_ref()).map(millis).fold(0.0, f64::max);
+        let delivery = told().filter_map(|one| one.delivery_p99.as_ref()).map(millis).fold(0.0, f64::max);
         push(&mut self.sends, sends as u64);
-        push(&mut self.slowest, slowest as u64);
+        push(&mut self.sending, sending.ceil() as u64);
+        push(&mut self.delivery, delivery.ceil() as u64);
         self.silent = None;
         self.status = Some((status, now));
     }
@@ -118,8 +124,8 @@ fn summary(model: &Model, columns: usize) -> Vec<Line<'static>> {
 }
 
 fn table(nodes: &[NodeStatus]) -> Table<'static> {
-    let head = ["", "state", "up", "behind", "sent/s", "p99", "fsync", "people", "free", "clock", "release"];
-    let widths = [3, 11, 7, 7, 7, 8, 8, 7, 5, 7, 9].map(Constraint::Length);
+    let head = ["", "state", "up", "behind", "sent/s", "deliver", "fsync", "sessions", "free", "clock", "release"];
+    let widths = [3, 12, 7, 7, 7, 8, 7, 9, 6, 7].map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let rows = nodes.iter().map(|node| Row::new(cells(node).map(Cell::from)).style(shade(node)));
     let total = total(nodes);
@@ -133,44 +139,36 @@ fn shade(node: &NodeStatus) -> Style {
 }
 
 fn cells(node: &NodeStatus) -> [String; 11] {
-    let none = || "-".to_owned();
-    let vitals = node.vitals.as_ref().filter(|_| node.reachable);
-    let time = |of: fn(&v1::NodeVitals) -> Option<&prost_types::Duration>| {
-        vitals.and_then(of).map_or_else(none, |time| short(millis(time)))
-    };
-    let percent = vitals.and_then(|one| node.disk_free_bytes.saturating_mul(100).checked_div(one.disk_size_bytes));
+    let none = || NONE.to_owned();
+    let vitals = vitals(node);
     let up = vitals.and_then(|one| one.start_time.as_ref()).map(|at| crate::when::now().seconds - at.seconds);
-    let offset = vitals.and_then(|one| one.clock_offset.as_ref());
     [
         format!(" {}", line(&node.slot)),
         state(node),
         up.map_or_else(none, roughly),
-        if !node.reachable || node.lag < 1_000 { none() } else { thousands(node.lag) },
-        vitals.map_or_else(none, |one| format!("{:.1}", one.sends_per_second)),
-        time(|one| one.send_p99.as_ref()),
-        time(|one| one.fsync_p99.as_ref()),
-        vitals.map_or_else(none, |one| one.sessions.to_string()),
-        percent.map_or_else(none, |percent| format!("{percent} %")),
-        offset.map_or_else(none, |one| format!("{:+.2}s", millis(one) / 1e3)),
-        line(&node.version),
+        behind(node).unwrap_or_else(none),
+        vitals.map_or_else(none, |one| rate(one.sends_per_second)),
+        time(node, |one| one.delivery_p99.as_ref()),
+        time(node, |one| one.fsync_p99.as_ref()),
+        vitals.map_or_else(none, |one| thousands(one.sessions.into())),
+        free(node),
+        vitals.and_then(|one| one.clock_offset.as_ref()).map_or_else(none, offset),
+        shorten(&line(&node.version), RELEASE_COLUMNS),
     ]
 }
 
 fn total(nodes: &[NodeStatus]) -> [String; 11] {
-    let vitals = || nodes.iter().filter(|node| node.reachable).filter_map(|node| node.vitals.as_ref());
+    let told = || nodes.iter().filter_map(vitals);
     let mut cells: [String; 11] = std::array::from_fn(|_| String::new());
     cells[1] = "together".into();
-    cells[4] = format!("{:.1}", vitals().map(|one| one.sends_per_second).sum::<f64>());
-    cells[7] = vitals().map(|one| one.sessions).sum::<u32>().to_string();
+    cells[4] = rate(told().map(|one| one.sends_per_second).sum::<f64>());
+    cells[7] = thousands(told().map(|one| u64::from(one.sessions)).sum());
     cells
 }
 
 fn state(node: &NodeStatus) -> String {
     if !node.reachable {
-        return node
-            .last_seen_time
-            .as_ref()
-            .map_or_else(|| "no answer".into(), |at| format!("gone {}", clock(Some(at))));
+        return gone(node);
     }
     match node.role() {
         NodeRole::Leader => "leads",
@@ -207,36 +205,23 @@ fn draw_curves(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     if area.height < 4 {
         return;
     }
-    let halves =
-        Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).spacing(2).areas::<2>(area);
-    for (half, name, curve) in [(halves[0], "sent/s", &model.sends), (halves[1], "p99 ms", &model.slowest)] {
-        let [top, below] = Layout::vertical([Constraint::Length(1), Constraint::Max(6)]).areas(half);
+    let thirds = Layout::horizontal([Constraint::Fill(1); 3]).spacing(1).areas::<3>(area);
+    let curves = [("sent/s", "", &model.sends), ("send", " ms", &model.sending), ("deliver", " ms", &model.delivery)];
+    for (third, (name, unit, curve)) in thirds.into_iter().zip(curves) {
+        let [top, below] = Layout::vertical([Constraint::Length(1), Constraint::Max(6)]).areas(third);
         let width = usize::from(below.width);
         let data: Vec<u64> = curve.iter().skip(curve.len().saturating_sub(width)).copied().collect();
         let most = data.iter().copied().max().unwrap_or(0);
-        let words = format!(" {name}, at most {} in {} s", thousands(most), data.len());
+        let words = format!(" {name}: max {}{unit} in {} s", thousands(most), data.len());
         frame.render_widget(Paragraph::new(words).style(Style::new().add_modifier(Modifier::DIM)), top);
         frame.render_widget(Sparkline::default().data(data).max(most.max(1)), below);
-    }
-}
-
-fn millis(time: &prost_types::Duration) -> f64 {
-    time.seconds as f64 * 1e3 + f64::from(time.nanos) / 1e6
-}
-
-fn short(ms: f64) -> String {
-    if ms >= 10_000.0 {
-        format!("{:.0} s", ms / 1e3)
-    } else if ms >= 100.0 {
-        format!("{ms:.0} ms")
-    } else {
-        format!("{ms:.1} ms")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::v1;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
@@ -252,7 +237,8 @@ mod tests {
             vitals: Some(v1::NodeVitals {
                 start_time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
                 sends_per_second: 12_345.6,
-                send_p99: time(214),
+                send_p99: time(321),
+                delivery_p99: time(214),
                 fsync_p99: time(3),
                 sessions: 10_000,
                 disk_size_bytes: 50 << 30,
@@ -300,14 +286,16 @@ mod tests {
             "do not stop a or c",
             "leads",
             "gone",
-            "12345.6",
+            "12,346",
             "214 ms",
             "3.0 ms",
             "80 %",
             "-0.02s",
             "1.12.3",
-            "24691.2",
-            "20000",
+            "24,691",
+            "20,000",
+            "send: max 321 ms",
+            "deliver: max 214 ms",
             "Runbook node-down.",
             "q leaves",
         ] {

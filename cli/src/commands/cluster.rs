@@ -8,6 +8,7 @@ use super::clock;
 use crate::args::{ClusterCommand, Format, Global};
 use crate::client::Call;
 use crate::error::{Error, Result};
+use crate::figures::{NONE, behind, free, gone, millis, rate, time, vitals};
 use crate::output::{print, say, table};
 use crate::pki::found;
 use crate::rpc;
@@ -18,8 +19,6 @@ use crate::when::{minute, rfc3339};
 const DEGRADED: u8 = 3;
 /// Exit status when no message is accepted.
 const NOT_ACCEPTING: u8 = 4;
-/// Log entries a node must be behind for it to be shown.
-const LAG_SHOWN: u64 = 1_000;
 
 /// Does it; the exit status.
 pub async fn run(global: &Global, command: ClusterCommand) -> Result<u8> {
@@ -50,6 +49,12 @@ struct NodeRow {
     applied_index: u64,
     lag: u64,
     streams: u32,
+    sends_per_second: Option<f64>,
+    delivery_p99_ms: Option<f64>,
+    sessions: Option<u32>,
+    disk_free_bytes: u64,
+    disk_size_bytes: Option<u64>,
+    fsync_p99_ms: Option<f64>,
     version: String,
     client_address: String,
     last_seen: Option<String>,
@@ -86,7 +91,8 @@ pub(super) fn show(answer: &v1::GetClusterStatusResponse) -> Result<()> {
     print(&crate::text::line(&answer.summary))?;
     print("")?;
     print(&nodes(&answer.nodes))?;
-    for line in alarms(&answer.alarms).into_iter().chain(backups(answer)) {
+    let below = [alarms(&answer.alarms), vec![String::new()], addresses(&answer.nodes), backups(answer)];
+    for line in below.concat() {
         print(&line)?;
     }
     if let Some(step) = &answer.clock_step {
@@ -188,30 +194,31 @@ fn role(node: &v1::NodeStatus) -> &'static str {
 }
 
 fn nodes(nodes: &[v1::NodeStatus]) -> String {
-    let cells = nodes
-        .iter()
-        .map(|node| {
-            let state = if node.reachable {
-                role(node).to_owned()
-            } else if let Some(seen) = &node.last_seen_time {
-                format!("no answer since {}", minute(Some(seen)))
-            } else {
-                "no answer".into()
-            };
-            // Each node was heard at another moment within the last second: a small difference says nothing.
-            let behind = if node.lag < LAG_SHOWN { String::new() } else { crate::text::thousands(node.lag) };
-            vec![
-                format!("{} ({})", node.slot, node.node),
-                state,
-                crate::text::thousands(node.applied_index),
-                behind,
-                node.streams.to_string(),
-                node.version.clone(),
-                node.client_address.clone(),
-            ]
-        })
-        .collect();
-    table(&["node", "state", "applied", "behind", "streams", "version", "clients at"], cells)
+    let row = |node: &v1::NodeStatus| {
+        let none = || NONE.to_owned();
+        let told = vitals(node);
+        vec![
+            format!("{} ({})", node.slot, node.node),
+            if node.reachable { role(node).to_owned() } else { gone(node) },
+            behind(node).unwrap_or_default(),
+            told.map_or_else(none, |one| rate(one.sends_per_second)),
+            time(node, |one| one.delivery_p99.as_ref()),
+            told.map_or_else(none, |one| crate::text::thousands(one.sessions.into())),
+            free(node),
+            time(node, |one| one.fsync_p99.as_ref()),
+            node.version.clone(),
+        ]
+    };
+    let heads = ["node", "state", "behind", "sent/s", "deliver", "sessions", "free", "fsync", "version"];
+    table(&heads, nodes.iter().map(row).collect())
+}
+
+/// Where clients reach the nodes, in a line or two.
+fn addresses(nodes: &[v1::NodeStatus]) -> Vec<String> {
+    let known = nodes.iter().filter(|node| !node.client_address.is_empty());
+    let each: Vec<String> = known.map(|node| format!("{} {}", node.slot, node.client_address)).collect();
+    let words = crate::text::line(&format!("Clients reach {}.", each.join(", ")));
+    if each.is_empty() { Vec::new() } else { crate::text::wrap(&words, usize::from(crate::output::COLUMNS)) }
 }
 
 pub(super) fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Value {
@@ -226,6 +233,12 @@ pub(super) fn document(answer: &v1::GetClusterStatusResponse) -> serde_json::Val
             applied_index: node.applied_index,
             lag: node.lag,
             streams: node.streams,
+            sends_per_second: vitals(node).map(|one| one.sends_per_second),
+            delivery_p99_ms: vitals(node).and_then(|one| one.delivery_p99.as_ref()).map(millis),
+            sessions: vitals(node).map(|one| one.sessions),
+            disk_free_bytes: node.disk_free_bytes,
+            disk_size_bytes: vitals(node).map(|one| one.disk_size_bytes),
+            fsync_p99_ms: vitals(node).and_then(|one| one.fsync_p99.as_ref()).map(millis),
             version: node.version.clone(),
             client_address: node.client_address.clone(),
             last_seen: rfc3339(node.last_seen_time.as_ref()),
@@ -308,21 +321,68 @@ mod tests {
         assert!(of(failed).contains("FAILED 60 s ago: /mnt/backup"));
     }
 
-    #[test]
-    fn the_table_of_nodes_fits_80_columns_with_the_longest_values() {
-        let node = v1::NodeStatus {
-            slot: "b".into(),
-            node: "b12".into(),
+    fn told(slot: &str, reachable: bool) -> v1::NodeStatus {
+        let time = |ms: i32| Some(prost_types::Duration { seconds: 0, nanos: ms * 1_000_000 });
+        v1::NodeStatus {
+            slot: slot.into(),
+            node: format!("{slot}12"),
+            reachable,
+            role: v1::NodeRole::Follower.into(),
             applied_index: 123_456_789_012,
             lag: 98_765_432,
             version: "0.10.0-alpha.37".into(),
-            client_address: "tricord-b.serverroom-2.hospital.example.org:7401".into(),
+            client_address: format!("tricord-{slot}.serverroom-2.hospital.example.org:7401"),
             last_seen_time: Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 }),
             streams: 20_000,
+            disk_free_bytes: 40 << 30,
+            vitals: Some(v1::NodeVitals {
+                sends_per_second: 12_345.6,
+                delivery_p99: time(214),
+                fsync_p99: time(3),
+                sessions: 10_000,
+                disk_size_bytes: 50 << 30,
+                ..Default::default()
+            }),
             ..Default::default()
-        };
-        let text = nodes(&[node.clone(), node]);
+        }
+    }
+
+    #[test]
+    fn the_table_of_nodes_fits_80_columns_with_the_longest_values() {
+        let all = [told("a", true), told("b", false), told("c", true)];
+        let text = nodes(&all);
         assert!(text.lines().all(|line| crate::text::width(line) <= 80), "{text}");
-        assert!(text.contains("no answer since") || text.contains("no answer"), "{text}");
+        for part in ["gone", "98.7M", "12,346", "214 ms", "10,000", "80 %", "3.0 ms"] {
+            assert!(text.contains(part), "{part} is missing:\n{text}");
+        }
+        let below = addresses(&all);
+        assert!(below.len() > 1 && below.iter().all(|line| crate::text::width(line) <= 80), "{below:?}");
+        assert!(below[0].starts_with("Clients reach a tricord-a.serverroom-2.hospital.example.org:7401,"), "{below:?}");
+    }
+
+    #[test]
+    fn as_usual_each_node_is_one_line() {
+        let usual = |slot, role: v1::NodeRole| v1::NodeStatus {
+            role: role.into(),
+            lag: 3,
+            version: "1.12.3".into(),
+            node: format!("{slot}1"),
+            ..told(slot, true)
+        };
+        let gone = v1::NodeStatus { version: "1.12.3".into(), node: "b1".into(), ..told("b", false) };
+        let text = nodes(&[usual("a", v1::NodeRole::Leader), gone, usual("c", v1::NodeRole::Follower)]);
+        assert_eq!(text.lines().count(), 4, "{text}");
+    }
+
+    #[test]
+    fn programs_read_what_people_see() {
+        let answer =
+            v1::GetClusterStatusResponse { nodes: vec![told("a", true), told("b", false)], ..Default::default() };
+        let document = document(&answer);
+        let (here, gone) = (&document["nodes"][0], &document["nodes"][1]);
+        assert_eq!((&here["delivery_p99_ms"], &here["fsync_p99_ms"]), (&214.0.into(), &3.0.into()));
+        assert_eq!((&here["sends_per_second"], &here["sessions"]), (&12_345.6.into(), &10_000.into()));
+        assert_eq!(here["disk_size_bytes"], 50_u64 << 30);
+        assert!(gone["sessions"].is_null() && gone["delivery_p99_ms"].is_null(), "what it told before is old: {gone}");
     }
 }
