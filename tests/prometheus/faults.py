@@ -94,12 +94,25 @@ class Node:
             self.child.wait()
 
 
+# Longest time beyond what a rule says until its alert fires, on a machine that is busy: until the fault shows in a metric, is
+# scraped and evaluated. And until an alert is gone.
+LATE_MAX_S, GONE_MAX_S = 15, 30
+
+
+def told(texts, seen, where):
+    """Each of the texts is there, however it is broken into lines."""
+    seen = re.sub(r"\s+", " ", seen)
+    missing = [text for text in texts if text not in seen]
+    assert not missing, f"{where} does not say {missing}: {seen}"
+
+
 class Walk:
     def __init__(self, prometheus, home):
         self.prometheus, self.home, self.rows = prometheus, home, []
 
-    def through(self, what, alert, slot, says, make, look, mend, steps):
-        """One fault, from its making to the end of its alert. `look` is the node that is looked at."""
+    def through(self, what, alert, slot, says, seconds, summary, alarm, make, look, mend, steps):
+        """One fault, from its making to the end of its alert, which fires after so many seconds as the rule says. `look` is the
+        node that is looked at; there `tricord top` and the page say `summary`, and `alarm` of the slot."""
         print(f"── {what}", flush=True)
         # What runs before this one has left nothing.
         wait(ALERTS_MAX_S * 2, "still fires", lambda: [] if firing(self.prometheus, (alert, slot)) else [alert])
@@ -108,14 +121,22 @@ class Walk:
         wait(ALERTS_MAX_S * 6, f"{alert} does not fire", lambda: firing(self.prometheus, (alert, slot)))
         fired = time.monotonic() - began
         print(f"{alert} of {slot} fires after {fired:.0f} s", flush=True)
+        assert seconds <= fired + 1 and fired <= seconds + LATE_MAX_S, f"{fired:.0f} s, and the rule says {seconds}"
         socket = str(CLUSTER / look / "data/local.sock")
         status = tricord(self.home, "node", "status", "--socket", socket, check=False).stdout
-        print(status + "\n" + "\n".join(top(self.home)) + "\n" + page(look), flush=True)
+        live, wall = top(self.home), page(look)
+        print(status + "\n" + "\n".join(live) + "\n" + wall, flush=True)
+        told([summary, f"{slot}: {alarm}"], status, "tricord node status")
+        told([summary, f"{slot}: {alarm}"], "\n".join(live), "tricord top")
+        assert all(len(line) <= COLUMNS for line in live)
+        # The page's heading says the first word.
+        told([summary.split(". ", 1)[-1], f"Node {slot} : {alarm}"], wall, "the page")
         began = time.monotonic()
         mend()
         wait(ALERTS_MAX_S * 6, f"{alert} does not end", lambda: [] if firing(self.prometheus, (alert, slot)) else [alert])
         gone = time.monotonic() - began
         print(f"{alert} of {slot} is gone {gone:.0f} s after it was mended", flush=True)
+        assert gone <= GONE_MAX_S, f"gone only after {gone:.0f} s"
         self.rows.append(f"| {what} | `{alert}`, slot {slot} | {says} | {fired:.0f} s | {steps} | {gone:.0f} s |")
 
 
@@ -164,17 +185,25 @@ def main():
         with load(home):
             tricord(home, "--profile", "admin", "login", "admin", stdin=os.environ["TRICORD_PASSWORD_ADMIN"] + "\n")
             wait(60, "not scraped yet", lambda: [] if len(prometheus.query("tricord_server_ready_flag == 1")) == 3 else ["ready"])
-            walk.through("node b killed (SIGKILL)", "TricordNodeDown", "b", "30 s", b.kill, "a", b.start, "started again")
-            walk.through("the disk of c filled but for a tenth", "TricordDiskLow", "c", "30 s", fill, "a", filler.unlink, "what is not Tricord's removed")
-            walk.through("a certificate of c that ends in 20 days", "TricordCertificateExpiring", "c", "1 min",
+            walk.through("node b killed (SIGKILL)", "TricordNodeDown", "b", "30 s", 30,
+                         "ATTENTION. Serving, but do not stop a or c: b does not answer.", "It does not answer.",
+                         b.kill, "a", b.start, "started again")
+            walk.through("the disk of c filled but for a tenth", "TricordDiskLow", "c", "30 s", 30,
+                         "ATTENTION. Serving, but do not stop a or b: the disk of c is nearly full.", "Its disk is nearly full.",
+                         fill, "a", filler.unlink, "what is not Tricord's removed")
+            walk.through("a certificate of c that ends in 20 days", "TricordCertificateExpiring", "c", "1 min", 60,
+                         "OK. All three nodes are well; any one may be stopped now.", "A certificate expires in",
                          lambda: certificate(20), "a", lambda: certificate(300), "a new one issued, `tricord node reload`")
-            walk.through("the disk of b stops (`fsfreeze`): no fsync ends", "TricordFsyncStuck", "b", "no fsync for 1 min, and 15 s",
-                         lambda: freeze("b"), "a", lambda: unfreeze("b"), "the disk goes on")
-            walk.through("the clock of a an hour ahead (libfaketime)", "TricordClockOff", "a", "1 min",
+            walk.through("the disk of b stops (`fsfreeze`): no fsync ends", "TricordFsyncStuck", "b", "no fsync for 1 min, and 15 s", 75,
+                         "ATTENTION. Serving, but do not stop a or c: the disk of b does not finish writing.",
+                         "Its disk does not finish writing.", lambda: freeze("b"), "a", lambda: unfreeze("b"), "the disk goes on")
+            walk.through("the clock of a an hour ahead (libfaketime)", "TricordClockOff", "a", "1 min", 60,
+                         "OK. All three nodes are well; any one may be stopped now.", "Its clock is +3",
                          lambda: clock(3600), "b", lambda: clock(0), "set right; no restart")
             if long:
                 stack = contextlib.ExitStack()
-                walk.through("the disk of c stopped for 90 of every 150 ms", "TricordFsyncSlow", "c", "p99 of 5 min above 50 ms, for 5 min",
+                walk.through("the disk of c stopped for 90 of every 150 ms", "TricordFsyncSlow", "c", "p99 of 5 min above 50 ms, for 5 min", 300,
+                             "OK. All three nodes are well; any one may be stopped now.", "Its disk is slow:",
                              lambda: stack.enter_context(slow(data["c"])), "a", stack.close, "what else used the disk stopped")
     finally:
         for slot in "abc":

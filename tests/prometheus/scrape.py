@@ -21,7 +21,8 @@ TOP, BIN = map(pathlib.Path, sys.argv[1:3])
 CLUSTER = pathlib.Path(os.environ["TRICORD_DIR"])
 PIDS = [int(pid) for pid in os.environ["TRICORD_PIDS"].split()]
 # Longest time until all panels show something, and until an alert with `for: 1m` fires, on a machine that is busy.
-PANELS_MAX_S, ALERTS_MAX_S = 60, 150
+PANELS_MAX_S, ALERTS_MAX_S, PAGE_MAX_S = 60, 150, 30
+DOWNTIME = "Urgent: call 4711. The runners are in room 0.12."
 
 
 def configuration(slot):
@@ -40,17 +41,37 @@ def tricord(home, *words, stdin="", check=True):
     return subprocess.run(command, input=stdin, text=True, check=check, capture_output=True, env=environment)
 
 
+# What a hospital is promised to see of each node, as names of metrics.
+WANTED = [f"tricord_{name}" for name in (
+    "client_calls_total", "client_call_seconds", "client_sends_total", "client_deliveries_total", "client_delivery_seconds",
+    "client_sessions", "client_streams", "client_slow_readers_total", "client_presence_changes_total", "raft_role_number",
+    "raft_term_number", "raft_last_log_index", "raft_committed_index", "raft_applied_index", "raft_durable_applied_index",
+    "raft_lag_entries", "raft_elections_total", "raft_proposals_refused_total", "raft_proposals_waiting", "raft_proposals_max",
+    "raft_proposals_(waiting|max)_bytes", "raft_calls_waiting", "raft_calls_max", "raft_batch_envelopes", "log_fsync_seconds",
+    "log_batch_entries", "log_batch_bytes", "log_queue_bytes", "log_queue_max_bytes", "client_queue_entries",
+    "client_queue_max_entries", "store_block_cache_bytes", "store_block_cache_max_bytes", "audit_records",
+    "audit_sealed_head_timestamp_seconds", "audit_spool_bytes", "state_snapshots_total", "state_snapshot_timestamp_seconds",
+    "state_snapshot_seconds", "raft_snapshots_received_total", "backup_last_timestamp_seconds", "backup_failures_total",
+    "backup_verified_timestamp_seconds", "server_certificate_expiry_timestamp_seconds", "server_certificate_renewal_failed_flag",
+    "raft_disk_free_bytes", "raft_disk_size_bytes", "raft_clock_offset_seconds", "build_info", "recovery_kits_pending",
+)] + [f"tricord_{store}_{name}" for store in ("log", "state") for name in (
+    "memtable_bytes", "sst_bytes", "wal_bytes", "compaction_pending_bytes", "compactions_running", "flushes_running",
+    "stalled_seconds_total", "write_stopped_flag", "write_delayed_bytes_per_second", "block_cache_hits_total",
+    "block_cache_misses_total",
+)] + ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds"]
+
+
 def well_made():
     """`promtool check metrics` on what a node says."""
     context = ssl.create_default_context(cafile=os.environ["TRICORD_CA"])
     context.load_cert_chain(CLUSTER / "a/tls/peer.crt", CLUSTER / "a/tls/peer.key")
     with urllib.request.urlopen(f"https://{OPS['a']}/metrics", context=context, timeout=10) as answer:
         metrics = answer.read()
-    checked = subprocess.run(["promtool", "check", "metrics"], input=metrics, capture_output=True)
-    # What the Prometheus guide would have another way, and STYLE has this way: counts that go up and down end in _count.
-    known = ('non-histogram and non-summary metrics should not have "_count" suffix', "counter metrics should")
-    wrong = [line for line in checked.stderr.decode().splitlines() if line and not any(part in line for part in known)]
-    assert not wrong, "\n".join(wrong)
+    checked = subprocess.run(["promtool", "check", "metrics"], input=metrics, capture_output=True, text=False)
+    assert checked.returncode == 0 and not checked.stderr, checked.stderr.decode()
+    families = {line.split()[2].decode() for line in metrics.splitlines() if line.startswith(b"# TYPE ")}
+    missing = [part for part in WANTED if not any(re.fullmatch(part, family) for family in families)]
+    assert not missing, f"nothing measures {missing}"
     return len([line for line in metrics.splitlines() if line and not line.startswith(b"#")])
 
 
@@ -143,17 +164,67 @@ def firing(prometheus, *wanted):
     return [one for one in wanted if one not in found]
 
 
+class Browser:
+    """A Chromium that looks at status pages; see tests/page/look.mjs. An order is carried out while others go on here."""
+
+    def __init__(self, pictures):
+        self.pictures = pictures
+        command = ["node", os.environ["TRICORD_PAGE"]]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def order(self, **words):
+        if "look" in words and self.pictures:
+            words["picture"] = str(self.pictures / words["look"])
+        self.process.stdin.write(json.dumps(words) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        assert line, "the browser has ended"
+        done = json.loads(line)
+        assert isinstance(done, str), done["wrong"]
+        print(f"the page {done}")
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(30)
+
+
+def page(slot):
+    """The page of a node as it is sent."""
+    context = ssl.create_default_context(cafile=os.environ["TRICORD_CA"])
+    with urllib.request.urlopen(f"https://{OPS[slot]}/", context=context, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def says(slot, words):
+    wait(PAGE_MAX_S, f"the page of {slot}", lambda: [] if words in page(slot) else [words])
+
+
+def downtime(home, slot):
+    """The hospital's own words, taken up without a restart."""
+    path = CLUSTER / slot / "tricordd.toml"
+    path.write_text(path.read_text().replace("[ops]\n", f'[ops]\ndowntime = "{DOWNTIME}"\n', 1))
+    tricord(home, "node", "reload", "--socket", str(CLUSTER / slot / "data/local.sock"))
+
+
 def main():
+    pictures = pathlib.Path(sys.argv[4]) if sys.argv[3:4] == ["--pictures"] else None
     scratch = pathlib.Path(tempfile.mkdtemp())
     prometheus = Prometheus(scratch)
+    browser = Browser(pictures)
     try:
+        downtime(scratch / "client", "c")
         print(f"{well_made()} samples of one node are well made")
         with load(scratch / "client"):
             tricord(scratch / "client", "--profile", "nobody", "login", "ito", stdin="wrong\n", check=False)
             (scratch / "backup").mkdir()
             tricord(scratch / "client", "backup", "create", "--init", "--dir", str(scratch / "backup"))
+            browser.order(look="well", url=f"https://{OPS['b']}")
             wait(PANELS_MAX_S, "empty panels", lambda: empty(prometheus))
             print(f"{len(list(panels()))} queries of panels, none of them empty")
+            browser.answer()
         # A certificate of node c that ends in 20 days; node b killed.
         cluster, ca = configuration("c")["cluster"], CLUSTER / "ca"
         tricord(scratch / "client", "pki", "issue", "--ca", str(ca), "--for", "peer", "--cluster", cluster, "--slot", "c", "--days", "20", "--out", str(scratch / "new"))
@@ -161,10 +232,20 @@ def main():
             shutil.copy(scratch / "new" / name, CLUSTER / "c/tls" / name)
         began = time.monotonic()
         os.kill(PIDS[1], signal.SIGKILL)
-        for wanted in (("TricordNodeDown", "b"), ("TricordCertificateExpiring", "c")):
+        says("a", "b does not answer")
+        browser.order(look="away", away="b", url=f"https://{OPS['a']}")
+        browser.answer()
+        # Whose page is open is gone too: nobody has a majority now.
+        browser.order(leave=f"https://{OPS['a']}", pid=PIDS[0])
+        browser.answer()
+        says("c", "Not accepting messages")
+        browser.order(look="lost", url=f"https://{OPS['c']}", words=[DOWNTIME])
+        browser.answer()
+        for wanted in (("TricordNodeDown", "b"), ("TricordNodeDown", "a"), ("TricordNotAccepting", None), ("TricordCertificateExpiring", "c")):
             wait(ALERTS_MAX_S, "does not fire", lambda: firing(prometheus, wanted))
             print(f"{wanted[0]} of {wanted[1]} fires after {time.monotonic() - began:.0f} s")
     finally:
+        browser.close()
         prometheus.close()
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -26,6 +26,8 @@ pub struct Point {
     pub sends: f64,
     /// The longest time one in a hundred messages took, in milliseconds.
     pub send_p99_ms: f64,
+    /// The longest time one in a hundred deliveries took, in milliseconds.
+    pub delivery_p99_ms: f64,
     /// The most sessions at a time.
     pub sessions: f64,
 }
@@ -55,10 +57,12 @@ impl History {
             self.began += POINT;
         }
         let vitals = || status.nodes.iter().filter(|node| node.reachable).filter_map(|node| node.vitals.as_ref());
-        let p99 = vitals().filter_map(|one| one.send_p99.as_ref());
+        let sending = vitals().filter_map(|one| one.send_p99.as_ref());
+        let delivery = vitals().filter_map(|one| one.delivery_p99.as_ref());
         let ms = |time: &prost_types::Duration| time.seconds as f64 * 1e3 + f64::from(time.nanos) / 1e6;
         self.current.sends = self.current.sends.max(vitals().map(|one| one.sends_per_second).sum());
-        self.current.send_p99_ms = p99.map(ms).fold(self.current.send_p99_ms, f64::max);
+        self.current.send_p99_ms = sending.map(ms).fold(self.current.send_p99_ms, f64::max);
+        self.current.delivery_p99_ms = delivery.map(ms).fold(self.current.delivery_p99_ms, f64::max);
         self.current.sessions = self.current.sessions.max(vitals().map(|one| f64::from(one.sessions)).sum());
     }
 

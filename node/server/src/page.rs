@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use maud::{DOCTYPE, Markup, html};
+use prost_types::Timestamp;
 use proto::v1::{Alarm, AlarmSeverity, ClusterHealth, GetClusterStatusResponse, NodeRole, NodeStatus};
 
 use crate::history::{History, Point};
@@ -53,27 +54,42 @@ pub fn render(status: Option<&GetClusterStatusResponse>, history: &History, down
     page.into_string()
 }
 
-fn sentence(status: Option<&GetClusterStatusResponse>) -> &str {
-    status.map_or("Are all three nodes started? The cluster is founded when they have found each other.", |status| {
-        // The heading says the first word already.
-        status.summary.split_once(". ").map_or(status.summary.as_str(), |(_, rest)| rest)
-    })
+fn sentence(status: Option<&GetClusterStatusResponse>) -> String {
+    let Some(status) = status else {
+        return "Are all three nodes started? The cluster is founded when they have found each other.".to_owned();
+    };
+    // The heading says the first word already, and what people can read is said below.
+    let summary = status.summary.split_once(". ").map_or(status.summary.as_str(), |(_, rest)| rest);
+    match summary.split_once(READ_UP_TO).and_then(|(who, rest)| Some((who, rest.split_once(". ")?.1))) {
+        Some((who, next)) => format!("{who}. {next}"),
+        None => summary.to_owned(),
+    }
 }
 
-fn since(status: Option<&GetClusterStatusResponse>, history: &History) -> String {
+/// How the summary goes on when people read what is old.
+const READ_UP_TO: &str = "; people read as of ";
+
+fn since(status: Option<&GetClusterStatusResponse>, history: &History) -> Markup {
     let long = roughly(history.unchanged(Instant::now()));
-    let Some(status) = status else { return format!("For {long}.") };
-    let at = status.cluster_time.as_ref().map_or(0, |at| at.seconds);
-    format!("For {long} or longer. As node {} sees it at {} UTC.", status.answered_by, clock(at))
+    html! {
+        @match status {
+            None => { "For " (long) "." }
+            Some(status) => {
+                "For " (long) " or longer. As node " (status.answered_by) " sees it"
+                @if let Some(at) = &status.cluster_time { " at " (time(at)) } "."
+            }
+        }
+    }
 }
 
 fn downtime_box(status: &GetClusterStatusResponse, downtime: Option<&str>) -> Markup {
-    let upto = status.stale_since_time.as_ref().map(|at| clock(at.seconds));
     html! {
         section.downtime aria-labelledby="downtime" {
             h2 #downtime { "What people can do now" }
-            @if let Some(upto) = upto { p { "People read messages up to " (upto) " UTC. Nothing can be sent. Nothing that was confirmed is lost." } }
-            @else { p { "Nothing can be sent. Nothing that was confirmed is lost." } }
+            p {
+                @if let Some(upto) = &status.stale_since_time { "People are reading messages up to " (time(upto)) ". " }
+                "Nothing can be sent. Nothing that was confirmed is lost."
+            }
             @for line in downtime.unwrap_or("Use the hospital's downtime procedure for urgent messages.").lines() { p { (line) } }
         }
     }
@@ -103,15 +119,19 @@ fn nodes(nodes: &[NodeStatus]) -> Markup {
     html! {
         section aria-labelledby="nodes" {
             h2 #nodes { "Nodes" }
-            div.wide { table {
-                thead { tr {
-                    @for head in ["Node", "State", "Running for", "Behind", "Sessions", "Disk free", "Disk write", "Release"] { th scope="col" { (head) } }
+            // With the roles that these elements have: on a narrow screen they are laid out as a list, and would lose them.
+            table role="table" {
+                thead role="rowgroup" { tr role="row" {
+                    @for head in HEADS { th scope="col" role="columnheader" { (head) } }
                 } }
-                tbody { @for node in nodes { (row(node)) } }
-            } }
+                tbody role="rowgroup" { @for node in nodes { (row(node)) } }
+            }
         }
     }
 }
+
+/// What the table of nodes says of each.
+const HEADS: [&str; 8] = ["Node", "State", "Running for", "Behind", "Sessions", "Disk free", "Disk write", "Release"];
 
 fn row(node: &NodeStatus) -> Markup {
     let vitals = node.vitals.as_ref().filter(|_| node.reachable);
@@ -120,44 +140,44 @@ fn row(node: &NodeStatus) -> Markup {
     let size = vitals.map_or(0, |one| one.disk_size_bytes);
     let percent = node.disk_free_bytes.saturating_mul(100).checked_div(size);
     let fsync = vitals.and_then(|one| one.fsync_p99.as_ref()).map(millis);
+    let cell = |index: usize, words: Markup| html! { td role="cell" data-head=(HEADS[index]) { span { (words) } } };
+    let or_none = |words: Option<String>| html! { @if let Some(words) = words { (words) } @else { "–" } };
     html! {
-        tr class=(if node.reachable { "up" } else { "away" }) {
-            th scope="row" { (node.slot) }
-            td { (state(node)) }
-            td { @if let Some(up) = up { (roughly(now.saturating_sub(Duration::from_secs(up)))) } @else { "–" } }
-            td { @if !node.reachable { "–" } @else if node.lag < 1_000 { "no" } @else { (node.lag) } }
-            td { @if let Some(vitals) = vitals { (vitals.sessions) } @else { "–" } }
-            td { @if let Some(percent) = percent { (percent) " %" } @else { "–" } }
-            td { @if let Some(ms) = fsync { (format!("{ms:.1} ms")) } @else { "–" } }
-            td { (node.version) }
+        tr role="row" class=(if node.reachable { "up" } else { "away" }) {
+            th scope="row" role="rowheader" { span.narrow { "Node " } (node.slot) }
+            (cell(1, state(node)))
+            (cell(2, or_none(up.map(|up| roughly(now.saturating_sub(Duration::from_secs(up)))))))
+            (cell(3, or_none(node.reachable.then(|| if node.lag < 1_000 { "no".into() } else { node.lag.to_string() }))))
+            (cell(4, or_none(vitals.map(|vitals| vitals.sessions.to_string()))))
+            (cell(5, or_none(percent.map(|percent| format!("{percent} %")))))
+            (cell(6, or_none(fsync.map(|ms| format!("{ms:.1} ms")))))
+            (cell(7, html! { (node.version) }))
         }
     }
 }
 
-fn state(node: &NodeStatus) -> String {
-    if !node.reachable {
-        return match &node.last_seen_time {
-            Some(at) => format!("no answer since {} UTC", clock(at.seconds)),
-            None => "no answer".to_owned(),
-        };
-    }
-    match node.role() {
+fn state(node: &NodeStatus) -> Markup {
+    let words = match node.role() {
+        _ if !node.reachable => {
+            return html! { "no answer" @if let Some(at) = &node.last_seen_time { " since " (time(at)) } };
+        }
         NodeRole::Leader => "leads",
         NodeRole::Follower => "follows",
         NodeRole::Candidate => "stands for election",
         NodeRole::Learner => "catches up",
         NodeRole::Unspecified => "starts",
-    }
-    .to_owned()
+    };
+    html! { (words) }
 }
 
 /// What is drawn of the last hour.
 type Value = fn(&Point) -> f64;
 
 fn curves(history: &History) -> Markup {
-    let all: [(&str, &str, usize, Value); 3] = [
+    let all: [(&str, &str, usize, Value); 4] = [
         ("Messages a second", "", 1, |point| point.sends),
         ("Slowest sending", " ms", 1, |point| point.send_p99_ms),
+        ("Slowest delivery", " ms", 1, |point| point.delivery_p99_ms),
         ("Sessions", "", 0, |point| point.sessions),
     ];
     html! {
@@ -175,16 +195,18 @@ fn curve(name: &str, unit: &str, places: usize, values: &[f64]) -> Markup {
     let scale = if top > 0.0 { 38.0 / top } else { 0.0 };
     // The newest stands at the right edge: an hour that has just begun fills from there.
     let left = 60.0 - values.len() as f64;
-    let points: Vec<String> = values
+    let mut points: Vec<String> = values
         .iter()
         .enumerate()
         .map(|(index, value)| format!("{:.1},{:.1}", (left + index as f64) * 4.0 + 2.0, 39.0 - value * scale))
         .collect();
+    // The minute that runs has begun: a first one alone would be a point, and not seen.
+    points.push(format!("240.0,{:.1}", 39.0 - last * scale));
     let (now, most) = (format!("{last:.places$}{unit}"), format!("{top:.places$}{unit}"));
     let said = format!("{name}: now {now}, at most {most}");
     html! {
         figure {
-            figcaption { (name) ": " b { (now) } span.small { " at most " (most) } }
+            figcaption { (name) ": " span { b { (now) } span.small { " at most " (most) } } }
             svg viewBox="0 0 240 40" preserveAspectRatio="none" role="img" aria-label=(said) {
                 polyline points=(points.join(" ")) {}
             }
@@ -196,9 +218,11 @@ fn millis(time: &prost_types::Duration) -> f64 {
     time.seconds as f64 * 1e3 + f64::from(time.nanos) / 1e6
 }
 
-fn clock(seconds: i64) -> String {
-    let minutes = seconds.div_euclid(60);
-    format!("{:02}:{:02}", minutes.div_euclid(60).rem_euclid(24), minutes.rem_euclid(60))
+/// A time of day; the script says it as clocks on the wall do.
+fn time(at: &Timestamp) -> Markup {
+    let minutes = at.seconds.div_euclid(60);
+    let at = Timestamp { nanos: 0, ..*at };
+    html! { time datetime=(at) { (format!("{:02}:{:02}", minutes.div_euclid(60).rem_euclid(24), minutes.rem_euclid(60))) " UTC" } }
 }
 
 fn roughly(time: Duration) -> String {
@@ -257,9 +281,14 @@ mod tests {
 
     #[test]
     fn without_a_majority_it_shows_the_hospitals_own_words_and_nothing_in_them_is_markup() {
-        let status = status(ClusterHealth::NotAccepting);
+        let mut status = status(ClusterHealth::NotAccepting);
+        status.stale_since_time = Some(Timestamp { seconds: 1_772_592_367, nanos: 5 });
+        status.summary =
+            "NOT ACCEPTING MESSAGES. Only a answers; people read as of 02:46 UTC. Next: start b or c.".into();
         let page = render(Some(&status), &history(), Some("Urgent: call 4711\n<script>alert(1)</script>"));
         assert!(page.contains("Urgent: call 4711") && page.contains("Nothing can be sent"), "{page}");
+        assert!(page.contains("<p>Only a answers. Next: start b or c.</p>"), "one time is told once: {page}");
+        assert!(page.contains("up to <time datetime=\"2026-03-04T02:46:07Z\">02:46 UTC</time>. Nothing"), "{page}");
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script>alert"), "{page}");
     }
 

@@ -9,10 +9,17 @@ async function renew() {
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     document.getElementById("status").replaceWith(document.adoptNode(next.getElementById("status")));
     document.title = next.title;
+    tell();
     renewed = new Date();
     show(false);
   } catch {
     show(true);
+  }
+}
+// Times of day as the clocks on this wall show them; without the script they are told in UTC.
+function tell() {
+  for (const time of document.querySelectorAll("time")) {
+    time.textContent = new Date(time.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   }
 }
 function show(old) {
@@ -20,4 +27,5 @@ function show(old) {
   document.getElementById("old").hidden = !old;
   document.getElementById("old-at").textContent = renewed.toLocaleTimeString();
 }
+tell();
 setInterval(renew, 5000);
