@@ -17,7 +17,7 @@ macro_rules! id16 {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(str::from_utf8(&hex(&self.0)).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -51,6 +51,17 @@ id16! {
     ClusterId;
     /// The history since founding or refounding; cursors and peers of another lineage are refused.
     Lineage;
+}
+
+/// The digits of an id: every event told and every name in an answer has one.
+fn hex(bytes: &[u8; 16]) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    digits
 }
 
 fn parse_hex(text: &str) -> Result<[u8; 16], ParseIdError> {
