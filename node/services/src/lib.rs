@@ -37,6 +37,7 @@ mod places;
 mod queue;
 mod queues;
 mod reads;
+mod remembered;
 mod replay;
 mod restoration;
 mod rotation;

@@ -1,15 +1,16 @@
 //! What waits for one reader: bounded, and cut off rather than growing.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use raft::Typing;
 use tokio::sync::Notify;
+use types::UserId;
 use types::limits::STREAM_QUEUE_EVENTS_MAX;
-use types::{Event, UserId};
 
 use crate::limiter::lock;
+use crate::telling::Routed;
 
 /// Typing notices that wait at most; they are worth nothing later.
 const TYPING_MAX: usize = 32;
@@ -42,18 +43,20 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    events: VecDeque<Event>,
+    events: VecDeque<Arc<Routed>>,
     /// When the oldest of the events came.
     since: Option<Instant>,
     typing: VecDeque<Typing>,
     presence: BTreeSet<UserId>,
+    /// Its reader is among those who are woken in turn.
+    due: bool,
     end: Option<End>,
 }
 
 /// What was taken out at once.
 #[derive(Default)]
 pub(crate) struct Taken {
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<Arc<Routed>>,
     /// When the oldest of what waited came.
     pub(crate) since: Option<Instant>,
     pub(crate) typing: Vec<Typing>,
@@ -61,8 +64,8 @@ pub(crate) struct Taken {
 }
 
 impl Queue {
-    /// Adds an event; says whether the reader is cut off by it.
-    pub(crate) fn push(&self, event: Event) -> bool {
+    /// Adds an event; says whether the reader is cut off by it. Otherwise it is woken in its turn: see [`Self::falls_due`].
+    pub(crate) fn push(&self, event: Arc<Routed>) -> bool {
         let mut waiting = lock(&self.waiting);
         if waiting.end.is_some() {
             return false;
@@ -73,10 +76,27 @@ impl Queue {
         } else {
             waiting.events.push_back(event);
             waiting.since.get_or_insert_with(Instant::now);
+            return false;
         }
         drop(waiting);
         self.wake.notify_one();
         cut
+    }
+
+    /// Whether its reader is to be woken and was not among those who are yet; from now on it is.
+    pub(crate) fn falls_due(&self) -> bool {
+        let mut waiting = lock(&self.waiting);
+        !waiting.events.is_empty() && !std::mem::replace(&mut waiting.due, true)
+    }
+
+    /// It is the reader's turn; gives how many events it takes out next.
+    pub(crate) fn wake(&self) -> usize {
+        let mut waiting = lock(&self.waiting);
+        waiting.due = false;
+        let count = waiting.events.len().min(TAKE);
+        drop(waiting);
+        self.wake.notify_one();
+        count
     }
 
     /// Adds a typing notice, unless the reader is busy; says whether it was added.
@@ -157,16 +177,16 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{EventBody, EventNumber, Scope, Timestamp};
+    use types::{Event, EventBody, EventNumber, Scope, Timestamp};
 
-    fn event(number: usize) -> Event {
-        Event {
+    fn event(number: usize) -> Arc<Routed> {
+        Arc::new(Routed::new(Event {
             number: EventNumber(number as u64),
             scope: Scope::User(UserId([1; 16])),
             at: Timestamp(0),
             body: EventBody::UserChanged,
             message: None,
-        }
+        }))
     }
 
     #[test]
@@ -200,7 +220,7 @@ mod tests {
         while !queue.is_empty() {
             let taken = queue.take().events;
             assert!(taken.len() <= TAKE);
-            numbers.extend(taken.into_iter().map(|event| event.number.0));
+            numbers.extend(taken.into_iter().map(|routed| routed.event.number.0));
         }
         assert_eq!(numbers, (0..100).collect::<Vec<u64>>());
     }

@@ -6,7 +6,7 @@
 //! it missed until there it reads from the state. Events at or below that point are in its queue as well and are dropped
 //! by the stream.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use raft::Typing;
@@ -15,6 +15,7 @@ use types::{ConversationId, Event, EventBody, EventNumber, Principal, Scope, Ses
 
 use crate::errors::Error;
 use crate::queue::{End, Queue};
+use crate::telling::Routed;
 
 /// One stream on this node.
 pub(crate) type StreamId = u64;
@@ -29,6 +30,8 @@ pub(crate) struct Routing {
     users: HashMap<UserId, BTreeSet<StreamId>>,
     conversations: HashMap<ConversationId, BTreeSet<StreamId>>,
     watched: HashMap<UserId, BTreeSet<StreamId>>,
+    /// Whose events wait, each once, in the order in which they are woken.
+    due: VecDeque<Arc<Queue>>,
 }
 
 struct Entry {
@@ -157,9 +160,12 @@ impl Routing {
             Scope::Conversation(id) => self.conversations.get(&id),
             Scope::User(id) => self.users.get(&id),
         };
-        let mut cut = 0;
+        let (mut cut, routed) = (0, streams.map(|_| Arc::new(Routed::new(event.clone()))));
         for entry in streams.into_iter().flatten().filter_map(|id| self.streams.get(id)) {
-            cut += usize::from(entry.queue.push(event.clone()));
+            cut += usize::from(routed.iter().any(|routed| entry.queue.push(Arc::clone(routed))));
+            if entry.queue.falls_due() {
+                self.due.push_back(Arc::clone(&entry.queue));
+            }
         }
         match event.body {
             EventBody::SessionLocked(session) => self.end_session(session, End::Locked),
@@ -178,6 +184,17 @@ impl Routing {
         }
         self.position = self.position.max(event.number);
         cut
+    }
+
+    /// Wakes those whose turn it is, until together they take out so many events; says whether others are left.
+    pub(crate) fn wake(&mut self, events: usize) -> bool {
+        let mut count = 0;
+        while count < events
+            && let Some(queue) = self.due.pop_front()
+        {
+            count += queue.wake().max(1);
+        }
+        !self.due.is_empty()
     }
 
     /// Ends the streams of a session, in whichever stage: they say why, and nothing that still waited.
@@ -276,7 +293,7 @@ mod tests {
     }
 
     fn numbers(queue: &Queue) -> Vec<u64> {
-        queue.take().events.iter().map(|event| event.number.0).collect()
+        queue.take().events.iter().map(|routed| routed.event.number.0).collect()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Events as a stream tells them: each checked with the policy, messages opened where asked for.
 
-use std::sync::Arc;
+use std::borrow::Borrow;
+use std::sync::{Arc, OnceLock};
 
 use proto::v1::sync_response::Item;
 use proto::v1::*;
@@ -14,7 +15,21 @@ use types::{ConversationId, DeviceId, Event, EventBody, Lineage, Principal, Scop
 
 use crate::errors::Error;
 use crate::keyring::Keyring;
+use crate::remembered::Remembered;
 use crate::{convert, cursor, fetch, names};
+
+/// An event on its way to all streams that it is for.
+pub(crate) struct Routed {
+    pub(crate) event: Event,
+    /// Its message, opened by the first stream that shows it: the text is the same for all who may see it.
+    opened: OnceLock<Message>,
+}
+
+impl Routed {
+    pub(crate) const fn new(event: Event) -> Self {
+        Self { event, opened: OnceLock::new() }
+    }
+}
 
 /// To whom a stream tells, and what.
 #[derive(Clone)]
@@ -38,14 +53,19 @@ pub(crate) struct Told {
 
 impl Telling {
     /// Events that the user may see, in their order.
-    pub(crate) fn tell<V: View<Fault = raft::Fault>>(&self, view: &V, events: &[Event]) -> Result<Told, Error> {
-        let mut told = Told::default();
+    pub(crate) fn tell<V: View<Fault = raft::Fault>>(
+        &self,
+        view: &V,
+        events: &[impl Borrow<Routed>],
+    ) -> Result<Told, Error> {
+        let (view, mut told) = (&Remembered::new(view), Told::default());
         let Some(user) = view.user(self.user)? else { return Ok(told) };
         if self.locked {
             told.items = self.alerts(view, &user, events)?;
             return Ok(told);
         }
-        for event in events {
+        for routed in events {
+            let event = &routed.borrow().event;
             if matches!(event.body, EventBody::SessionLocked(id) | EventBody::SessionUnlocked(id) if id == self.session)
             {
                 continue; // What was so then; what is so now ends the stream.
@@ -57,7 +77,7 @@ impl Telling {
                 told.items.push(SyncResponse {
                     cursor: cursor::encode(self.lineage, event.number),
                     time: Some(convert::time(event.at)),
-                    item: Some(self.item(view, &user, event)?),
+                    item: Some(self.item(view, &user, routed.borrow())?),
                 });
             }
             if own_end {
@@ -73,10 +93,11 @@ impl Telling {
         &self,
         view: &V,
         user: &StoredUser,
-        events: &[Event],
+        events: &[impl Borrow<Routed>],
     ) -> Result<Vec<SyncResponse>, Error> {
         let mut items = Vec::new();
-        for event in events {
+        for routed in events {
+            let event = &routed.borrow().event;
             let (Scope::Conversation(id), EventBody::Posted(seq)) = (event.scope, event.body) else { continue };
             if !policy::may(view, user, Action::SeeEvent(event.scope, event.number))?.is_yes() {
                 continue;
@@ -114,7 +135,8 @@ impl Telling {
         Ok(items)
     }
 
-    fn item<V: View<Fault = raft::Fault>>(&self, view: &V, user: &StoredUser, event: &Event) -> Result<Item, Error> {
+    fn item<V: View<Fault = raft::Fault>>(&self, view: &V, user: &StoredUser, routed: &Routed) -> Result<Item, Error> {
+        let event = &routed.event;
         let conversation = match event.scope {
             Scope::Conversation(id) => names::of_conversation(id),
             Scope::User(_) => String::new(),
@@ -122,7 +144,7 @@ impl Telling {
         Ok(match (event.body, event.scope) {
             (EventBody::Posted(seq), scope) => {
                 let message = match scope {
-                    Scope::Conversation(id) if self.with_messages => Some(self.message(view, user, id, seq, event)?),
+                    Scope::Conversation(id) if self.with_messages => Some(self.message(view, user, id, seq, routed)?),
                     _ => None,
                 };
                 Item::MessagePosted(MessagePosted { conversation, seq: seq.0, message })
@@ -171,13 +193,20 @@ impl Telling {
         user: &StoredUser,
         conversation: ConversationId,
         seq: Seq,
-        event: &Event,
+        routed: &Routed,
     ) -> Result<Message, Error> {
-        if let Some(message) = &event.message {
-            return fetch::open(&self.keyring, view, user, conversation, message);
+        policy::may(view, user, Action::SeeMessage(conversation, seq))?.check()?;
+        if let Some(opened) = routed.opened.get() {
+            return Ok(opened.clone());
         }
-        let message = view.message(conversation, seq)?.ok_or(Error::Internal("a message is missing"))?;
-        fetch::open(&self.keyring, view, user, conversation, &message)
+        let opened = match &routed.event.message {
+            Some(message) => fetch::open_visible(&self.keyring, view, conversation, message)?,
+            None => {
+                let message = view.message(conversation, seq)?.ok_or(Error::Internal("a message is missing"))?;
+                fetch::open_visible(&self.keyring, view, conversation, &message)?
+            }
+        };
+        Ok(routed.opened.get_or_init(|| opened).clone())
     }
 }
 

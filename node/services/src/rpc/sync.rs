@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{Stream, stream};
+use futures::Stream;
 use proto::v1::sync_response::Item;
 use proto::v1::sync_service_server::SyncService;
 use proto::v1::*;
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use types::limits::{ALERTS_MAX, PRESENCE_INTERVAL_MS, PRESENCE_WATCH_MAX, STREAM_PROGRESS_MS};
 use types::presence::Connection;
-use types::{Event, EventNumber, Lineage, Reject, UserId};
+use types::{EventNumber, Lineage, Reject, UserId};
 
 use crate::call::Call;
 use crate::errors::Error;
@@ -23,7 +23,7 @@ use crate::queue::{End, Queue};
 use crate::reads::Read;
 use crate::routing::StreamId;
 use crate::rpc::presence;
-use crate::telling::{self, Told};
+use crate::telling::{self, Routed, Told};
 use crate::{Services, audit, convert, cursor, fetch, names, replay, validation};
 
 /// The items of one stream.
@@ -90,7 +90,7 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
     let (first, _) = services.scan(read, move |read| presence::all(read, &watched)).await?;
     let first: VecDeque<SyncResponse> = first.into_iter().map(presence_item).collect();
     let now = Instant::now();
-    let reader = Reader {
+    let mut reader = Reader {
         stale: services.inner.stale.subscribe(),
         single_copy: services.inner.single_copy.subscribe(),
         mark_due: false,
@@ -105,7 +105,12 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
         spoke: now,
         presence_told: now,
     };
-    let items = stream::unfold(reader, |mut reader| async move { reader.next().await.map(|item| (item, reader)) });
+    // One future for all items: what unfolds makes one, of some kilobytes, for each.
+    let items = async_stream::stream! {
+        while let Some(item) = reader.next().await {
+            yield item;
+        }
+    };
     Ok(Box::pin(items))
 }
 
@@ -270,7 +275,8 @@ impl<H: Handle> Reader<H> {
         let user = self.place.call.user;
         let read = raft::blocking::run(move || {
             let page = replay::page(&view, user, after, to, PAGE)?;
-            let told = telling.tell(&view, &page.events)?;
+            let events: Vec<Routed> = page.events.into_iter().map(Routed::new).collect();
+            let told = telling.tell(&view, &events)?;
             Ok::<_, Error>((told, page.through))
         });
         let (told, through) = read.await.map_err(|_| Error::Internal("a read was not finished"))??;
@@ -282,9 +288,10 @@ impl<H: Handle> Reader<H> {
 
     async fn live(&mut self, after: EventNumber) -> Result<(), Error> {
         let taken = self.queue.take();
-        let events: Vec<Event> = taken.events.into_iter().filter(|event| event.number > after).collect();
+        let mut events = taken.events;
+        events.retain(|routed| routed.event.number > after);
         if !events.is_empty() || !taken.typing.is_empty() {
-            let last = events.last().map_or(after, |event| event.number);
+            let last = events.last().map_or(after, |routed| routed.event.number);
             let view = self.place.services.inner.handle.view();
             let telling = self.telling();
             self.ready.extend(telling.typing(&view, &taken.typing)?);
