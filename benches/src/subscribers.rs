@@ -19,6 +19,8 @@ use crate::usage;
 const OPENING: usize = 64;
 /// Messages to the group each second.
 const PER_SECOND: u32 = 4;
+/// How long is looked at what the nodes use while nobody writes.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// What was measured.
 pub struct Subscribers {
@@ -26,7 +28,7 @@ pub struct Subscribers {
     pub idle_bytes: f64,
     /// From sending to the last delivery, in microseconds.
     pub last_delivery: Histogram<u64>,
-    /// Processor time of all nodes for each delivery, in microseconds.
+    /// Processor time of all nodes for each delivery, in microseconds, without what they use while nobody writes.
     pub cpu_us_per_delivery: f64,
     /// From the first opening of a stream to the last one that was live, all opened at once.
     pub storm: Duration,
@@ -52,12 +54,15 @@ pub async fn measure(cluster: &Cluster, count: usize, messages: usize) -> Result
     sleep(Duration::from_secs(1)).await;
     let after: u64 = usage::resident(cluster)?.iter().sum();
 
-    let processor = usage::processor(cluster)?;
+    let (idle, idled) = (usage::processor(cluster)?, Instant::now());
+    sleep(IDLE).await;
+    let (processor, began) = (usage::processor(cluster)?, Instant::now());
+    let idle = (processor - idle).div_duration_f64(began - idled);
     let sent = post(&members[0], &group, messages).await?;
     for stream in &mut { streams } {
         stream.wait_for(messages, Duration::from_secs(30)).await?;
     }
-    let processor = usage::processor(cluster)?.saturating_sub(processor);
+    let processor = usage::processor(cluster)?.saturating_sub(processor + began.elapsed().mul_f64(idle));
     let mut last_delivery = Histogram::new(3)?;
     let arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
     for (sent, (arrived, _)) in sent.iter().zip(arrivals.iter()) {
