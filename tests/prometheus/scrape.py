@@ -224,6 +224,8 @@ def main():
             browser.order(look="well", url=f"https://{OPS['b']}")
             wait(PANELS_MAX_S, "empty panels", lambda: empty(prometheus))
             print(f"{len(list(panels()))} queries of panels, none of them empty")
+            opened = sum(float(one["value"][1]) for one in prometheus.query('tricord_client_calls_total{method="Sync"}'))
+            assert opened < 5, f"one reader opened {opened:.0f} streams"
             browser.answer()
         # A certificate of node c that ends in 20 days; node b killed.
         cluster, ca = configuration("c")["cluster"], CLUSTER / "ca"

@@ -119,7 +119,7 @@ fn nodes(nodes: &[NodeStatus]) -> Markup {
     html! {
         section aria-labelledby="nodes" {
             h2 #nodes { "Nodes" }
-            // With the roles that these elements have: on a narrow screen they are laid out as a list, and would lose them.
+            // With the roles that they have anyway: on a narrow screen they are laid out as a list, and some browsers would forget.
             table role="table" {
                 thead role="rowgroup" { tr role="row" {
                     @for head in HEADS { th scope="col" role="columnheader" { (head) } }
