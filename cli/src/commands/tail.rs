@@ -47,7 +47,7 @@ pub async fn run(
         day: String::new(),
     };
     say("Waiting for messages; Ctrl-C ends it.");
-    let mut follow = Follow { cursor, failures: 0 };
+    let mut follow = Follow { cursor, stream: None, failures: 0 };
     let mut left = count.unwrap_or(u64::MAX);
     while left > 0 {
         let message = tokio::select! {
@@ -71,6 +71,8 @@ struct Tail {
 
 struct Follow {
     cursor: Vec<u8>,
+    /// Stays open from one message to the next: each opening is a connection that comes and goes, for the whole cluster.
+    stream: Option<Streaming<v1::SyncResponse>>,
     failures: u32,
 }
 
@@ -79,7 +81,11 @@ impl Follow {
     /// shows it.
     async fn next(&mut self, tail: &mut Tail) -> Result<(v1::Message, Vec<u8>)> {
         loop {
-            match self.open(&tail.session).await {
+            let opened = match self.stream.take() {
+                Some(stream) => Ok(stream),
+                None => self.open(&tail.session).await,
+            };
+            match opened {
                 Ok(stream) => {
                     if let Some(found) = self.read(stream, tail).await? {
                         return Ok(found);
@@ -132,6 +138,7 @@ impl Follow {
             if let Some(message) = posted.message
                 && wanted
             {
+                self.stream = Some(stream);
                 return Ok(Some((message, self.cursor.clone())));
             }
         }
