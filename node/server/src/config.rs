@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod limits;
 mod nearest;
 mod written;
 
 use serde::Deserialize;
+use services::ClientLimits;
 use types::{ClusterId, Slot};
 
 pub use written::Written;
+
+use limits::LimitsSection;
 
 use crate::keys::{Passphrase, Protection};
 use crate::outside::{OutsideConfig, SyslogConfig, Trust, WitnessConfig, is_loopback};
@@ -72,6 +76,8 @@ struct File {
     log: LogSection,
     #[serde(default)]
     password: PasswordSection,
+    #[serde(default)]
+    limits: LimitsSection,
     #[serde(default)]
     audit: AuditSection,
     #[serde(default)]
@@ -331,6 +337,8 @@ pub struct Config {
     pub password_memory_kib: u32,
     /// Passes of one password hash.
     pub password_iterations: u32,
+    /// What this node takes of clients.
+    pub limits: ClientLimits,
     /// The file with the key this node signs the audit log with.
     pub audit_key: Option<PathBuf>,
     /// Where sealed heads of the audit log go, outside the cluster.
@@ -452,6 +460,7 @@ impl Config {
             log_level,
             password_memory_kib: memory,
             password_iterations: iterations,
+            limits: file.limits.limits().map_err(|(key, value, why)| wrong(key, &value, why))?,
             outside: file.audit.outside(base).map_err(|(key, value, why)| wrong(key, &value, why))?,
             audit_key: file.audit.key.map(|key| base.join(key)),
             keys: file.keys.protection(base).map_err(|(key, value, why)| wrong(key, &value, why.to_owned()))?,
@@ -558,6 +567,19 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_taken_within_their_bounds() {
+        let limits = |section: &str| parse(&format!("{GOOD}\n[limits]\n{section}"));
+        assert_eq!(limits("").expect("good").limits, ClientLimits::default());
+        let fewer = limits("calls_per_second = 20\nfailures_per_address = 1000").expect("good").limits;
+        assert_eq!((fewer.calls_per_second, fewer.failures_per_address, fewer.streams), (20, 1_000, 20_000));
+        for wrong in ["calls_per_second = 501", "streams = 0", "failures_per_address = 4", "sign_ins_per_login = 10001"]
+        {
+            let error = limits(wrong).expect_err(wrong).to_string();
+            assert!(error.contains(&wrong.replace(" = ", " = \"")) && error.contains(" are possible"), "{error}");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_by_name() {
         let error = parse(&format!("{GOOD}\n[log]\nlevle = \"info\"")).expect_err("unknown key");
         let ConfigError::Parse { source, hint, .. } = error else { panic!("{error}") };
@@ -588,6 +610,7 @@ mod tests {
         let (all, plain) = (parse(&whole).expect("with everything"), parse(DEFAULT).expect("as it is"));
         assert_eq!((all.log_level.as_str(), all.password_memory_kib), ("info", plain.password_memory_kib));
         assert_eq!((all.backup.every, all.backup.keep), (plain.backup.every, plain.backup.keep));
+        assert_eq!(all.limits, plain.limits);
         assert_eq!((all.backup.bytes_per_second, &all.keys), (plain.backup.bytes_per_second, &plain.keys));
         let table: toml::Table = whole.parse().expect("TOML");
         let mut named = Vec::new();

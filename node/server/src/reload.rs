@@ -19,11 +19,15 @@ use crate::run::{Consensus, check_files};
 use crate::{Failure, chain};
 
 /// What is taken up while the node runs. The default configuration says so at each.
-pub(crate) const TAKEN_UP: [&str; 8] = [
+pub(crate) const TAKEN_UP: [&str; 12] = [
     "backup.dir",
     "backup.every",
     "backup.keep",
     "backup.rate_mib_s",
+    "limits.calls_per_second",
+    "limits.failures_per_address",
+    "limits.sign_ins_per_login",
+    "limits.streams",
     "log.level",
     "ops.downtime",
     "password.iterations",
@@ -113,6 +117,7 @@ impl Inner {
         if password_cost(&read) != password_cost(&before) {
             self.services.set_password_cost(password_cost(&read))?;
         }
+        self.services.set_client_limits(read.limits);
         self.level.set(&read.log_level);
         self.config.store(Arc::new(Config {
             written: before.written.clone().with(&taken_up, &read.written),
@@ -120,6 +125,7 @@ impl Inner {
             downtime: read.downtime,
             password_memory_kib: read.password_memory_kib,
             password_iterations: read.password_iterations,
+            limits: read.limits,
             backup: read.backup,
             ..before.as_ref().clone()
         }));

@@ -166,6 +166,7 @@ async fn serve(
     let options =
         services::Config { epoch: data.boot_seq(), password_cost: password_cost(&config), audit_key, audit_spool };
     let services = Services::start(node.clone(), options, pair, metrics, applied, typing)?;
+    services.set_client_limits(config.limits);
     let mut outside = outside::start(&services, config.outside.clone(), &config.data, &registry)?;
 
     let (stopping, stopped) = watch::channel(false);

@@ -119,7 +119,7 @@ impl<H: Handle> Services<H> {
         let run = async {
             self.serving()?;
             let call = self.authenticate(token, deadline, wish, &mut session).await?;
-            self.inner.rates.take(call.session, Instant::now())?;
+            self.inner.rates.take(call.session, Instant::now(), &self.inner.limits.load())?;
             if call.idles && activity::is_use(method) {
                 self.inner.activity.note(call.session, Instant::now());
             }

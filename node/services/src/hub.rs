@@ -41,8 +41,9 @@ impl Hub {
         session: SessionId,
         queue: Arc<Queue>,
         watching: Vec<UserId>,
+        streams_max: usize,
     ) -> Result<StreamId, Error> {
-        lock(&self.routing).enter(user, session, queue, watching)
+        lock(&self.routing).enter(user, session, queue, watching, streams_max)
     }
 
     /// See [`Routing::listen`].

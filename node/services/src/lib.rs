@@ -27,6 +27,7 @@ mod keyring;
 mod leases;
 mod library;
 mod limiter;
+mod limits;
 mod metrics;
 mod names;
 mod once;
@@ -54,6 +55,7 @@ mod writes;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::certificate_service_server::CertificateServiceServer;
 use proto::v1::clock_service_server::ClockServiceServer;
@@ -81,6 +83,7 @@ use types::row::Cluster;
 pub use admission::Newcomer;
 pub use audit::heads::SealedHead;
 pub use health::{Health, summary};
+pub use limits::ClientLimits;
 pub use metrics::Metrics;
 pub use passwords::{CostError, PasswordCost};
 pub use words::of as directory_words;
@@ -126,6 +129,7 @@ struct Inner<H: Handle> {
     metrics: Metrics,
     cluster: OnceLock<Cluster>,
     passwords: passwords::Passwords,
+    limits: ArcSwap<ClientLimits>,
     rates: limiter::CallRates,
     /// Of single calls that write.
     gate: Arc<raft::Gate>,
@@ -177,6 +181,7 @@ impl<H: Handle> Services<H> {
             metrics,
             cluster: OnceLock::new(),
             passwords: passwords::Passwords::new(config.password_cost)?,
+            limits: ArcSwap::default(),
             rates: limiter::CallRates::default(),
             gate: raft::Gate::new(CALLS_WAITING_MIN / 2),
             sign_ins: limiter::SignIns::default(),
@@ -251,6 +256,11 @@ impl<H: Handle> Services<H> {
     /// Errors: a cost that Argon2 does not take.
     pub fn set_password_cost(&self, cost: PasswordCost) -> Result<(), CostError> {
         self.inner.passwords.set_cost(cost)
+    }
+
+    /// Takes this much of clients from now on. Whoever is beyond it is slowed down or refused, and nothing that is open is closed.
+    pub fn set_client_limits(&self, limits: ClientLimits) {
+        self.inner.limits.store(Arc::new(limits));
     }
 
     /// Sync streams open on this node.

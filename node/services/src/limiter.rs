@@ -7,18 +7,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use types::SessionId;
-use types::limits::{CALLS_BURST_MAX, CALLS_PER_SECOND_MAX};
 
 use crate::errors::Error;
+use crate::limits::ClientLimits;
 
 /// Most sessions whose rate one node keeps in mind.
 const SESSIONS_MAX: usize = 65_536;
 /// Most logins and most addresses whose failures one node keeps in mind.
 const FAILURES_MAX: usize = 65_536;
-/// Failed sign-ins from one address before it has to wait: a ward may share one.
-const ADDRESS_FAILURES_MAX: f64 = 100.0;
-/// Sign-ins of one login that succeed, before it has to wait: each leaves rows and a record.
-const LOGIN_SUCCESSES_MAX: f64 = 100.0;
 /// One failure, or success, is forgotten in this time.
 const FAILURE_FORGOTTEN: Duration = Duration::from_secs(6);
 
@@ -43,7 +39,7 @@ impl CallRates {
     /// Takes one call out of the session's bucket.
     ///
     /// Errors: [`Error::RateLimited`] with the time until there is one again.
-    pub(crate) fn take(&self, session: SessionId, now: Instant) -> Result<(), Error> {
+    pub(crate) fn take(&self, session: SessionId, now: Instant, limits: &ClientLimits) -> Result<(), Error> {
         let mut buckets = lock(&self.buckets);
         if buckets.len() >= SESSIONS_MAX && !buckets.contains_key(&session) {
             // A bucket that has filled up again says nothing any more.
@@ -52,13 +48,13 @@ impl CallRates {
                 return Err(Error::Overloaded("too many sessions at once"));
             }
         }
-        let full = f64::from(CALLS_BURST_MAX);
+        let (full, rate) = (f64::from(limits.burst()), f64::from(limits.calls_per_second));
         let bucket = buckets.entry(session).or_insert(Bucket { left: full, at: now, first: now });
-        let gained = now.duration_since(bucket.at).as_secs_f64() * f64::from(CALLS_PER_SECOND_MAX);
+        let gained = now.duration_since(bucket.at).as_secs_f64() * rate;
         bucket.left = (bucket.left + gained).min(full);
         bucket.at = now;
         if bucket.left < 1.0 {
-            let wait = (1.0 - bucket.left) / f64::from(CALLS_PER_SECOND_MAX);
+            let wait = (1.0 - bucket.left) / rate;
             return Err(Error::RateLimited(Duration::from_secs_f64(wait).max(Duration::from_millis(1))));
         }
         bucket.left -= 1.0;
@@ -80,13 +76,19 @@ pub(crate) struct SignIns {
 }
 
 impl SignIns {
-    /// Whether another try may be made now.
+    /// Whether another try may be made now. A ward may share an address; each sign-in leaves rows and a record.
     ///
     /// Errors: [`Error::SignInsLimited`] with the time to wait.
-    pub(crate) fn admit(&self, login: &str, address: Option<IpAddr>, now: Instant) -> Result<(), Error> {
-        check(&lock(&self.successes), login, LOGIN_SUCCESSES_MAX, now)?;
+    pub(crate) fn admit(
+        &self,
+        login: &str,
+        address: Option<IpAddr>,
+        now: Instant,
+        limits: &ClientLimits,
+    ) -> Result<(), Error> {
+        check(&lock(&self.successes), login, f64::from(limits.sign_ins_per_login), now)?;
         match address {
-            Some(address) => check(&lock(&self.addresses), &address, ADDRESS_FAILURES_MAX, now),
+            Some(address) => check(&lock(&self.addresses), &address, f64::from(limits.failures_per_address), now),
             None => Ok(()),
         }
     }
@@ -136,42 +138,60 @@ mod tests {
     #[test]
     fn a_session_has_a_burst_and_then_its_rate() {
         let (rates, start, session) = (CallRates::default(), Instant::now(), SessionId([1; 16]));
-        for _ in 0..CALLS_BURST_MAX {
-            assert!(rates.take(session, start).is_ok());
+        let limits = ClientLimits::default();
+        let take = |session, at| rates.take(session, at, &limits);
+        for _ in 0..limits.burst() {
+            assert!(take(session, start).is_ok());
         }
-        assert!(matches!(rates.take(session, start), Err(Error::RateLimited(_))));
-        assert!(rates.take(SessionId([2; 16]), start).is_ok(), "others are not slowed down");
+        assert!(matches!(take(session, start), Err(Error::RateLimited(_))));
+        assert!(take(SessionId([2; 16]), start).is_ok(), "others are not slowed down");
         let later = start + Duration::from_secs(1);
-        for _ in 0..CALLS_PER_SECOND_MAX {
-            assert!(rates.take(session, later).is_ok());
+        for _ in 0..limits.calls_per_second {
+            assert!(take(session, later).is_ok());
         }
-        assert!(rates.take(session, later).is_err());
+        assert!(take(session, later).is_err());
         assert!(rates.used_before(session, later));
         assert!(!rates.used_before(session, start));
     }
 
     #[test]
+    fn a_lower_limit_holds_at_once_for_sessions_that_have_calls_left() {
+        let (rates, now, session) = (CallRates::default(), Instant::now(), SessionId([1; 16]));
+        assert!(rates.take(session, now, &ClientLimits::default()).is_ok());
+        let fewer = ClientLimits { calls_per_second: 10, ..ClientLimits::default() };
+        let taken = (0..1_000).take_while(|_| rates.take(session, now, &fewer).is_ok()).count();
+        assert_eq!(taken, 40);
+        let (sign_ins, desk) = (SignIns::default(), Some(IpAddr::from([10, 0, 0, 1])));
+        for _ in 0..5 {
+            sign_ins.failed(desk, now);
+        }
+        assert!(sign_ins.admit("ito", desk, now, &ClientLimits::default()).is_ok());
+        let fewer = ClientLimits { failures_per_address: 5, ..fewer };
+        assert!(matches!(sign_ins.admit("ito", desk, now, &fewer), Err(Error::SignInsLimited(_))));
+    }
+
+    #[test]
     fn failures_from_an_address_make_it_wait_and_fade() {
-        let (failures, start) = (SignIns::default(), Instant::now());
+        let (failures, start, limits) = (SignIns::default(), Instant::now(), ClientLimits::default());
         let (desk, other) = (Some(IpAddr::from([10, 0, 0, 1])), Some(IpAddr::from([10, 0, 0, 2])));
         for _ in 0..100 {
-            assert!(failures.admit("ito", desk, start).is_ok());
+            assert!(failures.admit("ito", desk, start, &limits).is_ok());
             failures.failed(desk, start);
         }
-        assert!(matches!(failures.admit("mori", desk, start), Err(Error::SignInsLimited(_))));
-        assert!(failures.admit("mori", other, start).is_ok());
-        assert!(failures.admit("mori", desk, start + Duration::from_secs(7)).is_ok());
+        assert!(matches!(failures.admit("mori", desk, start, &limits), Err(Error::SignInsLimited(_))));
+        assert!(failures.admit("mori", other, start, &limits).is_ok());
+        assert!(failures.admit("mori", desk, start + Duration::from_secs(7), &limits).is_ok());
     }
 
     #[test]
     fn one_login_cannot_sign_in_without_end() {
-        let (sign_ins, start) = (SignIns::default(), Instant::now());
+        let (sign_ins, start, limits) = (SignIns::default(), Instant::now(), ClientLimits::default());
         for _ in 0..100 {
-            assert!(sign_ins.admit("ito", None, start).is_ok());
+            assert!(sign_ins.admit("ito", None, start, &limits).is_ok());
             sign_ins.succeeded("ito", start);
         }
-        assert!(matches!(sign_ins.admit("ito", None, start), Err(Error::SignInsLimited(_))));
-        assert!(sign_ins.admit("mori", None, start).is_ok());
-        assert!(sign_ins.admit("ito", None, start + FAILURE_FORGOTTEN).is_ok());
+        assert!(matches!(sign_ins.admit("ito", None, start, &limits), Err(Error::SignInsLimited(_))));
+        assert!(sign_ins.admit("mori", None, start, &limits).is_ok());
+        assert!(sign_ins.admit("ito", None, start + FAILURE_FORGOTTEN, &limits).is_ok());
     }
 }

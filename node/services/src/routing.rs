@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use raft::Typing;
-use types::limits::{CONVERSATIONS_PER_USER_MAX, STREAMS_PER_NODE_MAX, STREAMS_PER_SESSION_MAX};
+use types::limits::{CONVERSATIONS_PER_USER_MAX, STREAMS_PER_SESSION_MAX};
 use types::{ConversationId, Event, EventBody, EventNumber, Principal, Scope, SessionId, UserId};
 
 use crate::errors::Error;
@@ -78,7 +78,7 @@ impl Routing {
         self.sessions.contains_key(&session)
     }
 
-    /// Takes a stream in; nothing but presence is queued for it yet.
+    /// Takes a stream in, if this node has fewer than `streams_max`; nothing but presence is queued for it yet.
     ///
     /// Errors: [`Error::TooManyStreams`] at the limits of its session and of this node.
     pub(crate) fn enter(
@@ -87,8 +87,9 @@ impl Routing {
         session: SessionId,
         queue: Arc<Queue>,
         watching: Vec<UserId>,
+        streams_max: usize,
     ) -> Result<StreamId, Error> {
-        if self.streams.len() >= STREAMS_PER_NODE_MAX {
+        if self.streams.len() >= streams_max {
             return Err(Error::TooManyStreams("this node has as many as it may; try another"));
         }
         let of_session = self.sessions.get(&session).map_or(0, BTreeSet::len);
@@ -288,7 +289,7 @@ mod tests {
 
     fn entered(routing: &mut Routing) -> (StreamId, Arc<Queue>) {
         let queue = Arc::new(Queue::default());
-        let id = routing.enter(USER, SESSION, Arc::clone(&queue), vec![]).expect("room");
+        let id = routing.enter(USER, SESSION, Arc::clone(&queue), vec![], 100).expect("room");
         (id, queue)
     }
 
@@ -363,8 +364,10 @@ mod tests {
         let mut routing = Routing::new(EventNumber(0));
         let (one, _) = entered(&mut routing);
         let (two, _) = entered(&mut routing);
-        let third = routing.enter(USER, SESSION, Arc::default(), vec![]);
+        let third = routing.enter(USER, SESSION, Arc::default(), vec![], 100);
         assert!(matches!(third, Err(Error::TooManyStreams(_))));
+        let of_another = routing.enter(USER, SessionId([9; 16]), Arc::default(), vec![], 2);
+        assert!(matches!(of_another, Err(Error::TooManyStreams(_))), "this node takes no more");
         routing.listen(one);
         routing.attach(one, BTreeSet::from([WARD]), EventNumber(0));
         assert!(!routing.leave(one));

@@ -145,7 +145,7 @@ fn admit<H: Handle>(
     in_flight: &mut FuturesOrdered<BoxFuture<'static, Answer>>,
 ) -> Option<Held> {
     let now = Instant::now();
-    match services.inner.rates.take(call.session, now) {
+    match services.inner.rates.take(call.session, now, &services.inner.limits.load()) {
         Ok(()) => {}
         Err(Error::RateLimited(wait)) => {
             let rest = async move {

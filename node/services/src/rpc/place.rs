@@ -45,7 +45,7 @@ async fn tap_in<H: Handle>(services: &Services<H>, call: Call, body: TapInReques
     types::text::check_login(&body.login).map_err(|error| Error::invalid("login", error.to_string()))?;
     let secret = body.secret.ok_or_else(|| Error::invalid("secret", "is missing: a PIN or a password"))?;
     let inner = &services.inner;
-    inner.sign_ins.admit(&body.login, None, Instant::now())?;
+    inner.sign_ins.admit(&body.login, None, Instant::now(), &inner.limits.load())?;
     inner.handle.read_barrier(soon(call.deadline)).await?; // What counts now, not what this node happens to know.
     let known = known(&inner.handle.view(), &body.login)?;
     // Whoever guesses here blocks that person at this device, and nobody else.

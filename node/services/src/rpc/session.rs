@@ -73,7 +73,7 @@ async fn sign_in<H: Handle>(
     passwords::check_length("password", &body.password)?;
     let key = device_key(&body.device_key)?;
     let inner = &services.inner;
-    inner.sign_ins.admit(&body.login, visitor.address, Instant::now())?;
+    inner.sign_ins.admit(&body.login, visitor.address, Instant::now(), &inner.limits.load())?;
     // The newest password counts, not the one this node happens to know.
     inner.handle.read_barrier(soon(visitor.deadline)).await?;
     let known = known(&services.inner.handle.view(), &body.login)?;
@@ -105,7 +105,7 @@ async fn enrol<H: Handle>(
     passwords::check_new("password", &body.password, &body.login)?;
     let key = device_key(&body.device_key)?;
     let inner = &services.inner;
-    inner.sign_ins.admit(&body.login, visitor.address, Instant::now())?;
+    inner.sign_ins.admit(&body.login, visitor.address, Instant::now(), &inner.limits.load())?;
     inner.handle.read_barrier(soon(visitor.deadline)).await?;
     let code = codes::parse_enrolment(&body.code);
     let known = known(&services.inner.handle.view(), &body.login)?;
@@ -236,7 +236,7 @@ async fn refresh<H: Handle>(
     let proven = match prove(&inner.handle.view())? {
         Some(key) => Some(key),
         None => {
-            inner.sign_ins.admit("", visitor.address, Instant::now())?;
+            inner.sign_ins.admit("", visitor.address, Instant::now(), &inner.limits.load())?;
             inner.handle.read_barrier(soon(visitor.deadline)).await?;
             prove(&inner.handle.view())?
         }

@@ -79,7 +79,8 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
         services.observe(vec![opened], call.deadline).await?;
     }
     let queue = Arc::new(Queue::default());
-    let id = services.inner.hub.enter(call.user, call.session, Arc::clone(&queue), watched.clone())?;
+    let streams_max = services.inner.limits.load().streams as usize;
+    let id = services.inner.hub.enter(call.user, call.session, Arc::clone(&queue), watched.clone(), streams_max)?;
     let place = Place { services: services.clone(), call, id };
     // From here on the hub ends the stream when the session is locked or unlocked; this is for what came before.
     if session_locked(services, &call)? != call.locked {
