@@ -31,7 +31,10 @@ const EXITS: &str = "\
 Exit status: 0 well; 1 failed; 2 usage; 3 degraded but serving; 4 not accepting messages (cluster status).
 
 People and groups: @login a person, '#title' a group (quote it: a shell takes a bare # for a comment; title:NAME is the \
-same), or a conversation's id.";
+same), or a conversation's id.
+
+For services and schedules a password can be handed over, in this order: the systemd credential tricord-password, the file that \
+TRICORD_PASSWORD_FILE names (mode 600), TRICORD_PASSWORD (root and whoever reads the unit sees it), stdin.";
 
 /// Messages that three nodes keep: the client.
 #[derive(Parser, Debug)]

@@ -25,6 +25,7 @@ mod recovery;
 mod renewal;
 mod restored;
 mod rows;
+mod secrets;
 mod session;
 mod store;
 mod text;
@@ -39,6 +40,10 @@ use clap::Parser;
 /// Does what the command line asks for.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Err(error) = seal::environment::hide(&[secrets::PASSWORD]) {
+        let _ = writeln!(std::io::stderr(), "error: take the password out of the environment: {error}");
+        return ExitCode::from(1);
+    }
     let cli = args::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

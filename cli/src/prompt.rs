@@ -18,6 +18,14 @@ pub fn secret(what: &str) -> Result<String> {
     Ok(secret)
 }
 
+/// A password that is there already: handed over ([`crate::secrets`]), or asked for as a secret.
+pub fn password(what: &str) -> Result<String> {
+    match crate::secrets::password()? {
+        Some(password) => Ok(password),
+        None => secret(what),
+    }
+}
+
 /// A new password: on a terminal asked for twice.
 pub fn new_password() -> Result<String> {
     let password = secret("New password (10 characters or more)")?;

@@ -87,7 +87,7 @@ impl Session {
         match error.code() {
             "SESSION_LOCKED" if !self.quiet && prompt::is_there() => {
                 crate::output::say("This session is locked: nothing was done in it for a while.");
-                self.unlock(Unlock::Password(prompt::secret("Password")?)).await?;
+                self.unlock(Unlock::Password(prompt::password("Password")?)).await?;
                 Ok(true)
             }
             "NO_SESSION" if self.state.place.is_some() && self.store.leave_place()? => {

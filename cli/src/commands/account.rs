@@ -20,7 +20,7 @@ use crate::{prompt, rpc};
 /// `login`
 pub async fn login(global: &Global, login: &str) -> Result<()> {
     let (profile, client, device) = anonymous(global, login)?;
-    let password = prompt::secret(&format!("Password of {login}"))?;
+    let password = prompt::password(&format!("Password of {login}"))?;
     let credentials = sign_in(&client, login, &password, &device).await?;
     keep(global, &profile, &client, device, credentials)
 }

@@ -76,7 +76,7 @@ async fn tap_out(session: &Session) -> Result<()> {
 pub async fn pin(session: &Session, global: &Global, command: PinCommand) -> Result<()> {
     match command {
         PinCommand::Set => {
-            let password = prompt::secret("Present password")?;
+            let password = prompt::password("Present password")?;
             let pin = prompt::new_pin()?;
             let body = |id| v1::SetPinRequest { pin: pin.clone(), password: password.clone(), request_id: Some(id) };
             let call = Call::write("set the PIN").slow().secret();

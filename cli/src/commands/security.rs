@@ -24,7 +24,7 @@ pub async fn totp(session: &Session, global: &Global, command: TotpCommand) -> R
 }
 
 async fn add(session: &Session, global: &Global) -> Result<()> {
-    let password = prompt::secret("Present password")?;
+    let password = prompt::password("Present password")?;
     let body = |id| v1::CreateTotpRequest { password: password.clone(), request_id: Some(id) };
     let call = Call::write("set up one-time passwords").slow().secret();
     let answer = session.write(call, body, rpc!(SecurityServiceClient.create_totp)).await?;
@@ -65,7 +65,7 @@ async fn remove(session: &Session, global: &Global, user: Option<&str>) -> Resul
         }
         None => (own.clone(), "your account".into()),
     };
-    let password = if name == own { prompt::secret("Present password")? } else { String::new() };
+    let password = if name == own { prompt::password("Present password")? } else { String::new() };
     prompt::confirm(&format!("The password alone will do for {whose}. Are you sure who is asking?"), global.yes)?;
     let body = |id| v1::DeleteTotpRequest { name: name.clone(), password: password.clone(), request_id: Some(id) };
     let call = Call::write("take one-time passwords away").slow().secret();

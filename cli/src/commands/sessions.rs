@@ -102,7 +102,7 @@ async fn lock(session: &Session, which: Option<String>) -> Result<()> {
 }
 
 async fn unlock(session: &Session, pin: bool) -> Result<()> {
-    let proof = if pin { Unlock::Pin(prompt::secret("PIN")?) } else { Unlock::Password(prompt::secret("Password")?) };
+    let proof = if pin { Unlock::Pin(prompt::secret("PIN")?) } else { Unlock::Password(prompt::password("Password")?) };
     session.unlock(proof).await?;
     say("Unlocked.");
     Ok(())

@@ -15,6 +15,7 @@
 mod backup;
 mod cluster_key;
 mod data_key;
+pub mod environment;
 mod error;
 pub mod join;
 mod node_key;

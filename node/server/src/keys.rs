@@ -19,6 +19,10 @@ use crate::Failure;
 const SECRET_BYTES_MIN: usize = 32;
 /// Shortest passphrase, in characters.
 const PASSPHRASE_CHARS_MIN: usize = 14;
+/// The systemd credential and the variable of the environment that a passphrase is taken from, where there is one.
+const PASSPHRASE_CREDENTIAL: &str = "tricord-node-passphrase";
+/// See [`PASSPHRASE_CREDENTIAL`].
+pub const PASSPHRASE_VARIABLE: &str = "TRICORD_NODE_PASSPHRASE";
 /// Longest secret that is read.
 const SECRET_BYTES_MAX: u64 = 4_096;
 
@@ -29,7 +33,7 @@ pub enum Protection {
     File(PathBuf),
     /// A systemd credential of this name (`LoadCredential=` or `LoadCredentialEncrypted=`).
     Credential(String),
-    /// A passphrase, from there.
+    /// A passphrase: of a credential or the environment if there is one, otherwise from there.
     Passphrase(Passphrase),
 }
 
@@ -65,9 +69,9 @@ impl Protection {
                 file_secret(path)
             }
             Self::Credential(name) => {
-                let dir = std::env::var_os("CREDENTIALS_DIRECTORY")
+                let dir = credentials()
                     .ok_or("there are no systemd credentials: start by systemd with LoadCredential= or LoadCredentialEncrypted=")?;
-                read_secret(&Path::new(&dir).join(name))
+                read_secret(&dir.join(name))
             }
             Self::Passphrase(from) => {
                 let words = from.ask(anew)?;
@@ -83,8 +87,18 @@ impl Protection {
 }
 
 impl Passphrase {
+    /// What was handed over goes before what must be asked for: the credential, the descriptor, the environment, people.
     fn ask(self, anew: bool) -> Result<Zeroizing<String>, Failure> {
         const WHAT: &str = "Passphrase of this node's key";
+        let credential = credentials().map(|dir| dir.join(PASSPHRASE_CREDENTIAL)).filter(|path| path.exists());
+        if let Some(path) = credential {
+            return line_of(&read_bounded(&path)?);
+        }
+        if !matches!(self, Self::Descriptor(_))
+            && let Some(words) = seal::environment::take(PASSPHRASE_VARIABLE)?
+        {
+            return Ok(words);
+        }
         let words = match self {
             Self::Prompt => {
                 let words = Zeroizing::new(rpassword::prompt_password(format!("{WHAT}: "))?);
@@ -104,15 +118,23 @@ impl Passphrase {
                 if !asked.status.success() {
                     return Err("systemd-ask-password gave no passphrase".into());
                 }
-                Zeroizing::new(String::from_utf8(said.to_vec()).map_err(|_| "the passphrase is not UTF-8")?)
+                line_of(&said)?
             }
-            Self::Descriptor(number) => {
-                let bytes = read_bounded(Path::new(&format!("/proc/self/fd/{number}")))?;
-                Zeroizing::new(String::from_utf8(bytes.to_vec()).map_err(|_| "the passphrase is not UTF-8")?)
-            }
+            Self::Descriptor(number) => line_of(&read_bounded(Path::new(&format!("/proc/self/fd/{number}")))?)?,
         };
-        Ok(Zeroizing::new(words.trim_end_matches(['\n', '\r']).to_owned()))
+        Ok(words)
     }
+}
+
+/// Where systemd puts credentials, if it started this.
+fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
+/// A passphrase as it was handed over, without the end of its line.
+fn line_of(bytes: &[u8]) -> Result<Zeroizing<String>, Failure> {
+    let words = std::str::from_utf8(bytes).map_err(|_| "the passphrase is not UTF-8")?;
+    Ok(Zeroizing::new(words.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
 /// This node's pair, opened: made if it has none yet.

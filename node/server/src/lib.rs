@@ -119,6 +119,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 pub fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     let _failing = store::failing::from_environment();
+    if let Err(error) = seal::environment::hide(&[keys::PASSPHRASE_VARIABLE]) {
+        say(&format!("tricordd: take secrets out of the environment: {error}"));
+        return ExitCode::FAILURE;
+    }
     let args = Args::parse();
     if args.print_default_config {
         print(config::DEFAULT.trim_end());

@@ -10,6 +10,7 @@ use tonic::transport::Endpoint;
 
 use super::{Report, Severity};
 use crate::config::Config;
+use crate::keys::PASSPHRASE_VARIABLE;
 use crate::run::LOCAL_SOCKET;
 
 /// How long the daemon may take to answer.
@@ -19,7 +20,13 @@ const FILES_MIN: u64 = 65_536;
 
 pub(super) async fn examine(report: &mut Report, config: &Config) {
     let socket = config.data.join(LOCAL_SOCKET);
-    let Ok(stream) = tokio::net::UnixStream::connect(&socket).await else {
+    let connected = tokio::net::UnixStream::connect(&socket).await;
+    if connected.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+        let what = "you are not root, and may not ask the daemon: whether it runs was NOT looked at";
+        report.add(Severity::Warn, "daemon", what, "run this again as root (sudo)");
+        return;
+    }
+    let Ok(stream) = connected else {
         let what = "the daemon does not run on this machine";
         report.add(Severity::Warn, "daemon", what, "systemctl start tricordd, once nothing below is bad").runbook =
             "node-down";
@@ -28,6 +35,7 @@ pub(super) async fn examine(report: &mut Report, config: &Config) {
     report.running = true;
     if let Some(pid) = stream.peer_cred().ok().and_then(|peer| peer.pid()) {
         limits(report, &std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default());
+        passphrase(report, &std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default());
     }
     drop(stream);
     match tokio::time::timeout(PATIENCE, ask(&socket)).await {
@@ -86,6 +94,19 @@ fn node_says(report: &mut Report, node: &GetNodeResponse) {
     if let Some(offset) = of(&node.slot).and_then(|own| own.vitals.as_ref()?.clock_offset) {
         let seconds = offset.seconds as f64 + f64::from(offset.nanos) / 1e9;
         report.ok("clock", format!("this clock is {seconds:+.3} s from cluster time"));
+    }
+}
+
+/// Whether the daemon was given its passphrase in its environment: it has taken it out, but whoever started it has it.
+fn passphrase(report: &mut Report, environment: &[u8]) {
+    let name = seal::environment::descriptor(PASSPHRASE_VARIABLE);
+    if environment.split(|byte| *byte == 0).any(|one| one.starts_with(name.as_bytes())) {
+        let what = format!(
+            "the passphrase of this node's key came by the environment ({PASSPHRASE_VARIABLE}): root sees it, and it stands in \
+             the unit or in what starts the daemon"
+        );
+        let next = "hand it over as a credential instead: LoadCredentialEncrypted=tricord-node-passphrase";
+        report.add(Severity::Note, "keys", what, next).runbook = "suspected-breach";
     }
 }
 

@@ -1,0 +1,83 @@
+//! Secrets that a program is given in its environment: for machines where neither a person nor systemd can hand them over. The
+//! environment of a process is in `/proc` for as long as it runs, and each program it starts inherits it, so [`hide`] takes
+//! them out of it at the very beginning: it runs the program anew, in the same process, with the secrets in files without a
+//! name (`memfd_create(2)`) that only this process has. [`take`] reads each of them once.
+//!
+//! Whoever started the program still has them: root, and whoever can read the unit or the script.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use zeroize::Zeroizing;
+
+/// Longest secret that is taken, in bytes.
+const SECRET_BYTES_MAX: u64 = 4_096;
+
+/// Takes the variables of these names out of this process's environment, for [`take`]. Does not return when there are any:
+/// the program begins anew without them. To be called first of all, before a second thread runs.
+///
+/// Errors: the program could not be begun anew; nothing has changed then.
+pub fn hide(names: &[&str]) -> io::Result<()> {
+    let given: Vec<&&str> = names.iter().filter(|name| std::env::var_os(name).is_some()).collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let mut arguments = std::env::args_os();
+    let mut anew = Command::new(std::env::current_exe()?);
+    if let Some(name) = arguments.next() {
+        anew.arg0(name);
+    }
+    anew.args(arguments);
+    let mut kept = Vec::new(); // Open until the program begins anew, and beyond.
+    for name in given {
+        let value = Zeroizing::new(std::env::var(name).map_err(|_| invalid(name, "it is not UTF-8"))?);
+        if value.len() as u64 > SECRET_BYTES_MAX {
+            return Err(invalid(name, "it is too long for a secret"));
+        }
+        let mut file = File::from(memfd_create("tricord", MemfdFlags::empty())?);
+        file.write_all(value.as_bytes())?;
+        anew.env_remove(name).env(descriptor(name), file.as_raw_fd().to_string());
+        kept.push(file);
+    }
+    Err(anew.exec())
+}
+
+/// The secret of this name, if the program was given one; it is given once.
+///
+/// Errors: it was given and cannot be read, or is empty.
+pub fn take(name: &str) -> io::Result<Option<Zeroizing<String>>> {
+    let Some(path) = given(name) else { return Ok(None) };
+    let mut secret = Zeroizing::new(String::new());
+    File::open(&path)?.take(SECRET_BYTES_MAX).read_to_string(&mut secret)?;
+    OpenOptions::new().write(true).truncate(true).open(&path)?;
+    if secret.is_empty() {
+        return Err(invalid(name, "it is empty, or was used already"));
+    }
+    Ok(Some(secret))
+}
+
+/// Whether the program was given a secret of this name.
+#[must_use]
+pub fn is_given(name: &str) -> bool {
+    given(name).is_some()
+}
+
+/// The variable that says where the secret of a variable is now. It tells nothing by itself.
+#[must_use]
+pub fn descriptor(name: &str) -> String {
+    format!("{name}_FD")
+}
+
+fn given(name: &str) -> Option<PathBuf> {
+    let number: u32 = std::env::var(descriptor(name)).ok()?.parse().ok()?;
+    Some(Path::new("/proc/self/fd").join(number.to_string()))
+}
+
+fn invalid(name: &str, why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{name}: {why}"))
+}
