@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 #[derive(Args, Debug)]
 pub struct Doctor {
     /// The configuration of the node on this machine.
-    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    #[arg(long, value_name = "FILE", env = "TRICORD_CONFIG", default_value = "/etc/tricord/tricordd.toml")]
     pub config: PathBuf,
     /// Show also what is as it should be.
     #[arg(long)]
@@ -22,7 +22,8 @@ pub struct Doctor {
 #[derive(Subcommand, Debug)]
 pub enum ControlsCommand {
     /// Report each item of the HIPAA technical safeguards and of other rules: what the product does, what this cluster shows
-    /// of it, what the hospital must still do, and what lies outside. For all of it one needs the permission sets auditor and viewer.
+    /// of it, what the hospital must still do, and what lies outside. For all of it one needs the permission set auditor; what may
+    /// not be read is named, and the rest is reported.
     Report {
         /// Write it as a page to print or to hand over.
         #[arg(long, value_name = "FILE")]
@@ -49,7 +50,7 @@ pub struct Bundle {
     #[arg(long, value_name = "FILE", default_value = "tricord-support.tar.age")]
     pub out: PathBuf,
     /// The configuration of the node on this machine.
-    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    #[arg(long, value_name = "FILE", env = "TRICORD_CONFIG", default_value = "/etc/tricord/tricordd.toml")]
     pub config: PathBuf,
     /// The daemon's program, which does the gathering; default: beside this one, or on the path.
     #[arg(long, value_name = "FILE", env = "TRICORDD")]

@@ -12,9 +12,10 @@ use proto::v1::security_service_client::SecurityServiceClient;
 use crate::args::{ControlsCommand, Format, Global};
 use crate::client::Call;
 use crate::controls::facts::Facts;
-use crate::controls::{html, report, text};
+use crate::controls::{html, report, text, wire};
 use crate::error::{Error, Result};
 use crate::output::{COLUMNS, print, say};
+use crate::profile::Profile;
 use crate::rpc;
 use crate::session::Session;
 
@@ -24,7 +25,7 @@ const EMERGENCIES: i32 = 500;
 /// Does it.
 pub async fn run(session: &Session, global: &Global, command: ControlsCommand) -> Result<()> {
     let ControlsCommand::Report { html: page } = command;
-    let facts = read(session).await?;
+    let facts = read(session, global).await?;
     let report = report(&facts);
     if let Some(path) = &page {
         write(path, &html(&report))?;
@@ -53,7 +54,7 @@ fn write(path: &Path, page: &str) -> Result<()> {
 }
 
 /// Asks for all there is. What one may not read is left out, and named.
-async fn read(session: &Session) -> Result<Facts> {
+async fn read(session: &Session, global: &Global) -> Result<Facts> {
     let mut facts = Facts::default();
     let call = Call::read("ask how the cluster is");
     let status = session
@@ -84,7 +85,19 @@ async fn read(session: &Session) -> Result<Facts> {
         )
         .await;
     facts.emergencies = kept(all, "emergencies", &mut facts.not_read)?.map(|told| told.emergencies);
+    facts.wire = connections(&facts, session, global).await?;
     Ok(facts)
+}
+
+/// What the nodes agree to: all of them where their addresses are known, otherwise those that this client was given.
+async fn connections(facts: &Facts, session: &Session, global: &Global) -> Result<Vec<String>> {
+    let Some(authority) = Profile::open(global)?.ca else { return Ok(Vec::new()) }; // By the local socket: no TLS.
+    let told: Vec<String> = match &facts.status {
+        Some(status) => status.nodes.iter().map(|node| node.client_address.clone()).collect(),
+        None => session.client.addresses().into_iter().map(str::to_owned).collect(),
+    };
+    let asked = told.iter().filter(|address| address.contains(':') && !address.starts_with("unix:"));
+    Ok(futures::future::join_all(asked.map(|address| wire::look(address, &authority))).await)
 }
 
 /// The answer; a refusal is noted instead. Errors: nobody answered.

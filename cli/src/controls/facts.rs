@@ -18,6 +18,8 @@ pub struct Facts {
     pub head: Option<v1::GetHeadResponse>,
     /// Emergency access, so far.
     pub emergencies: Option<Vec<v1::Emergency>>,
+    /// What each node agreed to on the way here: protocol, cipher, key exchange.
+    pub wire: Vec<String>,
     /// What was not told, and why.
     pub not_read: Vec<String>,
 }
@@ -71,6 +73,30 @@ impl Facts {
         told.collect()
     }
 
+    /// How connections are encrypted, as they are now, and when certificates end.
+    pub fn transmission(&self) -> Vec<String> {
+        let wire = if self.wire.is_empty() { vec![format!("connections: {NOT_READ}")] } else { self.wire.clone() };
+        wire.into_iter().chain(self.certificates()).collect()
+    }
+
+    /// How long what is kept.
+    pub fn retention(&self) -> Vec<String> {
+        let days = |ms: u64| ms / limits::DAY_MS;
+        let mut said = vec![
+            "messages and records of the audit log: without end; there is no setting that shortens it".to_owned(),
+            format!(
+                "what streams resume from: {} days; answers to repeated requests: {} days after the device's last",
+                days(limits::EVENTS_KEPT_MS),
+                days(limits::ANSWERS_KEPT_MS)
+            ),
+        ];
+        if let Some(told) = &self.head {
+            said.push(format!("{} records kept so far", told.records));
+        }
+        said.extend(self.backup());
+        said
+    }
+
     /// What protects each node's key, and the cluster key's age.
     pub fn keys(&self) -> Vec<String> {
         let mut said = Vec::new();
@@ -84,7 +110,7 @@ impl Facts {
                 }
                 (KeyKind::Node, _) => said.push(format!("{}: key protected by {}", key.holder, key.protection)),
                 (KeyKind::Cluster, KeyState::Active) => said.push(format!(
-                    "cluster key version {} in use since {}, {} data keys under it",
+                    "cluster key version {} in use since {}, {} data keys (XAES-256-GCM) wrapped under it",
                     key.id,
                     minute(key.create_time.as_ref()),
                     key.data_keys

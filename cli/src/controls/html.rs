@@ -8,7 +8,10 @@ const STYLE: &str = "body{font:15px/1.45 sans-serif;max-width:60rem;margin:2rem 
 h1{font-size:1.6rem}h2{margin-top:2.5rem;border-bottom:2px solid #111}article{margin:1.2rem 0;break-inside:avoid}\
 h3{font-size:1rem;margin:0}dl{display:grid;grid-template-columns:6rem 1fr;gap:.15rem .8rem;margin:.3rem 0}\
 dt{color:#444}dd{margin:0}.supports_in_part dd.claim,.absent dd.claim{font-style:italic}\
-aside{border:1px solid #777;padding:.6rem .9rem;margin:.8rem 0}@media print{body{margin:0;max-width:none}}";
+aside{border:1px solid #777;padding:.6rem .9rem;margin:.8rem 0}\
+@page{size:A4;margin:18mm 16mm 20mm}\
+@media print{body{font-size:10pt;margin:0;padding:0;max-width:none}h1{font-size:18pt}h2{font-size:13pt;break-after:avoid}\
+h3{font-size:10.5pt;break-after:avoid}article,aside{break-inside:avoid}p,dd{orphans:3;widows:3}}";
 
 /// The page.
 pub fn html(report: &Report) -> String {

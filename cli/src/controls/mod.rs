@@ -4,6 +4,7 @@
 pub mod facts;
 mod html;
 mod items;
+pub mod wire;
 
 use serde::Serialize;
 
@@ -222,6 +223,7 @@ mod tests {
             settings: Some(v1::Settings::default()),
             head: None,
             emergencies: None,
+            wire: vec!["a.example:7401: TLS 1.3 with AES_256_GCM_SHA384, key exchange X25519MLKEM768".into()],
             not_read: vec!["emergencies: this needs a permission set".into()],
         }
     }
@@ -247,6 +249,15 @@ mod tests {
         let evidence = row.evidence.join("; ");
         assert!(evidence.contains("a1: key on the same disk: not breach-safe"), "{evidence}");
         assert!(evidence.contains("b1: key protected by credential"), "{evidence}");
+    }
+
+    #[test]
+    fn ciphers_and_retention_are_what_was_read() {
+        let report = report(&facts());
+        let of = |item: &str| report.items.iter().find(|row| row.item == item).unwrap().evidence.join("; ");
+        assert!(of("164.312(e)(2)(ii)").contains("TLS 1.3 with AES_256_GCM_SHA384"), "{}", of("164.312(e)(2)(ii)"));
+        let kept = of("164.316(b)(2)(i)");
+        assert!(kept.contains("without end") && kept.contains("30 days") && kept.contains("backup"), "{kept}");
     }
 
     #[test]

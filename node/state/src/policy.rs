@@ -359,7 +359,8 @@ pub fn may<V: View>(view: &V, user: &User, action: Action) -> Result<Decision, V
         }
         Action::SeePolicies => Decision::Yes,
         Action::SeeClusterStatus => {
-            Decision::yes_if(has(user, &[PermissionSet::Admin, PermissionSet::Viewer]), Decision::No)
+            let permitted = has(user, &[PermissionSet::Admin, PermissionSet::Auditor, PermissionSet::Viewer]);
+            Decision::yes_if(permitted, Decision::No)
         }
         Action::ReadAudit => Decision::yes_if(has(user, &[PermissionSet::Auditor]), Decision::No),
         Action::RevealMessages => Decision::yes_if(has(user, &[PermissionSet::Discloser]), Decision::No),

@@ -14,7 +14,7 @@ pub(super) const ITEMS: &[Item] = &[
         standing: Standing::SupportsInPart,
         does: "Content is sealed, access is by participation, and everything is recorded. Messages are kept without end: there is no \
                retention by class yet.",
-        evidence: Facts::audit,
+        evidence: Facts::retention,
         hospital: "decide how long what is kept, and say why",
         outside: "the purpose",
     },
@@ -50,7 +50,7 @@ pub(super) const ITEMS: &[Item] = &[
         title: "Encryption",
         standing: Standing::Supports,
         does: "Content is sealed before it reaches a disk, TLS 1.3 on all ports, backups are encrypted to the recovery kit.",
-        evidence: Facts::keys,
+        evidence: |facts| facts.keys().into_iter().chain(facts.transmission()).collect(),
         hospital: "keep keys elsewhere than on the disks they protect",
         outside: "metadata; memory of running nodes",
     },

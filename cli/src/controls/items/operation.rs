@@ -131,7 +131,7 @@ pub(super) const ITEMS: &[Item] = &[
         title: "Six years' retention (R)",
         standing: Standing::Supports,
         does: "Records of the audit log are never deleted; there is no command that could. The runbook capacity says what they take.",
-        evidence: Facts::audit,
+        evidence: Facts::retention,
         hospital: "provide the room, and keep exports beyond the life of the cluster",
         outside: "disks and clusters that are given up",
     },

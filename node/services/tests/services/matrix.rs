@@ -109,7 +109,7 @@ fn table() -> Vec<Line> {
         line!("PresenceService/ReportActivity",                      "-   y   y   y   y   y   y   y   y   y   l", _c => ReportActivityRequest::default()),
         line!("PresenceService/SendTyping",                          "-   h   y   h   h   h   h   h   h   h   l", c => SendTypingRequest { conversation: c.ward.clone() }),
         line!("SyncService/Sync",                                    "-   y   y   y   y   y   y   y   y   y   y", _c => SyncRequest::default()),
-        line!("ClusterService/GetClusterStatus",                     "-   n   n   n   n   n   n   y   y   n   l", _c => GetClusterStatusRequest::default()),
+        line!("ClusterService/GetClusterStatus",                     "-   n   n   n   n   n   y   y   y   n   l", _c => GetClusterStatusRequest::default()),
         line!("ClockService/ConfirmClock",                           "-   n   n   n   n   n   n   n   h   n   l", c => ConfirmClockRequest { step_time: Some(prost_types::Timestamp { seconds: 1, nanos: 0 }), request_id: c.id() }),
         line!("AuditService/ListRecords",                            "-   n   n   n   n   n   y   n   n   n   l", _c => ListRecordsRequest::default()),
         line!("AuditService/GetHead",                                "-   n   n   n   n   n   y   n   n   n   l", _c => GetHeadRequest::default()),

@@ -47,6 +47,27 @@ fn controls(cluster: &Cluster) -> Result<Value> {
     Ok(serde_json::from_slice(&report)?)
 }
 
+/// That a page can be printed: a browser makes a PDF of some sheets of A4 of it.
+fn prints(page: &std::path::Path) -> Result<()> {
+    let out = page.with_extension("pdf");
+    let mut browser = Command::new("timeout");
+    browser.args(["60", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]);
+    browser.arg(format!("--user-data-dir={}", page.with_extension("browser").display()));
+    browser.arg(format!("--print-to-pdf={}", out.display())).arg(format!("file://{}", page.display()));
+    let output = browser.stdout(Stdio::null()).stderr(Stdio::piped()).output()?;
+    if !output.status.success() && output.status.code() == Some(127) {
+        eprintln!("printing is left out: there is no chromium");
+        return Ok(());
+    }
+    let pdf = std::fs::read(&out).map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let count = |what: &[u8]| pdf.windows(what.len()).filter(|bytes| *bytes == what).count();
+    // Each sheet is an object of the file, and has its size there or from the one above it: A4 in points.
+    let sheets = count(b"/Type /Page\n") + count(b"/Type /Page/");
+    assert!(pdf.starts_with(b"%PDF-") && (5..40).contains(&sheets), "{sheets} sheets");
+    assert!(count(b"594.95") + count(b"595") > 0, "not A4");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_finds_what_was_broken_and_nothing_else() -> Result<()> {
     let mut cluster = Cluster::found(Options::default()).await?;
@@ -93,6 +114,17 @@ async fn the_doctor_finds_what_was_broken_and_nothing_else() -> Result<()> {
     assert!(evidence("164.312(a)(2)(iv)").contains("a1: key on the same disk: not breach-safe"), "{report:#}");
     assert!(evidence("164.312(b)").contains("not read"), "{report:#}");
     assert!(evidence("164.308(a)(7)(ii)(A)").contains("NONE was ever made"), "{report:#}");
+    let wire = evidence("164.312(e)(2)(ii)");
+    let agreed = (0..3).all(|node| wire.contains(&format!("{}: TLS 1.3 with ", cluster.links().address(node))));
+    assert!(agreed, "{wire}");
+
+    // One permission set is enough to read all of it, and the page prints.
+    let auditor = super::audit::auditor(&cluster).await?;
+    let page = cluster.dir().join("report.html");
+    let printed = auditor.well(&["controls", "report", "--output", "json", "--html", &page.to_string_lossy()]).await?;
+    let report: Value = serde_json::from_str(&printed)?;
+    assert_eq!(report["not_read"].as_array().map(Vec::len), Some(0), "{report:#}");
+    prints(&page)?;
 
     // The daemon down, one peer gone, a port taken, a key that others can read: without a daemon it finds all of that.
     cluster.node(1).kill()?;
