@@ -307,6 +307,9 @@ impl Node {
             let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| wrong(chain(&error)))?;
             return Ok(Self { address: address.to_owned(), endpoint, channel: Mutex::new(None) });
         }
+        if address.contains('/') {
+            return Err(wrong("no scheme and no path".into()));
+        }
         if address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
             return Err(wrong("no port".into()));
         }
@@ -418,21 +421,31 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The usual causes in a word or two.
+/// The usual causes in a few words, with what mends them where that is not plain.
 fn plain(why: &str) -> String {
-    if why.contains("Connection refused") {
-        "refused".into()
-    } else if why.contains("UnknownIssuer") {
-        "its certificate is not signed by the authority of --ca".into()
-    } else if why.contains("NotValidForName") {
-        "its certificate is for another name".into()
-    } else if why.contains("Expired") {
-        "its certificate has expired".into()
-    } else if why.contains("dns error") || why.contains("lookup") {
-        "unknown host".into()
+    let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    let words = if says(&["Connection refused"]) {
+        "refused"
+    } else if says(&["UnknownIssuer"]) {
+        "its certificate is not signed by the authority of --ca; is that file this cluster's ca.crt?"
+    } else if says(&[".peer.tricord"]) {
+        "this is the port for nodes among themselves; clients have another"
+    } else if says(&["NotValidForName", "not valid for name"]) {
+        "its certificate is for another name than this address"
+    } else if says(&["Expired", "certificate expired"]) {
+        "its certificate has expired; as root on its machine: tricord node renew-certificates"
+    } else if says(&["NotValidYet", "not valid yet"]) {
+        "its certificate is not valid yet; is a clock wrong?"
+    } else if says(&["NoApplicationProtocol"]) {
+        "this is no port for clients; is it the one for operators?"
+    } else if says(&["InvalidContentType", "corrupt message"]) {
+        "it does not speak TLS: another service's port?"
+    } else if says(&["dns error", "lookup"]) {
+        "unknown host"
     } else {
-        why.to_owned()
-    }
+        why
+    };
+    words.to_owned()
 }
 
 #[cfg(test)]

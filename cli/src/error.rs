@@ -146,7 +146,7 @@ impl Error {
             Self::Address { .. } => "tricord conversation list and tricord user search show what there is.",
             Self::Import { .. } => "mend these lines and import the file again.",
             Self::NotVerified(_) => {
-                "keep these files as they are, and compare with another export and with heads kept elsewhere (ops/runbooks/audit.md)."
+                "keep these files as they are, and compare with another export and with heads kept elsewhere (runbook audit)."
             }
             Self::File { .. } | Self::Content { .. } | Self::Terminal { .. } | Self::Pki { .. } => return None,
         })
@@ -200,7 +200,7 @@ fn next_after(reason: &str) -> Option<&'static str> {
             "try again in a moment."
         }
         "DISK_FULL" => "an operator must make room on the nodes' disks; tricord cluster status says on which.",
-        "STATE_DIVERGED" => "tricord audit head shows who holds what; ops/runbooks/audit.md says what to do.",
+        "STATE_DIVERGED" => "tricord audit head shows who holds what; the runbook audit says what to do.",
         "NOT_SEALED" => "wait some seconds and try again: heads are sealed every few seconds while two nodes run.",
         "NODE_FAULT" => "look at that node's log; another node can be asked meanwhile (--node).",
         "NOT_FOUNDED" => "found the cluster: tricordd found on each of the three machines.",

@@ -193,3 +193,25 @@ async fn a_server_of_another_authority_is_not_trusted() {
     assert_eq!(error.code(), "NO_ANSWER", "{error}");
     assert!(cluster.seen.lock().unwrap().is_empty());
 }
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_said_in_words_that_help() {
+    use rustls::{CertificateError as Bad, Error as Tls};
+    let said = |error: Tls| plain(&format!("transport error: {error}"));
+    let at = |seconds| rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    for error in [Bad::Expired, Bad::ExpiredContext { time: at(2), not_after: at(1) }] {
+        assert!(said(Tls::InvalidCertificate(error)).contains("renew-certificates"));
+    }
+    for error in [Bad::NotValidYet, Bad::NotValidYetContext { time: at(1), not_before: at(2) }] {
+        assert!(said(Tls::InvalidCertificate(error)).contains("clock"));
+    }
+    let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
+    let another =
+        |presented: &str| Bad::NotValidForNameContext { expected: name.clone(), presented: vec![presented.to_owned()] };
+    assert!(said(Tls::InvalidCertificate(Bad::NotValidForName)).contains("another name"));
+    assert!(said(Tls::InvalidCertificate(another("DnsName(\"x.example\")"))).contains("another name"));
+    assert!(said(Tls::InvalidCertificate(another("DnsName(\"a.00.peer.tricord\")"))).contains("among themselves"));
+    assert!(said(Tls::InvalidCertificate(Bad::UnknownIssuer)).contains("ca.crt"));
+    assert!(said(Tls::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)).contains("operators"));
+    assert!(Client::new(&["https://tricord-a:7401".into()], Some(b""), Duration::from_secs(1)).is_err());
+}

@@ -87,13 +87,7 @@ async fn reload_certificates(global: &Global, at: &LocalSocket) -> Result<u8> {
     let mut client = LocalServiceClient::new(connect(&at.socket, doing, Some(global.deadline)).await?);
     let request = local::ReloadCertificatesRequest {};
     let answer = client.reload_certificates(request).await.map_err(|status| refused(doing, &status))?.into_inner();
-    if global.output == Format::Json {
-        crate::output::json(&serde_json::json!({ "certificates": rows(&answer.certificates) }))?;
-    } else {
-        say("The node uses these from now on; connections that are open stay as they are.");
-        print(&certificates(&answer.certificates))?;
-    }
-    Ok(0)
+    in_use(global, &answer.certificates)
 }
 
 async fn renew_certificates(global: &Global, at: &LocalSocket) -> Result<u8> {
@@ -101,11 +95,16 @@ async fn renew_certificates(global: &Global, at: &LocalSocket) -> Result<u8> {
     let mut client = CertificateServiceClient::new(connect(&at.socket, doing, Some(global.deadline)).await?);
     let request = local::RenewCertificatesRequest {};
     let answer = client.renew_certificates(request).await.map_err(|status| refused(doing, &status))?.into_inner();
+    in_use(global, &answer.certificates)
+}
+
+/// The certificates that the node uses from now on; the exit status.
+fn in_use(global: &Global, shown: &[local::Certificate]) -> Result<u8> {
     if global.output == Format::Json {
-        crate::output::json(&serde_json::json!({ "certificates": rows(&answer.certificates) }))?;
+        crate::output::json(&serde_json::json!({ "certificates": rows(shown) }))?;
     } else {
         say("The node uses these from now on; connections that are open stay as they are.");
-        print(&certificates(&answer.certificates))?;
+        print(&certificates(shown))?;
     }
     Ok(0)
 }

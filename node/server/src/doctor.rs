@@ -8,6 +8,7 @@ mod host;
 mod network;
 mod running;
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,7 +17,7 @@ use store::{DataDir, DataDirError};
 
 pub use certificates::is_good;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::{backups, chain, run};
 
 /// How much a finding matters.
@@ -98,7 +99,17 @@ pub fn examine(path: &Path) -> Report {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(error) => {
-            let next = "mend the file, then run this again; tricordd --print-default-config shows every key";
+            let next = match &error {
+                ConfigError::Read { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                    "you are not root: run this again as root (sudo)"
+                }
+                ConfigError::Read { .. } => {
+                    "name the file: --config FILE; on a machine without a node: tricord cluster init"
+                }
+                ConfigError::Parse { .. } | ConfigError::Value { .. } => {
+                    "mend the file, then run this again; tricordd --print-default-config shows every key"
+                }
+            };
             report.add(Severity::Bad, "config", chain(&error), next).runbook = "install";
             return report;
         }
@@ -106,8 +117,16 @@ pub fn examine(path: &Path) -> Report {
     report.slot = Some(config.slot.to_string());
     report.ok("config", format!("{} can be read and holds what it must", path.display()));
     certificates::examine(&mut report, &config);
-    data_directory(&mut report, &config);
-    disk::examine(&mut report, &config.data);
+    if may_look_into(&config.data) {
+        data_directory(&mut report, &config);
+        disk::examine(&mut report, &config.data);
+    } else {
+        let what = format!(
+            "you are not root, and may not look into {}: whose disk it is, how full and how fast, was NOT looked at",
+            config.data.display()
+        );
+        report.add(Severity::Warn, "disk", what, "run this again as root (sudo)");
+    }
     keys(&mut report, &config);
     backups(&mut report, &config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -124,6 +143,11 @@ pub fn examine(path: &Path) -> Report {
         }
     }
     report
+}
+
+/// Whether what is in a directory is not closed to whoever asks.
+fn may_look_into(dir: &Path) -> bool {
+    !std::fs::read_dir(dir).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 /// Whose the data directory is.

@@ -63,7 +63,7 @@ impl Witness {
                 StatusCode::UNPROCESSABLE_ENTITY => {
                     return Err(Failure(format!(
                         "the witness {url} holds another history: this log does not go on from the {seen} records it saw. \
-                         Keep all files and see ops/runbooks/audit.md, FORK"
+                         Keep all files and see the runbook audit, FORK"
                     )));
                 }
                 StatusCode::NOT_FOUND => {
