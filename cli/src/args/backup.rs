@@ -41,7 +41,7 @@ pub struct BackupRestore {
     #[command(flatten)]
     pub place: BackupPlace,
     /// The configuration of the node on this machine; its data directory must be empty.
-    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    #[arg(long, value_name = "FILE", env = "TRICORD_CONFIG", default_value = "/etc/tricord/tricordd.toml")]
     pub config: PathBuf,
     /// On the second and third machine: what the first one printed.
     #[arg(long, value_name = "CODE")]

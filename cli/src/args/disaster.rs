@@ -16,7 +16,7 @@ pub enum DisasterCommand {
 #[derive(Args, Debug)]
 pub struct Refound {
     /// This machine's configuration.
-    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    #[arg(long, value_name = "FILE", env = "TRICORD_CONFIG", default_value = "/etc/tricord/tricordd.toml")]
     pub config: PathBuf,
     /// Begin, after asking for the name of the cluster.
     #[arg(long)]

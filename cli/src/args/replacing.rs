@@ -15,7 +15,7 @@ pub struct Approve {
     #[command(flatten)]
     pub at: LocalSocket,
     /// This machine's own configuration: the new machine's is made from it.
-    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    #[arg(long, value_name = "FILE", env = "TRICORD_CONFIG", default_value = "/etc/tricord/tricordd.toml")]
     pub config: PathBuf,
     /// Where to wait for the new machine.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7404")]
@@ -53,7 +53,7 @@ pub struct Replace {
     #[arg(long, value_name = "HOST")]
     pub from: String,
     /// This machine's configuration; made if it is not there.
-    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    #[arg(long, value_name = "FILE", env = "TRICORD_CONFIG", default_value = "/etc/tricord/tricordd.toml")]
     pub config: PathBuf,
     #[command(flatten)]
     pub at: LocalSocket,
@@ -68,7 +68,7 @@ pub struct Join {
     /// The machine on which `tricord cluster init --invite` shows a code: HOST or HOST:PORT.
     pub from: String,
     /// This machine's configuration; it is made.
-    #[arg(long, value_name = "FILE", default_value = "/etc/tricord/tricordd.toml")]
+    #[arg(long, value_name = "FILE", env = "TRICORD_CONFIG", default_value = "/etc/tricord/tricordd.toml")]
     pub config: PathBuf,
 }
 

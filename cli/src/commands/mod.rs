@@ -91,7 +91,6 @@ fn man(dir: &std::path::Path) -> Result<()> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use clap::error::ErrorKind;
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -111,42 +110,6 @@ mod tests {
             let taken = command.get_positionals().find(|one| all.contains(&one.get_id().to_string()));
             assert!(taken.is_none(), "tricord {name}: {:?}", taken.map(clap::Arg::get_id));
             left.extend(command.get_subcommands().map(|one| (format!("{name} {}", one.get_name()), one.clone())));
-        }
-    }
-
-    /// What stands in backticks and begins with `tricord `, in every runbook, by file.
-    fn commands_of_runbooks() -> Vec<(String, String)> {
-        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/runbooks");
-        let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-        files
-            .flat_map(|path| {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                let spans: Vec<String> = text.split('`').skip(1).step_by(2).map(str::to_owned).collect();
-                spans.into_iter().filter(|span| span.starts_with("tricord ")).map(move |span| (name.clone(), span))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn the_commands_that_runbooks_name_are_there() {
-        let commands = commands_of_runbooks();
-        assert!(commands.len() >= 20, "{commands:?}");
-        for (file, command) in commands {
-            // What is left open, or goes on in a shell, is not the command line's.
-            let words: Vec<&str> = command
-                .split_whitespace()
-                .take_while(|word| !["|", ">", "&&"].contains(word) && !word.starts_with('['))
-                .collect();
-            if words.iter().any(|word| word.contains('…')) {
-                continue;
-            }
-            // A command may be spoken of without its arguments, or with SIZE where a number stands.
-            if let Err(error) = Cli::try_parse_from(&words)
-                && ![ErrorKind::MissingRequiredArgument, ErrorKind::ValueValidation].contains(&error.kind())
-            {
-                panic!("{file}: {command}: {error}");
-            }
         }
     }
 

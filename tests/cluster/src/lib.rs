@@ -12,6 +12,7 @@ mod observer;
 mod people;
 pub mod ports;
 mod refusal;
+pub mod runbook;
 mod tool;
 
 pub mod faults;

@@ -12,6 +12,8 @@ mod kit;
 mod people;
 #[path = "service/reload.rs"]
 mod reload;
+#[path = "service/runbooks.rs"]
+mod runbooks;
 #[path = "service/support.rs"]
 mod support;
 #[path = "service/upgrade.rs"]
