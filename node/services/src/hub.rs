@@ -189,7 +189,7 @@ mod tests {
         for number in 0..READERS {
             let queue = Arc::new(Queue::default());
             let session = SessionId(user(number).0);
-            let id = hub.enter(user(number), session, Arc::clone(&queue), vec![]).expect("room");
+            let id = hub.enter(user(number), session, Arc::clone(&queue), vec![], 100_000).expect("room");
             hub.listen(id);
             hub.attach(id, BTreeSet::from([WARD]), EventNumber(0));
             let told = Arc::clone(told);
