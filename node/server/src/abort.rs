@@ -5,7 +5,7 @@
 pub fn fatal(why: &str) -> ! {
     tracing::error!(
         reason = why,
-        "stopping at once: this node cannot go on safely; it recovers when it is started again"
+        "stopping at once: this node cannot go on safely; started again it recovers, or the reason says why not"
     );
     std::process::abort()
 }

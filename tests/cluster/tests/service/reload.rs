@@ -56,16 +56,34 @@ async fn the_configuration_is_taken_up_while_the_node_runs_all_of_it_or_nothing(
     cluster.node(0).hang_up()?;
     said(&mut cluster, "taken_up=\"log.level\"").await?;
 
+    // What it takes of clients: within bounds, and in force at once.
+    edit(&mut cluster, |text| text + "\n[limits]\ncalls_per_second = 501\n")?;
+    let refused = reload(&cluster).expect_err("more than was measured").to_string();
+    assert!(refused.contains("limits.calls_per_second") && refused.contains("10 to 500 are possible"), "{refused}");
+    edit(&mut cluster, |text| text.replace("calls_per_second = 501", "calls_per_second = 10"))?;
+    assert!(reload(&cluster)?.starts_with("limits.calls_per_second: in force\n"));
+    let (mut calls, began) = (0, Instant::now());
+    let limited = loop {
+        match cluster.status(0).await {
+            Ok(_) => calls += 1,
+            Err(error) => break error.to_string(),
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{calls} calls were answered");
+    };
+    assert!(limited.contains("too many calls") || limited.contains("ResourceExhausted"), "after {calls}: {limited}");
+    edit(&mut cluster, |text| text.replace("calls_per_second = 10", "calls_per_second = 500"))?;
+    reload(&cluster)?;
+
     // Which keys, when and where: on record.
     let auditor = auditor(&cluster).await?;
     let began = Instant::now();
     loop {
         let listed = auditor.well(&["--output", "json", "audit", "list", "--limit", "100"]).await?;
         let all = listed.matches("load-configuration").count();
-        if all == 4 && listed.contains("log.level password.iterations") {
+        if all == 6 && listed.contains("log.level password.iterations") {
             break;
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "{all} of 4: {listed}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{all} of 6: {listed}");
         sleep(Duration::from_millis(200)).await;
     }
     cluster.check_logs(NO_ERRORS)

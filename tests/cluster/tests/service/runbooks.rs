@@ -261,5 +261,6 @@ async fn the_commands_of_the_runbooks_do_and_print_what_the_runbooks_say() -> Re
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(only.is_some() || walk.run >= RUN_MIN, "only {} commands were run", walk.run);
-    walk.cluster.check_logs(NO_ERRORS)
+    // One of them shows a share that is not mounted.
+    walk.cluster.check_logs(&["no backup was made"])
 }
