@@ -93,14 +93,9 @@ impl<E: Engine> Shared<E> {
                 Ok(answer) => return Ok(answer),
                 Err(refusal) => refusal,
             };
-            match refusal {
-                Refusal::Overloaded if !sent => return Err(ProposeError::Overloaded),
-                Refusal::DiskFull if !sent => return Err(ProposeError::DiskFull),
-                Refusal::SingleCopy if !sent => return Err(ProposeError::SingleCopy),
-                Refusal::OutcomeUnknown => sent = true,
-                Refusal::Refused if !sent => return Err(ProposeError::Refused),
-                Refusal::Refused => return Err(ProposeError::OutcomeUnknown), // An earlier attempt may have worked.
-                Refusal::NotLeader | Refusal::Overloaded | Refusal::DiskFull | Refusal::SingleCopy => {}
+            sent |= refusal == Refusal::OutcomeUnknown;
+            if let Some(error) = verdict(refusal, sent) {
+                return Err(error);
             }
             if self.stop.is_cancelled() && !sent {
                 return Err(ProposeError::ShuttingDown);
@@ -353,4 +348,41 @@ fn status_of(
 
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// What a refusal says to who asked, once it was sent or not yet; none: it is tried again. What may have been written once is
+/// never called unwritten, whoever refuses it afterwards.
+const fn verdict(refusal: Refusal, sent: bool) -> Option<ProposeError> {
+    match (refusal, sent) {
+        (Refusal::Overloaded, false) => Some(ProposeError::Overloaded),
+        (Refusal::DiskFull, false) => Some(ProposeError::DiskFull),
+        (Refusal::SingleCopy, false) => Some(ProposeError::SingleCopy),
+        (Refusal::Refused, false) => Some(ProposeError::Refused),
+        (Refusal::Refused, true) => Some(ProposeError::OutcomeUnknown), // It will be refused again.
+        (Refusal::NotLeader | Refusal::OutcomeUnknown, _)
+        | (Refusal::Overloaded | Refusal::DiskFull | Refusal::SingleCopy, true) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_once_is_never_called_unwritten() {
+        let all = [
+            Refusal::NotLeader,
+            Refusal::Overloaded,
+            Refusal::DiskFull,
+            Refusal::SingleCopy,
+            Refusal::Refused,
+            Refusal::OutcomeUnknown,
+        ];
+        for refusal in all {
+            let verdict = verdict(refusal, true);
+            assert!(matches!(verdict, None | Some(ProposeError::OutcomeUnknown)), "{refusal:?}: {verdict:?}");
+        }
+        let told = all.iter().filter(|refusal| verdict(**refusal, false).is_some()).count();
+        assert_eq!(told, 4, "what was not sent is refused at once where waiting would not help");
+    }
 }
