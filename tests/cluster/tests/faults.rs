@@ -12,8 +12,13 @@ use tonic::{Code, Status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_all_kinds_under_load_lose_nothing() -> Result<()> {
-    let settings =
-        Settings { seed: 4, time: Duration::from_secs(45), longest: Duration::from_secs(2), size: Size::default() };
+    let settings = Settings {
+        seed: 4,
+        time: Duration::from_secs(45),
+        longest: Duration::from_secs(2),
+        only: None,
+        size: Size::default(),
+    };
     let ended = run(settings, |line| eprintln!("{line}")).await?;
     for what in &ended.skipped {
         eprintln!("SKIPPED, not run: {what}");

@@ -27,6 +27,9 @@ struct Arguments {
     /// The longest fault, in seconds.
     #[arg(long, value_name = "S", default_value_t = 10)]
     longest: u64,
+    /// Only faults with this in their name, as the result names them.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
     /// People who write.
     #[arg(long, value_name = "N", default_value_t = 12)]
     writers: usize,
@@ -155,6 +158,7 @@ async fn soak(arguments: &Arguments, sum: &mut Sum) -> Result<()> {
             seed,
             time: left.min(Duration::from_secs(60 * arguments.round)),
             longest: Duration::from_secs(arguments.longest),
+            only: arguments.only.clone(),
             size: Size { writers: arguments.writers, ..Size::default() },
         };
         eprintln!("round with seed {seed}");

@@ -128,15 +128,16 @@ impl fmt::Display for Fault {
 pub struct Nemesis {
     random: fastrand::Rng,
     longest: Duration,
+    only: Option<String>,
     done: BTreeMap<&'static str, usize>,
     made: usize,
 }
 
 impl Nemesis {
-    /// With faults of at most so long.
+    /// With faults of at most so long; only those with this in their name.
     #[must_use]
-    pub fn new(seed: u64, longest: Duration) -> Self {
-        Self { random: fastrand::Rng::with_seed(seed), longest, done: BTreeMap::new(), made: 0 }
+    pub fn new(seed: u64, longest: Duration, only: Option<String>) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), longest, only, done: BTreeMap::new(), made: 0 }
     }
 
     /// How often each was made.
@@ -147,7 +148,9 @@ impl Nemesis {
 
     /// The next fault. Every kind this cluster's machine allows comes once before any comes again; the leader is the victim
     /// every other time.
-    pub fn choose(&mut self, leader: Node, with: Abilities) -> Fault {
+    ///
+    /// Errors: this machine allows none of those that are wanted.
+    pub fn choose(&mut self, leader: Node, with: Abilities) -> Result<Fault> {
         let other = (leader + self.random.usize(1..3)) % 3;
         let victim = if self.random.bool() { leader } else { other };
         let peer = (victim + self.random.usize(1..3)) % 3;
@@ -186,10 +189,13 @@ impl Nemesis {
             let times = self.random.u32(1..60);
             kinds.extend(POINTS.map(|point| Fault::EndAt(victim, point, times)));
         }
+        if let Some(only) = &self.only {
+            kinds.retain(|kind| kind.name().contains(only.as_str()));
+        }
         let least = kinds.iter().map(|kind| self.times(kind.name())).min().unwrap_or(0);
         kinds.retain(|kind| self.times(kind.name()) == least);
         self.made += 1;
-        kinds[self.random.usize(..kinds.len())]
+        Ok(*self.random.choice(&kinds).ok_or("this machine allows no fault of that name")?)
     }
 
     /// Makes a fault and ends it; the cluster may need a while to be well again.

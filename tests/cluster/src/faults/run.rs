@@ -21,7 +21,7 @@ const TIME_OFF_MAX_S: u64 = 60;
 const DISK_MIB: u64 = 320;
 
 /// How to run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Chooses the faults. Machines are not repeatable: the same seed makes the same kinds of fault at other moments.
     pub seed: u64,
@@ -29,6 +29,8 @@ pub struct Settings {
     pub time: Duration,
     /// The longest fault.
     pub longest: Duration,
+    /// Only faults with this in their name.
+    pub only: Option<String>,
     /// The load.
     pub size: Size,
 }
@@ -95,11 +97,11 @@ async fn play(
     tell: &(impl Fn(&str) + Sync),
 ) -> Result<Played> {
     let mut load = Load::start(cluster, settings.size).await?;
-    let mut nemesis = Nemesis::new(settings.seed, settings.longest);
+    let mut nemesis = Nemesis::new(settings.seed, settings.longest, settings.only.clone());
     let mut gaps: BTreeMap<&'static str, Duration> = BTreeMap::new();
     let until = Instant::now() + settings.time;
     while Instant::now() < until {
-        let fault = nemesis.choose(cluster.leader().await?, with);
+        let fault = nemesis.choose(cluster.leader().await?, with)?;
         let _ = load.take_gap();
         let began = Instant::now();
         nemesis.make(cluster, fault).await?;
