@@ -34,7 +34,8 @@ People and groups: @login a person, '#title' a group (quote it: a shell takes a 
 same), or a conversation's id.
 
 For services and schedules a password can be handed over, in this order: the systemd credential tricord-password, the file that \
-TRICORD_PASSWORD_FILE names (mode 600), TRICORD_PASSWORD (root and whoever reads the unit sees it), stdin.";
+TRICORD_PASSWORD_FILE names (mode 600), TRICORD_PASSWORD (root and whoever reads the unit sees it), stdin. For emergency access \
+and the recovery kit a person is always asked.";
 
 /// Messages that three nodes keep: the client.
 #[derive(Parser, Debug)]

@@ -26,7 +26,7 @@ pub async fn run(session: &Session, global: &Global, command: EmergencyCommand) 
 
 /// Whoever opens it has just said who they are.
 async fn prove(session: &Session) -> Result<()> {
-    session.unlock(Unlock::Password(prompt::password("Your password")?)).await
+    session.unlock(Unlock::Password(prompt::secret("Your password")?)).await
 }
 
 async fn open(session: &Session, global: &Global, what: EmergencyOpen) -> Result<()> {

@@ -47,7 +47,7 @@ pub async fn replace(session: &Session, global: &Global, reason: &str, custody: 
     }
     drop(shares);
     say("The shares are good. Nothing has changed so far.");
-    session.unlock(Unlock::Password(prompt::password("Your password")?)).await?;
+    session.unlock(Unlock::Password(prompt::secret("Your password")?)).await?;
     let body =
         |id| v1::ProposeKitRequest { public_key: public.to_string(), reason: reason.to_owned(), request_id: Some(id) };
     session.write(Call::write("propose the new kit"), body, rpc!(RecoveryServiceClient.propose_kit)).await?;
@@ -102,7 +102,7 @@ pub async fn confirm(session: &Session, typed: &str) -> Result<()> {
             .map_or_else(|| id_of(&kit.proposed_by).to_owned(), |user| format!("@{}", user.login));
         say(&format!("Proposed by {by}, {}: {}", minute(kit.since_time.as_ref()), crate::text::line(&kit.reason)));
     }
-    session.unlock(Unlock::Password(prompt::password("Your password")?)).await?;
+    session.unlock(Unlock::Password(prompt::secret("Your password")?)).await?;
     let body = |id| v1::ConfirmKitRequest { fingerprint: typed.to_owned(), request_id: Some(id) };
     let call = Call::write("confirm the new kit");
     let done = session.write(call, body, rpc!(RecoveryServiceClient.confirm_kit)).await?;
