@@ -11,6 +11,12 @@ use crate::{reading, restart, usage};
 
 /// Sends unanswered while the nodes are filled.
 const FILLING: usize = 256;
+/// The node that is away while they are filled.
+const AWAY: usize = 2;
+/// How long it may take to stop in order.
+const STOP: Duration = Duration::from_secs(30);
+/// How long it may take to have all of it.
+const CATCH_UP_MAX: Duration = Duration::from_secs(900);
 /// Messages are counted this often meanwhile.
 const SLICE: Duration = Duration::from_secs(5);
 
@@ -28,7 +34,11 @@ pub async fn measure(stored: u64, scale: &Scale, report: &mut Report) -> Result<
     let senders = Senders::sign_in(&cluster, scale.senders).await?;
     fill(&cluster, &senders, scale.few).await?;
     let few = look(&mut cluster, &senders, scale, "few").await?;
+    // One node is away meanwhile, and has to have all of it from the others afterwards.
+    senders.leave(AWAY);
+    tokio::task::block_in_place(|| cluster.node(AWAY).stop(STOP))?;
     fill(&cluster, &senders, stored).await?;
+    catch_up(&mut cluster, &senders, report).await?;
     let largest = usage::resident(&cluster)?.into_iter().max().unwrap_or(0);
     report.row("stored-memory-mib-per-node", (largest >> 20) as f64)?;
     let many = look(&mut cluster, &senders, scale, "many").await?;
@@ -38,6 +48,43 @@ pub async fn measure(stored: u64, scale: &Scale, report: &mut Report) -> Result<
     report.row("growth-resume-ratio", many.resume / few.resume)?;
     report.row("growth-restart-ratio", many.restart / few.restart)?;
     cluster.check_logs(&[])
+}
+
+/// How long the node that was away takes until it counts again, and what the others acknowledge meanwhile.
+async fn catch_up(cluster: &mut Cluster, senders: &Senders, report: &mut Report) -> Result<()> {
+    let began = Instant::now();
+    cluster.node(AWAY).start()?;
+    let (mut messages, mut seconds) = (0, 0.0);
+    let well = cluster.well_within(CATCH_UP_MAX);
+    tokio::pin!(well);
+    loop {
+        let load = senders.run(cluster, Mode::Unary, 64, Duration::from_secs(1));
+        tokio::pin!(load);
+        let caught_up = tokio::select! {
+            well = &mut well => Some(well?),
+            sends = &mut load => {
+                let sends = sends?;
+                messages += sends.messages;
+                seconds += sends.time.as_secs_f64();
+                None
+            }
+        };
+        if caught_up.is_some() {
+            let took = began.elapsed().as_secs_f64();
+            load.await?;
+            report.row("stored-catch-up-s", took)?;
+            break;
+        }
+    }
+    let each: Vec<u64> = ["a", "b", "c"]
+        .iter()
+        .map(|slot| usage::disk(&cluster.dir().join(slot)).map(|bytes| bytes >> 20))
+        .collect::<Result<_>>()?;
+    eprintln!(
+        "MiB on the nodes' disks: {each:?}; {:.0} messages/s were acknowledged meanwhile",
+        messages as f64 / f64::max(seconds, 1e-9)
+    );
+    Ok(())
 }
 
 async fn fill(cluster: &Cluster, senders: &Senders, target: u64) -> Result<()> {

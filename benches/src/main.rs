@@ -1,5 +1,6 @@
 //! `ops/bench`: how fast three nodes on this machine keep messages, beside what the machine itself can do.
 
+mod cost;
 mod delivery;
 mod failover;
 mod floor;
@@ -52,6 +53,10 @@ struct Arguments {
     /// Also three nodes that are filled with so many messages: what that changes. 5000000 take some ten minutes.
     #[arg(long, value_name = "MESSAGES")]
     stored: Option<u64>,
+    /// Also the loads unary-64 and stream-256 with the daemon and, in turns, with `tricordd-bare` beside it, which is built
+    /// without sealing and audit: what these cost. `ops/bench --bare` builds it.
+    #[arg(long)]
+    bare: bool,
     /// Only rows whose names begin with one of these: unary-64, stream, kill-leader …
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
@@ -112,6 +117,9 @@ async fn bench(arguments: &Arguments) -> Result<()> {
     }
     if let Some(stored) = arguments.stored.or(arguments.smoke.then_some(2_000)) {
         growth::measure(stored, &scale, &mut report).await?;
+    }
+    if arguments.bare {
+        cost::measure(&scale, &mut report).await?;
     }
     report.print();
     if let Some(path) = &arguments.json {

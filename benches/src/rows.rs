@@ -81,10 +81,19 @@ pub const ROWS: &[(&str, &str, Aim)] = &[
 pub const GROWTH: &[(&str, &str, Aim)] = &[
     ("stored-memory-mib-per-node", "MiB", Aim::Most(400.0)),
     ("stored-restart-s", "s", Aim::Most(5.0)),
+    ("stored-catch-up-s", "s", Aim::Most(240.0)),
     ("growth-unary-64-ratio", "", Aim::Most(1.25)),
     ("growth-history-ratio", "", Aim::Most(1.25)),
     ("growth-resume-ratio", "", Aim::Most(1.25)),
     ("growth-restart-ratio", "", Aim::Most(1.25)),
+];
+
+/// Rows of `--bare`: how much slower and dearer sealing and the audit log make a message.
+pub const COST: &[(&str, &str, Aim)] = &[
+    ("sealed-audited-unary-64-rate-percent", "%", Aim::Most(15.0)),
+    ("sealed-audited-unary-64-cpu-percent", "%", Aim::Most(15.0)),
+    ("sealed-audited-stream-256-rate-percent", "%", Aim::Most(15.0)),
+    ("sealed-audited-stream-256-cpu-percent", "%", Aim::Most(15.0)),
 ];
 
 /// Rows of `--peer`: what the peer does, and what we do as a multiple of that.
@@ -112,13 +121,13 @@ pub const PEERS: &[(&str, &str, Aim)] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static (&'static str, &'static str, Aim)> {
-    [ROWS, GROWTH, PEERS].into_iter().flatten()
+    [ROWS, GROWTH, COST, PEERS].into_iter().flatten()
 }
 
 /// One answer.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// As in [`ROWS`], [`GROWTH`] or [`PEERS`].
+    /// As in [`ROWS`], [`GROWTH`], [`COST`] or [`PEERS`].
     pub id: &'static str,
     /// In the unit of its row.
     pub value: f64,

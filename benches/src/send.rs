@@ -82,6 +82,12 @@ impl Senders {
         (client, conversation)
     }
 
+    /// They go on to the other nodes.
+    pub fn leave(&self, node: usize) {
+        let here = self.0.iter().filter(|(client, _)| client.node() == node);
+        here.enumerate().for_each(|(index, (client, _))| client.move_to((node + 1 + index % 2) % 3));
+    }
+
     /// Messages in all their conversations: each that was acknowledged, and none twice.
     pub async fn stored(&self) -> Result<u64> {
         let mut stored = 0;

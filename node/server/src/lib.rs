@@ -123,6 +123,10 @@ pub fn main() -> ExitCode {
         say(&format!("tricordd: take secrets out of the environment: {error}"));
         return ExitCode::FAILURE;
     }
+    if cfg!(feature = "bare") && std::env::var_os("TRICORD_BARE").is_none() {
+        say("this daemon was built without sealing and audit, only to be measured; ops/bench --bare runs it");
+        return ExitCode::FAILURE;
+    }
     let args = Args::parse();
     if args.print_default_config {
         print(config::DEFAULT.trim_end());

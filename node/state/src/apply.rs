@@ -328,6 +328,9 @@ fn settle<V: View>(tx: &mut Tx<'_, V>, step: Step<Reply, V>) -> Step<Result<Repl
 }
 
 fn record<V: View>(tx: &mut Tx<'_, V>, command: &Command, putting: Putting, result: &Result<Reply, Reject>) {
+    if cfg!(feature = "bare") {
+        return;
+    }
     if let Some(record) = records::of(command, tx.now, tx.origin, putting, result) {
         tx.record(record);
     }

@@ -254,9 +254,14 @@ impl Cluster {
 
     /// Waits until every node itself says that all three are well.
     pub async fn wait_until_well(&self) -> Result<()> {
+        self.well_within(READY).await
+    }
+
+    /// Likewise, for a cluster that may take longer.
+    pub async fn well_within(&self, patience: Duration) -> Result<()> {
         let began = Instant::now();
         let mut last = String::from("no node answers");
-        while began.elapsed() < READY {
+        while began.elapsed() < patience {
             let mut well = 0;
             for (node, slot) in SLOTS.iter().enumerate() {
                 match self.status(node).await {
@@ -270,7 +275,7 @@ impl Cluster {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        Err(format!("the cluster was not well within {READY:?}: {last}").into())
+        Err(format!("the cluster was not well within {patience:?}: {last}").into())
     }
 
     /// Fails when a node has said something at level error, but for lines that contain one of these.
