@@ -22,6 +22,7 @@ CLUSTER = pathlib.Path(os.environ["TRICORD_DIR"])
 PIDS = [int(pid) for pid in os.environ["TRICORD_PIDS"].split()]
 # Longest time until all panels show something, and until an alert with `for: 1m` fires, on a machine that is busy.
 PANELS_MAX_S, ALERTS_MAX_S, PAGE_MAX_S = 60, 150, 30
+STREAMS = 500
 DOWNTIME = "Urgent: call 4711. The runners are in room 0.12."
 
 
@@ -202,10 +203,10 @@ def says(slot, words):
     wait(PAGE_MAX_S, f"the page of {slot}", lambda: [] if words in page(slot) else [words])
 
 
-def downtime(home, slot):
-    """The hospital's own words, taken up without a restart."""
+def configure(home, slot):
+    """The hospital's own words and a limit of its own, taken up without a restart."""
     path = CLUSTER / slot / "tricordd.toml"
-    path.write_text(path.read_text().replace("[ops]\n", f'[ops]\ndowntime = "{DOWNTIME}"\n', 1))
+    path.write_text(path.read_text().replace("[ops]\n", f'[ops]\ndowntime = "{DOWNTIME}"\n', 1) + f"\n[limits]\nstreams = {STREAMS}\n")
     tricord(home, "node", "reload", "--socket", str(CLUSTER / slot / "data/local.sock"))
 
 
@@ -215,7 +216,7 @@ def main():
     prometheus = Prometheus(scratch)
     browser = Browser(pictures)
     try:
-        downtime(scratch / "client", "c")
+        configure(scratch / "client", "c")
         print(f"{well_made()} samples of one node are well made")
         with load(scratch / "client"):
             tricord(scratch / "client", "--profile", "nobody", "login", "ito", stdin="wrong\n", check=False)
@@ -224,6 +225,8 @@ def main():
             browser.order(look="well", url=f"https://{OPS['b']}")
             wait(PANELS_MAX_S, "empty panels", lambda: empty(prometheus))
             print(f"{len(list(panels()))} queries of panels, none of them empty")
+            limits = prometheus.query('tricord_client_queue_max_entries{queue="streams",slot="c"}')
+            assert [float(one["value"][1]) for one in limits] == [STREAMS], f"the limit that was set is not shown: {limits}"
             opened = sum(float(one["value"][1]) for one in prometheus.query('tricord_client_calls_total{method="Sync"}'))
             assert opened < 5, f"one reader opened {opened:.0f} streams"
             browser.answer()

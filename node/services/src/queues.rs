@@ -59,7 +59,8 @@ impl<H: Handle> Services<H> {
         queues.set("observations", inner.observer.len(), OBSERVATIONS_WAITING_MAX);
         queues.set("passwords", inner.passwords.waiting(), PASSWORD_HASHES_WAITING_MAX + PASSWORD_HASHES_AT_ONCE);
         queues.set("send_streams", inner.send_streams.len(), STREAMS_PER_NODE_MAX);
-        queues.set("streams", usize::try_from(inner.metrics.streams.get()).unwrap_or(0), STREAMS_PER_NODE_MAX);
+        // As it is set now: an operator may lower it.
+        queues.set("streams", inner.hub.streams(), inner.limits.load().streams as usize);
         queues.spool_bytes.set(number(lock(&inner.spool).len()));
         queues.spool_max.set(number(AUDIT_SPOOL_BYTES_MAX));
     }
