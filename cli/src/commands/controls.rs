@@ -105,7 +105,9 @@ fn kept<T>(told: Result<T>, what: &str, not_read: &mut Vec<String>) -> Result<Op
     match told {
         Ok(told) => Ok(Some(told)),
         Err(error @ Error::Refused { .. }) => {
-            not_read.push(format!("{what}: {error}"));
+            // Whoever reads this may get somebody who can.
+            let whose = if error.code() == "NOT_PERMITTED" { " (who has the permission set auditor may)" } else { "" };
+            not_read.push(format!("{what}: {error}{whose}"));
             Ok(None)
         }
         Err(error) => Err(error),
