@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use proto::v1::ClusterHealth;
+use proto::v1::{ClusterHealth, NodeRole};
 use raft::{ClusterStatus, NodeStatus, Role};
 use types::limits::NODES_WITH_LOW_DISK_MAX;
-use types::{Slot, Timestamp};
+use types::{NodeId, Slot, Timestamp};
 
 /// A node that lacks more log entries than this is behind: a reader would notice.
 const BEHIND_ENTRIES: u64 = 1_000;
@@ -108,6 +108,17 @@ fn catching_up(node: &NodeStatus, head: u64) -> String {
     format!("{} is catching up ({percent} %)", node.slot)
 }
 
+/// What a node is to the others. Whoever led and has no word of the others any more leads nobody, and says so only later.
+pub(crate) fn role(node: &NodeStatus, leader: Option<NodeId>) -> NodeRole {
+    match node.role {
+        Role::Unknown => NodeRole::Unspecified,
+        Role::Leader if leader == Some(node.node) => NodeRole::Leader,
+        Role::Leader | Role::Candidate => NodeRole::Candidate,
+        Role::Follower => NodeRole::Follower,
+        Role::Learner => NodeRole::Learner,
+    }
+}
+
 fn not_accepting(status: &ClusterStatus, by: Slot, stale: Option<Duration>, clock: Timestamp) -> Health {
     let answering = slots(status, |node| node.reachable || node.slot == by);
     let silent = slots(status, |node| !node.reachable && node.slot != by);
@@ -147,7 +158,7 @@ fn hour_minute(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{Incarnation, NodeId};
+    use types::Incarnation;
 
     fn node(slot: Slot, role: Role, reachable: bool, applied: u64) -> NodeStatus {
         NodeStatus {
@@ -180,6 +191,15 @@ mod tests {
             node(slot, role, reachable, applied)
         });
         ClusterStatus { term: 7, leader: leader.map(|slot| NodeId::new(slot, Incarnation(1))), nodes }
+    }
+
+    #[test]
+    fn nobody_leads_without_a_majority() {
+        let status = status(Some(Slot::C), [(false, 0), (false, 0), (true, 100)]);
+        let last = &status.nodes[2];
+        assert_eq!(role(last, status.leader), NodeRole::Leader);
+        assert_eq!(role(last, None), NodeRole::Candidate);
+        assert_eq!(role(last, Some(status.nodes[0].node)), NodeRole::Candidate, "another leads by now");
     }
 
     #[test]

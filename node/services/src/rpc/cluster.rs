@@ -2,14 +2,14 @@
 
 use proto::v1::cluster_service_server::ClusterService;
 use proto::v1::*;
-use raft::{Fault, Handle, NodeStatus as Seen, Role, Vitals};
+use raft::{Fault, Handle, NodeStatus as Seen, Vitals};
 use state::Rows;
 use state::policy::Action;
 use state::view::heads;
 use state::{View, keys};
 use tonic::{Request, Response, Status};
 use types::limits::NODE_LEASES_WATCHED_MAX;
-use types::{Key, Row, Slot, Timestamp};
+use types::{Key, NodeId, Row, Slot, Timestamp};
 
 use crate::alarms::{self, Replicated};
 use crate::audit::log::sealed_head;
@@ -69,13 +69,14 @@ fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClus
     let health = health::summary(&status, here, stale, clock);
     let alarms = alarms::alarms(&status, replicated(view)?, clock);
     let head = status.nodes.iter().map(|node| node.last_log).max().unwrap_or(0);
+    let leader = status.leader.filter(|_| stale.is_none());
     let since = stale.map(|_| Timestamp(clock.0)).filter(|at| at.0 > 0);
     Ok(GetClusterStatusResponse {
         health: health.health.into(),
         summary: health.summary,
         display_name: cluster.name,
         cluster: cluster.id.to_string(),
-        nodes: status.nodes.iter().map(|node| seen(node, head)).collect(),
+        nodes: status.nodes.iter().map(|node| seen(node, head, leader)).collect(),
         answered_by: here.to_string(),
         term: status.term,
         stale_since_time: since.map(convert::time),
@@ -138,19 +139,12 @@ fn backups<V: View<Fault = raft::Fault>>(view: &V) -> Result<BackupStatus, Error
     Ok(status)
 }
 
-fn seen(node: &Seen, head: u64) -> NodeStatus {
-    let role = match node.role {
-        Role::Unknown => NodeRole::Unspecified,
-        Role::Leader => NodeRole::Leader,
-        Role::Follower => NodeRole::Follower,
-        Role::Candidate => NodeRole::Candidate,
-        Role::Learner => NodeRole::Learner,
-    };
+fn seen(node: &Seen, head: u64, leader: Option<NodeId>) -> NodeStatus {
     NodeStatus {
         slot: node.slot.to_string(),
         node: node.node.to_string(),
         reachable: node.reachable,
-        role: role.into(),
+        role: health::role(node, leader).into(),
         applied_index: node.applied,
         lag: health::lag(node, head),
         version: node.version.clone(),
