@@ -19,6 +19,8 @@ const RUN_MIN: usize = 40;
 const COMMAND_S_MAX: &str = "60";
 /// What a person says again until it is as it should be.
 const SAID_AGAIN: [&str; 6] = ["cluster status", "node status", "audit prove", "audit head", "audit list", "key list"];
+/// What a runbook shows where a person types their password.
+const ASKED: &str = "Your password:";
 /// How long they do.
 const PATIENCE: Duration = Duration::from_secs(45);
 /// Who else types in runbooks, with their permission sets.
@@ -206,14 +208,18 @@ impl Walk {
         }
         let line = self.fill(&command.text);
         let again = SAID_AGAIN.iter().any(|words| line.contains(&format!("tricord {words}")));
+        // Where a person must be asked, they are: nobody's question is printed to who is no terminal.
+        let asked = command.shown.iter().filter(|line| line.trim() == ASKED).count();
+        let typed = format!("{ADMIN_PASSWORD}\n").repeat(asked);
+        let shown: Vec<String> = command.shown.iter().filter(|line| line.trim() != ASKED).cloned().collect();
         let began = Instant::now();
         loop {
-            let (exit, printed) = self.shell(&line, dir, "")?;
+            let (exit, printed) = self.shell(&line, dir, &typed)?;
             let printed = self.plain(&printed);
             if std::env::var_os("RUNBOOKS_SHOW").is_some() {
                 eprintln!("$ {line}   # {exit}\n{printed}");
             }
-            let missing = runbook::missing(&command.shown, &printed);
+            let missing = runbook::missing(&shown, &printed);
             let why = match missing {
                 _ if exit != command.exit => format!("ends with {exit}, not {}; it printed:\n{printed}", command.exit),
                 Some(missing) => format!("does not print {missing:?} there, but:\n{printed}"),
