@@ -34,6 +34,17 @@ pub struct Replicated {
     pub diverged: bool,
     /// A recovery kit that one administrator proposed waits for another's word.
     pub kit_waits: bool,
+    /// The cluster is this node alone.
+    pub alone: Option<Alone>,
+}
+
+/// What a node does that is the whole cluster, as after a refounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alone {
+    /// It waits for a second one: nobody writes.
+    Waits,
+    /// An operator has accepted that what is written lies on its disk alone.
+    Accepted,
 }
 
 /// All that is the matter, the most pressing first.
@@ -59,7 +70,14 @@ pub fn alarms(status: &ClusterStatus, state: Replicated, now: Timestamp) -> Vec<
         alarms.push(warn("", text, "recovery-kit"));
     }
     let silent = status.nodes.iter().filter(|node| !node.reachable).count();
-    if silent > 1 {
+    if let Some(alone) = state.alone {
+        alarms.push(match alone {
+            Alone::Waits => page("", "Nobody can send until another node has joined this one.", "two-nodes-lost"),
+            Alone::Accepted => {
+                page("", "What is written lies on one disk alone. Have another node join.", "two-nodes-lost")
+            }
+        });
+    } else if silent > 1 {
         alarms.push(page("", "Nobody can send: two nodes do not answer. Start one of them.", "no-majority"));
     }
     let head = status.nodes.iter().map(|node| node.last_log).max().unwrap_or(0);
@@ -285,6 +303,18 @@ mod tests {
     fn a_recovery_kit_that_waits_is_told_of_so_that_none_is_slipped_in() {
         let told = alarms(&well(), Replicated { kit_waits: true, ..sealed() }, NOW);
         assert_eq!((told.len(), told[0].severity(), &*told[0].runbook), (1, AlarmSeverity::Warn, "recovery-kit"));
+    }
+
+    #[test]
+    fn a_node_that_is_the_whole_cluster_waits_for_another_and_not_for_those_that_are_lost() {
+        for (alone, words) in [(Alone::Waits, "until another node has joined"), (Alone::Accepted, "one disk alone")] {
+            let mut status = well();
+            status.nodes[1].reachable = false;
+            status.nodes[2].reachable = false;
+            let told = alarms(&status, Replicated { alone: Some(alone), ..sealed() }, NOW);
+            assert!(told[0].text.contains(words) && told[0].severity() == AlarmSeverity::Page, "{told:?}");
+            assert!(told.iter().all(|alarm| !alarm.text.contains("two nodes do not answer")), "{told:?}");
+        }
     }
 
     #[test]

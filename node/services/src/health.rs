@@ -7,6 +7,8 @@ use raft::{ClusterStatus, NodeStatus, Role};
 use types::limits::NODES_WITH_LOW_DISK_MAX;
 use types::{NodeId, Slot, Timestamp};
 
+use crate::alarms::{Alone, Replicated};
+
 /// A node that lacks more log entries than this is behind: a reader would notice.
 const BEHIND_ENTRIES: u64 = 1_000;
 
@@ -25,6 +27,40 @@ pub struct Health {
     pub health: ClusterHealth,
     /// For people: how it is, and what to do next.
     pub summary: String,
+}
+
+/// How the cluster is, with what its state says of it: see [`summary`].
+#[must_use]
+pub(crate) fn whole(
+    status: &ClusterStatus,
+    answered_by: Slot,
+    stale: Option<Duration>,
+    clock: Timestamp,
+    state: Replicated,
+) -> Health {
+    let led = status.leader.is_some() && stale.is_none();
+    let (health, summary) = match state.alone {
+        Some(Alone::Waits) if led => (
+            ClusterHealth::NotAccepting,
+            format!(
+                "NOT ACCEPTING MESSAGES. {answered_by} is the only node of the cluster; people read. Next: have another one join \
+                 (tricord node replace)."
+            ),
+        ),
+        Some(Alone::Accepted) if led => (
+            ClusterHealth::Degraded,
+            format!(
+                "ATTENTION. Serving, but do not stop {answered_by}: what is written lies on its disk alone. Have another node join \
+                 (tricord node replace)."
+            ),
+        ),
+        _ if led && state.diverged => (
+            ClusterHealth::NotAccepting,
+            "NOT ACCEPTING MESSAGES. Two nodes hold different records; people read. Next: start the third.".into(),
+        ),
+        _ => return summary(status, answered_by, stale, clock),
+    };
+    Health { health, summary }
 }
 
 /// How the cluster is as the node asked sees it. `answered_by` is that node, `stale` for how long it has had no word from
@@ -191,6 +227,25 @@ mod tests {
             node(slot, role, reachable, applied)
         });
         ClusterStatus { term: 7, leader: leader.map(|slot| NodeId::new(slot, Incarnation(1))), nodes }
+    }
+
+    #[test]
+    fn a_node_that_is_the_whole_cluster_and_records_that_differ_are_not_called_serving() {
+        let one = status(Some(Slot::A), [(true, 100), (false, 0), (false, 0)]);
+        let told = |status: &ClusterStatus, stale, state| whole(status, Slot::A, stale, Timestamp(0), state);
+        let alone = |alone| Replicated { alone: Some(alone), ..Replicated::default() };
+        let waits = told(&one, None, alone(Alone::Waits));
+        assert_eq!(waits.health, ClusterHealth::NotAccepting);
+        assert!(waits.summary.starts_with("NOT ACCEPTING MESSAGES. a is the only node"), "{}", waits.summary);
+        let accepted = told(&one, None, alone(Alone::Accepted));
+        assert_eq!(accepted.health, ClusterHealth::Degraded);
+        assert!(accepted.summary.starts_with("ATTENTION. Serving, but do not stop a:"), "{}", accepted.summary);
+        let two = status(Some(Slot::A), [(true, 100), (true, 100), (false, 0)]);
+        let differ = Replicated { diverged: true, ..Replicated::default() };
+        assert_eq!(told(&two, None, differ).health, ClusterHealth::NotAccepting);
+        let nobody = status(None, [(true, 100), (false, 0), (false, 0)]);
+        let none_leads = told(&nobody, Some(Duration::from_secs(9)), alone(Alone::Accepted));
+        assert!(none_leads.summary.contains("Only a answers"), "{}", none_leads.summary);
     }
 
     #[test]

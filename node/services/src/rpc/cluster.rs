@@ -2,7 +2,7 @@
 
 use proto::v1::cluster_service_server::ClusterService;
 use proto::v1::*;
-use raft::{Fault, Handle, NodeStatus as Seen, Vitals};
+use raft::{Handle, NodeStatus as Seen, Vitals};
 use state::Rows;
 use state::policy::Action;
 use state::view::heads;
@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use types::limits::NODE_LEASES_WATCHED_MAX;
 use types::{Key, NodeId, Row, Slot, Timestamp};
 
-use crate::alarms::{self, Replicated};
+use crate::alarms::{self, Alone, Replicated};
 use crate::audit::log::sealed_head;
 use crate::call::Call;
 use crate::errors::Error;
@@ -50,7 +50,7 @@ impl<H: Handle> Services<H> {
     /// Brings up to date those metrics that are read from the state rather than counted.
     pub fn measure(&self) {
         let view = self.inner.handle.view();
-        match replicated(&view) {
+        match replicated(self, &view) {
             Ok(audit) => self.inner.metrics.audit(audit),
             Err(_) => tracing::warn!("the audit log's numbers could not be read"),
         }
@@ -66,8 +66,9 @@ fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClus
     // From the state itself: the copy that is kept was made when the node started, and the level is raised later.
     let feature_level = view.cluster()?.map_or(0, |cluster| cluster.feature_level);
     let here = handle.node().slot().unwrap_or(Slot::A);
-    let health = health::summary(&status, here, stale, clock);
-    let alarms = alarms::alarms(&status, replicated(view)?, clock);
+    let state = replicated(services, view)?;
+    let health = health::whole(&status, here, stale, clock, state);
+    let alarms = alarms::alarms(&status, state, clock);
     let head = status.nodes.iter().map(|node| node.last_log).max().unwrap_or(0);
     let leader = status.leader.filter(|_| stale.is_none());
     let since = stale.map(|_| Timestamp(clock.0)).filter(|at| at.0 > 0);
@@ -93,11 +94,17 @@ fn snapshot<H: Handle>(services: &Services<H>, view: &H::View) -> Result<GetClus
     })
 }
 
-fn replicated<V: View<Fault = Fault>>(view: &V) -> Result<Replicated, Error> {
+fn replicated<H: Handle>(services: &Services<H>, view: &H::View) -> Result<Replicated, Error> {
     let sealed = sealed_head(view)?.and_then(|(size, head)| Some((size, head.sealed?)));
     let heads = heads(view)?;
     let kit_waits = view.kit_proposal()?.is_some_and(|kit| heads.clock < kit.until);
-    Ok(Replicated { records: heads.records, sealed, diverged: view.divergence()?.is_some(), kit_waits })
+    let alone = if services.inner.handle.single_copy() {
+        let accepted = view.refounding()?.is_some_and(|last| last.single_copy);
+        Some(if accepted { Alone::Accepted } else { Alone::Waits })
+    } else {
+        None
+    };
+    Ok(Replicated { records: heads.records, sealed, diverged: view.divergence()?.is_some(), kit_waits, alone })
 }
 
 fn vitals(vitals: &Vitals) -> NodeVitals {
