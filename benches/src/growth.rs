@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cluster::{Cluster, Options, Result};
+use tokio::time::sleep;
 
 use crate::report::{Report, ms};
 use crate::scale::Scale;
@@ -17,6 +18,10 @@ const AWAY: usize = 2;
 const STOP: Duration = Duration::from_secs(30);
 /// How long it may take to have all of it.
 const CATCH_UP_MAX: Duration = Duration::from_secs(900);
+/// The nodes rest when nothing was compacted for so long.
+const RESTED: Duration = Duration::from_secs(2);
+/// Longest that is waited for that.
+const REST_MAX: Duration = Duration::from_secs(240);
 /// Messages are counted this often meanwhile.
 const SLICE: Duration = Duration::from_secs(5);
 
@@ -35,10 +40,11 @@ pub async fn measure(stored: u64, scale: &Scale, report: &mut Report) -> Result<
     fill(&cluster, &senders, scale.few).await?;
     let few = look(&mut cluster, &senders, scale, "few").await?;
     // One node is away meanwhile, and has to have all of it from the others afterwards.
-    senders.leave(AWAY);
+    let moved = senders.leave(AWAY);
     tokio::task::block_in_place(|| cluster.node(AWAY).stop(STOP))?;
     fill(&cluster, &senders, stored).await?;
     catch_up(&mut cluster, &senders, report).await?;
+    moved.iter().for_each(|client| client.move_to(AWAY));
     let largest = usage::resident(&cluster)?.into_iter().max().unwrap_or(0);
     report.row("stored-memory-mib-per-node", (largest >> 20) as f64)?;
     let many = look(&mut cluster, &senders, scale, "many").await?;
@@ -47,6 +53,11 @@ pub async fn measure(stored: u64, scale: &Scale, report: &mut Report) -> Result<
     report.row("growth-history-ratio", many.history_p99 / few.history_p99)?;
     report.row("growth-resume-ratio", many.resume / few.resume)?;
     report.row("growth-restart-ratio", many.restart / few.restart)?;
+    rest(&cluster).await?;
+    let rested = look(&mut cluster, &senders, scale, "many, rested").await?;
+    report.row("growth-rested-unary-64-ratio", few.unary_64_per_s / rested.unary_64_per_s)?;
+    report.row("growth-rested-history-ratio", rested.history_p99 / few.history_p99)?;
+    report.row("growth-rested-resume-ratio", rested.resume / few.resume)?;
     cluster.check_logs(&[])
 }
 
@@ -84,6 +95,22 @@ async fn catch_up(cluster: &mut Cluster, senders: &Senders, report: &mut Report)
         "MiB on the nodes' disks: {each:?}; {:.0} messages/s were acknowledged meanwhile",
         messages as f64 / f64::max(seconds, 1e-9)
     );
+    Ok(())
+}
+
+/// Waits until no node compacts or flushes any more: whether what is slow is slow for the size, or for the work still to do.
+async fn rest(cluster: &Cluster) -> Result<()> {
+    let (began, mut since) = (Instant::now(), Instant::now());
+    while since.elapsed() < RESTED && began.elapsed() < REST_MAX {
+        let samples = cluster.samples().await?;
+        let running = ["log_compactions", "state_compactions", "log_flushes", "state_flushes"]
+            .map(|what| samples.sum(&format!("tricord_{what}_running"), &[]));
+        if running.iter().sum::<f64>() > 0.0 {
+            since = Instant::now();
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    eprintln!("rested after {:.0?}", began.elapsed());
     Ok(())
 }
 

@@ -86,6 +86,9 @@ pub const GROWTH: &[(&str, &str, Aim)] = &[
     ("growth-history-ratio", "", Aim::Most(1.25)),
     ("growth-resume-ratio", "", Aim::Most(1.25)),
     ("growth-restart-ratio", "", Aim::Most(1.25)),
+    ("growth-rested-unary-64-ratio", "", Aim::Most(1.25)),
+    ("growth-rested-history-ratio", "", Aim::Most(1.25)),
+    ("growth-rested-resume-ratio", "", Aim::Most(1.25)),
 ];
 
 /// Rows of `--bare`: how much slower and dearer sealing and the audit log make a message.

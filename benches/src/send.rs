@@ -82,10 +82,12 @@ impl Senders {
         (client, conversation)
     }
 
-    /// They go on to the other nodes.
-    pub fn leave(&self, node: usize) {
-        let here = self.0.iter().filter(|(client, _)| client.node() == node);
-        here.enumerate().for_each(|(index, (client, _))| client.move_to((node + 1 + index % 2) % 3));
+    /// Those that talk to a node go on to the others; gives who did.
+    pub fn leave(&self, node: usize) -> Vec<Arc<Client>> {
+        let here: Vec<_> =
+            self.0.iter().map(|(client, _)| Arc::clone(client)).filter(|one| one.node() == node).collect();
+        here.iter().enumerate().for_each(|(index, client)| client.move_to((node + 1 + index % 2) % 3));
+        here
     }
 
     /// Messages in all their conversations: each that was acknowledged, and none twice.
