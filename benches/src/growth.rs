@@ -54,7 +54,7 @@ pub async fn measure(stored: u64, scale: &Scale, report: &mut Report) -> Result<
     report.row("growth-resume-ratio", many.resume / few.resume)?;
     report.row("growth-restart-ratio", many.restart / few.restart)?;
     rest(&cluster).await?;
-    let rested = look(&mut cluster, &senders, scale, "many, rested").await?;
+    let rested = look(&mut cluster, &senders, scale, "rested").await?;
     report.row("growth-rested-unary-64-ratio", few.unary_64_per_s / rested.unary_64_per_s)?;
     report.row("growth-rested-history-ratio", rested.history_p99 / few.history_p99)?;
     report.row("growth-rested-resume-ratio", rested.resume / few.resume)?;

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
@@ -16,15 +17,33 @@ use crate::log::Log;
 use crate::machine::{Machine, Tell};
 use crate::worker::Worker;
 
-struct Builder<D>(Arc<D>);
+/// A disk, and the threads that write logs to it.
+struct Builder<D>(Arc<D>, Mutex<Vec<JoinHandle<()>>>);
 
-fn build<E: Engine>(disk: Arc<dyn Disk<E>>, dir: &Path) -> Result<(Log<E>, Machine<E>), Box<dyn std::error::Error>> {
+impl<D> Builder<D> {
+    fn on(disk: D) -> Self {
+        Self(Arc::new(disk), Mutex::default())
+    }
+}
+
+/// The end of the process must not meet RocksDB's threads at work: it aborts then.
+impl<D> Drop for Builder<D> {
+    fn drop(&mut self) {
+        for writer in self.1.get_mut().expect("no test panicked").drain(..) {
+            writer.join().expect("the writer ends");
+        }
+    }
+}
+
+type Built<E> = (Log<E>, Machine<E>, JoinHandle<()>);
+
+fn build<E: Engine>(disk: Arc<dyn Disk<E>>, dir: &Path) -> Result<Built<E>, Box<dyn std::error::Error>> {
     let (log, writer) = LogStore::open(disk.open(&dir.join("log"), Kind::Log)?)?;
-    std::thread::spawn(move || writer.run());
+    let writing = std::thread::spawn(move || writer.run().expect("the disk is well"));
     let state = StateStore::open(disk, &dir.join("state"))?;
     let (hub, _) = mpsc::channel(1);
     let (tell, _live) = Tell::new(hub, watch::channel(state.heads()).0, watch::channel(None).0, Arc::default());
-    Ok((Log::new(log), Machine::new(Arc::new(state), Worker::start("apply")?, tell)))
+    Ok((Log::new(log), Machine::new(Arc::new(state), Worker::start("apply")?, tell), writing))
 }
 
 macro_rules! builder {
@@ -38,7 +57,8 @@ macro_rules! builder {
                         error.to_string(),
                     )))
                 };
-                let (log, machine) = built.map_err(error)?;
+                let (log, machine, writer) = built.map_err(error)?;
+                self.1.lock().expect("no test panicked").push(writer);
                 Ok((dir, log, machine))
             }
         }
@@ -51,10 +71,10 @@ builder!(MemDisk, store::engine::MemEngine);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openrafts_suite_passes_on_rocksdb() {
-    Suite::test_all(Builder(Arc::new(RocksDisk::default()))).await.expect("conforms");
+    Suite::test_all(Builder::on(RocksDisk::default())).await.expect("conforms");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openrafts_suite_passes_on_the_disk_in_memory() {
-    Suite::test_all(Builder(Arc::new(MemDisk::default()))).await.expect("conforms");
+    Suite::test_all(Builder::on(MemDisk::default())).await.expect("conforms");
 }
