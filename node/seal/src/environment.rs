@@ -61,12 +61,6 @@ pub fn take(name: &str) -> io::Result<Option<Zeroizing<String>>> {
     Ok(Some(secret))
 }
 
-/// Whether the program was given a secret of this name.
-#[must_use]
-pub fn is_given(name: &str) -> bool {
-    given(name).is_some()
-}
-
 /// The variable that says where the secret of a variable is now. It tells nothing by itself.
 #[must_use]
 pub fn descriptor(name: &str) -> String {
@@ -75,9 +69,33 @@ pub fn descriptor(name: &str) -> String {
 
 fn given(name: &str) -> Option<PathBuf> {
     let number: u32 = std::env::var(descriptor(name)).ok()?.parse().ok()?;
-    Some(Path::new("/proc/self/fd").join(number.to_string()))
+    Some(of(number)).filter(|path| is_ours(path))
+}
+
+fn of(number: u32) -> PathBuf {
+    Path::new("/proc/self/fd").join(number.to_string())
+}
+
+/// Whether it is a file that [`hide`] made. Somebody may have set the variable to a file of theirs, which [`take`] would empty.
+fn is_ours(path: &Path) -> bool {
+    std::fs::read_link(path).is_ok_and(|target| target.to_string_lossy().starts_with("/memfd:tricord "))
 }
 
 fn invalid(name: &str, why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{name}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_not_made_here_is_not_taken_for_a_secret() {
+        let path = |file: &File| of(u32::try_from(file.as_raw_fd()).expect("a descriptor"));
+        let made = File::from(memfd_create("tricord", MemfdFlags::empty()).expect("a file in memory"));
+        assert!(is_ours(&path(&made)));
+        let theirs = File::open(std::env::current_exe().expect("a program")).expect("opens");
+        assert!(!is_ours(&path(&theirs)));
+        assert!(!is_ours(Path::new("/proc/self/fd/999999")));
+    }
 }
