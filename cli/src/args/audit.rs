@@ -111,8 +111,12 @@ pub struct AuditList {
     /// Only what was refused.
     #[arg(long)]
     pub refused: bool,
+    /// Also from which network address sessions were begun, moved or refused; that it was shown is recorded as an action of its
+    /// own. What was done in a session names the session.
+    #[arg(long)]
+    pub addresses: bool,
     /// All that is recorded, with full ids: number, time, login, user, action, outcome, targets, count, reason, purpose,
-    /// session, device and node, tabs between.
+    /// session, device, node and address, tabs between.
     #[arg(long)]
     pub wide: bool,
     /// At most so many.

@@ -57,10 +57,15 @@ impl Evidence {
         if head.origin != origin(cluster) {
             return Err("the sealed head is of another cluster");
         }
-        let signed = |(node, signer): &&(NodeId, Signer)| {
-            Verifier::new(&key_name(cluster, *node), signer.key).is_ok_and(|key| note.signed_by(&key))
-        };
-        let by: Vec<NodeId> = signers.iter().filter(signed).map(|(node, _)| *node).collect();
+        let mut known = Vec::with_capacity(signers.len());
+        for (node, signer) in signers {
+            let key = Verifier::new(&key_name(cluster, *node), signer.key).map_err(|_| "a signer has no name")?;
+            known.push((*node, key));
+        }
+        let signed = note.signers(known.iter().map(|(_, key)| key));
+        let signed =
+            signed.map_err(|_| "the sealed head has a false signature of a known key: it was tampered with")?;
+        let by: Vec<NodeId> = known.iter().filter(|(_, key)| signed.contains(&key)).map(|(node, _)| *node).collect();
         let mut slots: Vec<_> = by.iter().map(|node| node.slot()).collect();
         slots.sort_unstable();
         slots.dedup();

@@ -219,6 +219,7 @@ impl KeyPart for KeyScope {
             Self::Conversation(id) => (1, id.0),
             Self::User(id) => (2, id.0),
             Self::Requests => return out.push(3),
+            Self::Addresses => return out.push(4),
         };
         out.push(kind);
         id.put(out);
@@ -229,6 +230,7 @@ impl KeyPart for KeyScope {
             [1] => KeyPart::take(rest).map(Self::Conversation),
             [2] => KeyPart::take(rest).map(Self::User),
             [3] => Ok(Self::Requests),
+            [4] => Ok(Self::Addresses),
             [_] => Err(Problem::Unknown),
         }
     }

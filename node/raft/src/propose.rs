@@ -455,7 +455,7 @@ mod tests {
         let (proposer, _proposals, _) = channel(Metrics::default());
         proposer.set_room(Room::Reserve);
         let attempt = Attempt { login: [1; 16], source: Source::Address([1; 16]) };
-        let refuse = RefuseSignIn { user: None, attempt, pin: false, once: Once::default() };
+        let refuse = RefuseSignIn { user: None, attempt, pin: false, once: Once::default(), address: None };
         let records = [
             Command::Observe(Once::default(), Vec::new()),
             Command::Confirm(Vec::new()),

@@ -48,17 +48,30 @@ impl Checkpoint {
         Some(Self { origin: origin.to_owned(), size: size.parse().ok()?, root })
     }
 
-    /// The checkpoint of a note, with those of these keys that signed it.
+    /// The checkpoint of a note, with those of these keys that signed it; none where one of them has a false signature on it.
     #[must_use]
     pub fn open<'a>(note: &Note, keys: &'a [Verifier]) -> Option<(Self, Vec<&'a Verifier>)> {
-        let signers = keys.iter().filter(|key| note.signed_by(key)).collect();
-        Some((Self::parse(&note.text)?, signers))
+        Some((Self::parse(&note.text)?, note.signers(keys).ok()?))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::note::{Signature, Signer};
+
+    #[test]
+    fn a_checkpoint_with_a_false_signature_of_a_known_key_is_not_opened() {
+        let signer = |name: &str, seed| Signer::from_seed(name, [seed; 32]).expect("a key");
+        let (a, b) = (signer("x/a", 1), signer("x/b", 2));
+        let checkpoint = Checkpoint { origin: "x".into(), size: 7, root: [9; 32] };
+        let text = checkpoint.text();
+        let lines = [&a, &b].map(|by| Signature::new(by.verifier(), &a.sign(&text)));
+        let note = Note { text, signatures: lines.to_vec() };
+        let keys = [a.verifier().clone(), b.verifier().clone()];
+        assert_eq!(Checkpoint::open(&note, &keys), None, "b did not sign it");
+        assert_eq!(Checkpoint::open(&note, &keys[..1]), Some((checkpoint, vec![&keys[0]])), "nobody knows b");
+    }
 
     #[test]
     fn a_checkpoint_reads_back_and_has_one_spelling() {

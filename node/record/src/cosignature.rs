@@ -49,16 +49,16 @@ impl Witness {
         &self.name
     }
 
-    /// When this witness saw the head of a note, in seconds since 1970: the latest time of those of its lines that verify.
+    /// When this witness saw the head of a note, in seconds since 1970: the latest time of its lines. None where it has no line,
+    /// or one that is false: such a note was tampered with.
     #[must_use]
     pub fn saw(&self, note: &Note) -> Option<u64> {
-        note.signatures.iter().filter_map(|line| self.time(&note.text, line)).max()
+        let own = note.signatures.iter().filter(|line| line.names(&self.name, self.id));
+        let times: Option<Vec<u64>> = own.map(|line| self.time(&note.text, line)).collect();
+        times?.into_iter().max()
     }
 
     fn time(&self, text: &str, line: &Signature) -> Option<u64> {
-        if line.name != self.name || line.id != self.id {
-            return None;
-        }
         let (time, signature) = line.bytes.split_first_chunk()?;
         let time = u64::from_be_bytes(*time);
         let key = UnparsedPublicKey::new(&ED25519, &self.key);

@@ -157,6 +157,11 @@ impl Signature {
         signature(line)
     }
 
+    /// Whether it says it is by the key of this name and id.
+    pub(crate) fn names(&self, name: &str, id: u32) -> bool {
+        self.name == name && self.id == id
+    }
+
     /// The line of a signature by this key.
     #[must_use]
     pub fn new(verifier: &Verifier, signature: &[u8]) -> Self {
@@ -191,12 +196,23 @@ impl Note {
         Ok(Self { text: text.to_owned(), signatures })
     }
 
-    /// Whether this key signed it. A line that names the key and does not verify says the note was changed.
-    #[must_use]
-    pub fn signed_by(&self, verifier: &Verifier) -> bool {
-        let own = |line: &&Signature| line.name == verifier.name && line.id == verifier.id;
-        let mut lines = self.signatures.iter().filter(own).peekable();
-        lines.peek().is_some() && lines.all(|line| verifier.verifies(&self.text, &line.bytes))
+    /// Those of these keys that signed it.
+    ///
+    /// Errors: the key that a line names whose signature is false. Such a note was tampered with, whoever else signed it, and is
+    /// to be believed in nothing (C2SP `signed-note`: a failing signature of a known key SHOULD have the note rejected).
+    pub fn signers<'a>(&self, keys: impl IntoIterator<Item = &'a Verifier>) -> Result<Vec<&'a Verifier>, &'a Verifier> {
+        let mut signers = Vec::new();
+        for key in keys {
+            let mut own = self.signatures.iter().filter(|line| line.names(&key.name, key.id)).peekable();
+            if own.peek().is_none() {
+                continue;
+            }
+            if !own.all(|line| key.verifies(&self.text, &line.bytes)) {
+                return Err(key);
+            }
+            signers.push(key);
+        }
+        Ok(signers)
     }
 }
 
@@ -252,7 +268,7 @@ mod tests {
              \u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n",
         )
         .expect("a note");
-        assert!(note.signed_by(&key));
+        assert_eq!(note.signers([&key]), Ok(vec![&key]));
     }
 
     #[test]
@@ -265,7 +281,7 @@ mod tests {
         let line = Signature::new(signer.verifier(), &signer.sign(text));
         let note = Note { text: text.to_owned(), signatures: vec![line] };
         assert_eq!(Note::parse(&note.to_string()).as_ref(), Ok(&note));
-        assert!(note.signed_by(signer.verifier()));
+        assert_eq!(note.signers([signer.verifier()]), Ok(vec![signer.verifier()]));
     }
 
     #[test]
@@ -273,8 +289,28 @@ mod tests {
         let (signer, other) = (signer("a"), Signer::from_seed("a", [8; 32]).expect("a key"));
         let line = Signature::new(signer.verifier(), &signer.sign("x\n"));
         let note = Note { text: String::from("x\n"), signatures: vec![line] };
-        assert!(!note.signed_by(other.verifier()));
-        assert!(!Note { text: String::from("y\n"), ..note }.signed_by(signer.verifier()));
+        assert_eq!(note.signers([other.verifier()]), Ok(vec![]));
+        let changed = Note { text: String::from("y\n"), ..note };
+        assert_eq!(changed.signers([signer.verifier()]), Err(signer.verifier()));
+    }
+
+    #[test]
+    fn a_false_signature_of_a_known_key_spoils_the_note_whoever_else_signed_it() {
+        let (good, bad) = (signer("a"), Signer::from_seed("b", [8; 32]).expect("a key"));
+        let signed = Signature::new(good.verifier(), &good.sign("x\n"));
+        let forged = Signature::new(bad.verifier(), &good.sign("x\n"));
+        for signatures in [vec![signed.clone(), forged.clone()], vec![forged, signed.clone()]] {
+            let note = Note { text: String::from("x\n"), signatures };
+            assert_eq!(note.signers([good.verifier(), bad.verifier()]), Err(bad.verifier()));
+            assert_eq!(
+                note.signers([good.verifier()]),
+                Ok(vec![good.verifier()]),
+                "a key that is not known is ignored"
+            );
+        }
+        let twice = vec![signed, Signature::new(good.verifier(), &[7; 64])];
+        let note = Note { text: String::from("x\n"), signatures: twice };
+        assert_eq!(note.signers([good.verifier()]), Err(good.verifier()), "one that is true beside one that is false");
     }
 
     #[test]

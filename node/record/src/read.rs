@@ -64,7 +64,8 @@ pub fn record(bytes: &[u8]) -> Result<Record, Error> {
             }
             (13, Value::Number(count)) => record.count = Some(u32::try_from(count).map_err(|_| Error::Damaged)?),
             (14, Value::Number(at)) => record.seen = Some(Timestamp(at)),
-            (1..=14, _) => return Err(Error::Damaged),
+            (15, Value::Bytes(bytes)) => record.address = bytes.to_vec(),
+            (1..=15, _) => return Err(Error::Damaged),
             _ => {}
         }
     }

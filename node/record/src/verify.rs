@@ -36,6 +36,16 @@ pub enum Problem {
         /// Who did, and is known.
         signers: Vec<String>,
     },
+    /// A known key is named as a signer, and did not sign it.
+    #[error(
+        "FALSE SIGNATURE: the head of size {size} says that {signer} signed it, and that is not so: it was tampered with"
+    )]
+    FalseSignature {
+        /// The head's size.
+        size: u64,
+        /// The node named.
+        signer: String,
+    },
     /// A record's bytes are not those of its leaf.
     #[error("CHANGED RECORD: record {0} is not the one that was signed")]
     Changed(u64),
@@ -128,7 +138,11 @@ impl Trusted {
         if checkpoint.origin != origin {
             return Err(Problem::OtherLog { found: checkpoint.origin, expected: origin.to_owned() });
         }
-        let by: Vec<_> = self.0.iter().filter(|(_, key)| note.signed_by(key)).collect();
+        let signed = note.signers(self.0.iter().map(|(_, key)| key)).map_err(|key| {
+            let named = self.0.iter().find(|(_, other)| other == key).map(|(node, _)| name(*node));
+            Problem::FalseSignature { size: checkpoint.size, signer: named.unwrap_or_default() }
+        })?;
+        let by: Vec<_> = self.0.iter().filter(|(_, key)| signed.contains(&key)).collect();
         let signers: Vec<String> = by.iter().map(|(node, _)| name(*node)).collect();
         // One place, or one key, is one signer, under however many names.
         let slots: BTreeSet<_> = by.iter().map(|(node, _)| node.slot()).collect();

@@ -80,6 +80,7 @@ pub(crate) fn context(version: u32, id: u64, scope: KeyScope, month: Month) -> V
         KeyScope::Conversation(conversation) => (1, conversation.0),
         KeyScope::User(user) => (2, user.0),
         KeyScope::Requests => (3, [0; 16]),
+        KeyScope::Addresses => (4, [0; 16]),
     };
     let mut context = b"tricord/data-key/v1".to_vec();
     context.extend_from_slice(&version.to_be_bytes());

@@ -6,7 +6,7 @@
 
 use sha2::{Digest, Sha256};
 use types::message::{MessageKind, Sealed};
-use types::{ConversationId, UserId};
+use types::{ConversationId, SessionId, UserId};
 
 use crate::{DataKey, Error, Payload};
 
@@ -30,6 +30,8 @@ pub enum Place {
     Name(UserId),
     /// The secret of a user's second factor.
     Secret(UserId),
+    /// The network address a session is used from; that of a try to begin one has id 0.
+    Address(SessionId),
 }
 
 impl Place {
@@ -59,6 +61,10 @@ impl Place {
             Self::Secret(user) => {
                 aad.push(5);
                 aad.extend_from_slice(&user.0);
+            }
+            Self::Address(session) => {
+                aad.push(6);
+                aad.extend_from_slice(&session.0);
             }
         }
         aad

@@ -12,6 +12,7 @@ use types::limits::PIN_FAILURES_MAX;
 use types::user::Credential;
 use types::{Command, DeviceId, Reject, UserId};
 
+use crate::addresses::NOBODYS;
 use crate::call::{Call, Visitor};
 use crate::errors::Error;
 use crate::passwords::Verdict;
@@ -58,10 +59,10 @@ impl<H: Handle> Services<H> {
         &self,
         user: Option<UserId>,
         attempt: Attempt,
-        address: Option<IpAddr>,
-        deadline: Instant,
+        visitor: Visitor,
     ) -> Result<(), Error> {
-        self.count(RefuseSignIn { user, attempt, pin: false, once: Once::default() }, address, deadline).await
+        let once = Once::default();
+        self.count(RefuseSignIn { user, attempt, pin: false, once, address: None }, visitor).await
     }
 
     /// The same for a PIN, which is good for nothing any more once it was wrong too often.
@@ -69,15 +70,21 @@ impl<H: Handle> Services<H> {
         &self,
         user: Option<UserId>,
         attempt: Attempt,
-        deadline: Instant,
+        visitor: Visitor,
     ) -> Result<(), Error> {
-        self.count(RefuseSignIn { user, attempt, pin: true, once: Once::default() }, None, deadline).await
+        let once = Once::default();
+        self.count(RefuseSignIn { user, attempt, pin: true, once, address: None }, visitor).await
     }
 
-    async fn count(&self, refuse: RefuseSignIn, address: Option<IpAddr>, deadline: Instant) -> Result<(), Error> {
-        self.inner.sign_ins.failed(address, Instant::now());
+    async fn count(&self, refuse: RefuseSignIn, visitor: Visitor) -> Result<(), Error> {
+        let Visitor { address, deadline, counted } = visitor;
+        self.inner.sign_ins.failed(address.filter(|_| counted), Instant::now());
         self.inner.metrics.sign_ins_refused.inc();
-        self.put_once(|once| Command::RefuseSignIn(RefuseSignIn { once, ..refuse }), deadline).await?;
+        let put = |address: Option<Vec<u8>>| {
+            let refuse = RefuseSignIn { address, ..refuse.clone() };
+            self.put_once(move |once| Command::RefuseSignIn(RefuseSignIn { once, ..refuse }), deadline)
+        };
+        self.put_from((NOBODYS, address), deadline, put).await?;
         Ok(())
     }
 
@@ -89,7 +96,7 @@ impl<H: Handle> Services<H> {
         known: Option<(UserId, &Credential)>,
         pin: String,
         attempt: Attempt,
-        deadline: Instant,
+        visitor: Visitor,
     ) -> Result<(), Error> {
         let kept = known.and_then(|(_, credential)| credential.pin.as_ref());
         if kept.is_some_and(|pin| pin.failed >= PIN_FAILURES_MAX) {
@@ -97,7 +104,7 @@ impl<H: Handle> Services<H> {
         }
         let verdict = self.inner.passwords.verify(pin, kept.map(|pin| pin.hash.clone())).await?;
         if matches!(verdict, Verdict::Wrong) {
-            self.count_wrong_pin(known.map(|(user, _)| user), attempt, deadline).await?;
+            self.count_wrong_pin(known.map(|(user, _)| user), attempt, visitor).await?;
             return Err(Error::BadCredentials);
         }
         Ok(())
@@ -126,7 +133,7 @@ impl<H: Handle> Services<H> {
         };
         let proof = totp::prove(second, &secret, typed, now);
         if proof.is_none() {
-            self.count_failure(Some(user), attempt, visitor.address, visitor.deadline).await?;
+            self.count_failure(Some(user), attempt, visitor).await?;
             return Err(Reject::BadSecondFactor.into());
         }
         Ok(proof)
@@ -145,7 +152,7 @@ impl<H: Handle> Services<H> {
         self.may_try(attempt)?;
         let verdict = self.inner.passwords.verify(password, credential.password.clone()).await?;
         if matches!(verdict, Verdict::Wrong) {
-            self.count_failure(Some(call.user), attempt, None, call.deadline).await?;
+            self.count_failure(Some(call.user), attempt, call.visitor()).await?;
             return Err(Error::BadCredentials);
         }
         Ok(credential)

@@ -25,6 +25,8 @@ pub(crate) struct Visitor {
     pub(crate) address: Option<IpAddr>,
     /// It is answered by then.
     pub(crate) deadline: Instant,
+    /// Whether a proof of theirs that fails counts against the address.
+    pub(crate) counted: bool,
 }
 
 /// A call in a session. Names who calls; what they may do is asked of the policy over the view that is read.
@@ -35,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) device: DeviceId,
     /// In cluster time, its token is good until then.
     pub(crate) token_until: Timestamp,
+    /// Where it comes from, as far as known.
+    pub(crate) address: Option<IpAddr>,
     /// It is answered by then.
     pub(crate) deadline: Instant,
     /// The place it is made at, where it is made in a person's part there.
@@ -48,6 +52,13 @@ pub(crate) struct Call {
     /// Whether what it writes waits its turn rather than being refused: it came over a stream, from which nothing more is
     /// read meanwhile.
     pub(crate) patient: bool,
+}
+
+impl Call {
+    /// Who makes it, as someone who has yet to prove something: what fails counts against their device, not the address.
+    pub(crate) const fn visitor(&self) -> Visitor {
+        Visitor { address: self.address, deadline: self.deadline, counted: false }
+    }
 }
 
 /// What a call does that may be made in a locked session, for the policy to say whether it may.
@@ -66,7 +77,7 @@ impl<H: Handle> Services<H> {
     {
         let started = Instant::now();
         let deadline = started + time_allowed(request.metadata());
-        let visitor = Visitor { address: request.remote_addr().map(|address| address.ip()), deadline };
+        let visitor = Visitor { address: address(&request), deadline, counted: true };
         let result = match self.serving() {
             Ok(()) => within(deadline, work(visitor, request.into_inner())).await,
             Err(error) => Err(error),
@@ -114,11 +125,13 @@ impl<H: Handle> Services<H> {
         let started = Instant::now();
         let deadline = started + time_allowed(request.metadata());
         let token = bearer(request.metadata());
+        let from = address(&request);
         let body = request.into_inner();
         let mut session = None;
         let run = async {
             self.serving()?;
             let call = self.authenticate(token, deadline, wish, &mut session).await?;
+            let call = Call { address: from, ..call };
             self.inner.rates.take(call.session, Instant::now(), &self.inner.limits.load())?;
             if call.idles && activity::is_use(method) {
                 self.inner.activity.note(call.session, Instant::now());
@@ -214,6 +227,7 @@ impl<H: Handle> Services<H> {
             user: actor.user.id,
             device: actor.device.id,
             token_until,
+            address: None,
             deadline,
             location: actor.location(),
             locked: actor.is_locked(),
@@ -227,6 +241,11 @@ impl<H: Handle> Services<H> {
 /// What waits for consensus ends at the deadline by itself, with a reason; this is for the rest.
 async fn within<R>(deadline: Instant, work: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
     tokio::time::timeout_at((deadline + Duration::from_millis(20)).into(), work).await.unwrap_or(Err(Error::Deadline))
+}
+
+/// Where a request comes from, as far as known.
+fn address<T>(request: &Request<T>) -> Option<IpAddr> {
+    request.remote_addr().map(|address| address.ip())
 }
 
 /// The token of `authorization: Bearer <token>`.

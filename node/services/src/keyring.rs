@@ -202,7 +202,12 @@ impl Keyring {
         Ok(shown)
     }
 
-    fn text<V: View<Fault = raft::Fault>>(&self, view: &V, place: &Place, bytes: &[u8]) -> Result<String, Error> {
+    pub(crate) fn text<V: View<Fault = raft::Fault>>(
+        &self,
+        view: &V,
+        place: &Place,
+        bytes: &[u8],
+    ) -> Result<String, Error> {
         let Some(id) = (!bytes.is_empty()).then(|| seal::key_id(bytes)) else { return Ok(String::new()) };
         let key = self.key(view, id.ok_or(seal::Error::Short(bytes.len()))?)?;
         Ok(seal::open_text(&key, place, bytes)?)

@@ -4,6 +4,7 @@
 //! Access is decided by `state::policy` alone, here for reads and for each event of a stream; for commands in `apply`.
 
 mod activity;
+mod addresses;
 mod admission;
 pub mod alarms;
 mod attempts;

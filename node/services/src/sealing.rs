@@ -132,6 +132,11 @@ impl<H: Handle> Services<H> {
         self.known_or_minted(call, scope, action).await
     }
 
+    /// The key of a scope and this month, if this node knows of one.
+    pub(crate) fn known_key(&self, scope: KeyScope) -> Result<SealingKey, Error> {
+        self.inner.keyring.find(&self.inner.handle.view(), scope, self.month())
+    }
+
     async fn known_or_minted(&self, call: &Call, scope: KeyScope, action: Action) -> Result<SealingKey, Error> {
         let permitted = {
             let view = self.inner.handle.view();
@@ -147,7 +152,7 @@ impl<H: Handle> Services<H> {
     }
 
     /// Adds a data key: one more commit for the first text of a scope and month.
-    async fn mint(&self, scope: KeyScope, deadline: Instant) -> Result<Arc<DataKey>, Error> {
+    pub(crate) async fn mint(&self, scope: KeyScope, deadline: Instant) -> Result<Arc<DataKey>, Error> {
         let _one_at_a_time = self.inner.minting.of(scope).lock().await;
         let keyring = &self.inner.keyring;
         for _ in 0..RESEALS_MAX {
@@ -199,6 +204,7 @@ impl Minting {
         let last = match scope {
             KeyScope::Conversation(id) => id.0[15],
             KeyScope::User(id) => id.0[15],
+            KeyScope::Addresses => 1,
             KeyScope::Requests => 0, // Never minted after the founding.
         };
         &self.0[usize::from(last) % self.0.len()]

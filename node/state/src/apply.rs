@@ -53,7 +53,8 @@ fn by_node<V: View>(tx: &mut Tx<'_, V>, command: &Command) -> Step<Answer, V> {
     let step = audit::admit(tx, command).and_then(|()| node_command(tx, command));
     let result = settle(tx, step)?;
     let answer = tx.answer(result);
-    if !tx.is_repeat() {
+    // An unknown key is between node and state: the node seals anew and puts it again.
+    if !tx.is_repeat() && answer.result != Err(Reject::UnknownKey) {
         let location = match command {
             Command::TapIn(tap) => tx.session(tap.at)?.map(|at| at.user),
             _ => None,

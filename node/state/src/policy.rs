@@ -126,6 +126,8 @@ pub enum Action {
     SeeClusterStatus,
     /// Read the audit log, prove what is in it, export it.
     ReadAudit,
+    /// See in the audit log from which network addresses sessions were used.
+    SeeAddresses,
     /// Give away the text of any message with its proof.
     RevealMessages,
     /// Say which nodes' audit log is right.
@@ -363,6 +365,7 @@ pub fn may<V: View>(view: &V, user: &User, action: Action) -> Result<Decision, V
             Decision::yes_if(permitted, Decision::No)
         }
         Action::ReadAudit => Decision::yes_if(has(user, &[PermissionSet::Auditor]), Decision::No),
+        Action::SeeAddresses => Decision::yes_if(has(user, &[PermissionSet::Auditor]), Decision::No),
         Action::RevealMessages => Decision::yes_if(has(user, &[PermissionSet::Discloser]), Decision::No),
         Action::ResolveDivergence => Decision::yes_if(admin(user), Decision::No),
 

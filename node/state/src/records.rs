@@ -8,6 +8,7 @@ use types::certificate::Revocation;
 use types::command::Found;
 use types::identity::LogOffScope;
 use types::key::Holder;
+use types::limits::SEALED_ADDRESS_BYTES_MAX;
 use types::record::{Action, Agent, AuditKey, Entity, Purpose, Record, Result as End};
 use types::{Command, Incarnation, NodeId, Principal, Reject, Reply, Slot, Timestamp, UserId};
 
@@ -160,7 +161,7 @@ pub(crate) fn of(
     };
     let end = match result {
         Ok(_) if matches!(command, Command::RefuseSignIn(_)) => End::Refused(WRONG_CREDENTIALS),
-        Ok(_) if matches!(command, Command::Refresh(_)) => return None, // Each device does, every quarter of an hour.
+        Ok(_) if matches!(command, Command::Refresh(_)) => return None, // Where it came from elsewhere it has recorded that itself.
         Ok(_) => End::Done,
         Err(reject) => End::Refused(reject_number(reject)),
     };
@@ -174,6 +175,15 @@ pub(crate) fn of(
         Command::DefinePolicy(policy, _) => Some(*policy),
         _ => None,
     };
+    let address = match command {
+        Command::SignIn(sign_in) => sign_in.address.as_ref(),
+        Command::Enrol(enrol) => enrol.sign_in.address.as_ref(),
+        Command::TapIn(tap) => tap.address.as_ref(),
+        Command::RefuseSignIn(refuse) => refuse.address.as_ref(),
+        Command::Refresh(refresh) => refresh.address.as_ref(),
+        _ => None,
+    };
+    let address = address.filter(|address| address.len() <= SEALED_ADDRESS_BYTES_MAX).cloned().unwrap_or_default();
     let reason = match command {
         // Cut to what a record may hold: the words of a refused one were not checked.
         Command::LogOff(log_off) if result.is_ok() => Some(log_off.reason.clone()),
@@ -195,7 +205,7 @@ pub(crate) fn of(
     let purpose = broken.then_some(Purpose::BreakGlass);
     let agent = agent_of(command, agent, result);
     let record = Record::new(at, origin, agent, action, entities(command, origin, result));
-    Some(Record { result: end, commitment, location, policy, request, purpose, reason, ..record })
+    Some(Record { result: end, commitment, location, policy, request, purpose, reason, address, ..record })
 }
 
 /// A sign-in is put by a node and done by the user whose session it opens.

@@ -325,6 +325,8 @@ pub struct SignIn {
     pub methods: Vec<Method>,
     /// What proved the second factor, where the user has one.
     pub second: Option<SecondProof>,
+    /// The network address it came from, sealed; none where the node does not know it.
+    pub address: Option<Vec<u8>>,
 }
 
 impl core::fmt::Debug for SignIn {

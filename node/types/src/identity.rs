@@ -71,7 +71,7 @@ pub struct Failures {
 }
 
 /// A sign-in that failed. By the node that checked it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefuseSignIn {
     /// The user of the login, if there is one.
     pub user: Option<UserId>,
@@ -81,6 +81,8 @@ pub struct RefuseSignIn {
     pub pin: bool,
     /// So that it is counted once.
     pub once: Once,
+    /// The network address it came from, sealed; none where the node does not know it.
+    pub address: Option<Vec<u8>>,
 }
 
 /// A new token for a session whose device proved itself. By the node that checked the signature.
@@ -94,6 +96,8 @@ pub struct Refresh {
     pub key: DeviceKey,
     /// The number the device signed: higher than any before, so that no statement is good twice.
     pub number: u64,
+    /// The network address it came from, sealed, where that is another than the session was known to be used from.
+    pub address: Option<Vec<u8>>,
 }
 
 impl core::fmt::Debug for Refresh {

@@ -13,6 +13,8 @@ pub enum KeyScope {
     User(UserId),
     /// The hash by which a repeated request is recognised: one key for ever, under [`Month`] 0. Kind byte 3.
     Requests,
+    /// The network addresses in the audit log, those of all users. Kind byte 4.
+    Addresses,
 }
 
 /// A calendar month in UTC, counted from January 1970, which is 0.

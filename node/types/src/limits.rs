@@ -263,6 +263,8 @@ pub const OBSERVATIONS_MAX: usize = 1_000;
 pub const OBSERVED_ENTITIES_MAX: usize = 64;
 /// Longest reason in a record, in bytes of UTF-8.
 pub const RECORD_REASON_BYTES_MAX: usize = 256;
+/// Longest sealed network address in a record; what is sealed always has the same length.
+pub const SEALED_ADDRESS_BYTES_MAX: usize = 160;
 /// Commands of observations on their way at a time; more gather, and go together.
 pub const OBSERVATIONS_IN_FLIGHT_MAX: usize = 2;
 /// Fetches that wait to be recorded; more are refused.

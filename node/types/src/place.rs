@@ -68,6 +68,8 @@ pub struct TapIn {
     pub methods: Vec<Method>,
     /// What proved the second factor, where a password was used and the user has one.
     pub second: Option<SecondProof>,
+    /// The network address it came from, sealed; none where the node does not know it.
+    pub address: Option<Vec<u8>>,
 }
 
 impl core::fmt::Debug for TapIn {

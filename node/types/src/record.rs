@@ -113,6 +113,8 @@ pub enum Action {
     ResolveDivergence = 40,
     /// Something else was asked for, and refused.
     Look = 41,
+    /// The audit log was looked at, and with it from which addresses sessions were used.
+    ShowAddresses = 42,
     /// The cluster key was replaced by a new version.
     RotateClusterKey = 48,
     /// A cluster key that nothing is wrapped under any more was removed.
@@ -230,6 +232,7 @@ impl Action {
         Self::FindDivergence,
         Self::ResolveDivergence,
         Self::Look,
+        Self::ShowAddresses,
         Self::RotateClusterKey,
         Self::RetireClusterKey,
         Self::ApproveHolder,
@@ -333,6 +336,9 @@ pub struct Record {
     pub count: Option<u32>,
     /// When it happened by the clock of the node that saw it, if that was before there was a majority to record it.
     pub seen: Option<Timestamp>,
+    /// From which network address, sealed; of what begins a session, moves it elsewhere or tries to. At most
+    /// `SEALED_ADDRESS_BYTES_MAX`; empty: none. Of other records, that of the session they name tells.
+    pub address: Vec<u8>,
 }
 
 impl Record {
@@ -354,6 +360,7 @@ impl Record {
             reason: None,
             count: None,
             seen: None,
+            address: Vec::new(),
         }
     }
 }

@@ -101,6 +101,8 @@ pub struct Session {
     pub part: Option<SessionId>,
     /// It ends after so long without being used.
     pub idle_ms: u64,
+    /// The network address it was last known to be used from, sealed.
+    pub address: Option<Vec<u8>>,
 }
 
 impl core::fmt::Debug for Session {

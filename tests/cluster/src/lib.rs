@@ -13,6 +13,7 @@ mod people;
 pub mod ports;
 mod refusal;
 pub mod runbook;
+mod stolen;
 mod tool;
 
 pub mod faults;
@@ -29,6 +30,7 @@ pub use numbers::Numbers;
 pub use observer::{Observer, Seen, Sink};
 pub use people::{Person, create_group, enrol_all};
 pub use refusal::{reason, retryable, survived};
+pub use stolen::{Stolen, listens_on};
 pub use tool::tricord;
 
 /// What a step of a test ends with when it fails: said once, where it is handled.

@@ -1,6 +1,7 @@
 //! What people write lies sealed: unique texts are searched for in every byte of every file of every node.
 
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,10 @@ use prost::Message;
 use proto::v1::key_service_client::KeyServiceClient;
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::presence_service_client::PresenceServiceClient;
+use proto::v1::session_service_client::SessionServiceClient;
 use proto::v1::{
     Key, KeyKind, KeyState, ListKeysRequest, ListMessagesRequest, OutgoingMessage, PresenceState,
-    RotateClusterKeyRequest, SendMessageRequest, SetPresenceRequest, UserKind,
+    RotateClusterKeyRequest, SendMessageRequest, SetPresenceRequest, SignInRequest, UserKind,
 };
 use sha2::Sha256;
 use tokio::time::sleep;
@@ -24,6 +26,8 @@ const STATUS: &str = "canary-status-Hx4Pw6RzTk0Qe";
 const PATIENT: &str = "canary-patient-Uj3Ld9MvBa7Sf";
 /// A name of staff, which is not: by it the search shows that it would find the others.
 const STAFF: &str = "canary-staff-Ng2Xc5WoEi8Ry";
+/// From where someone signs in, which is sealed too.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 66, 77, 88);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,6 +42,13 @@ async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_rep
         send(nurse, &ward, &format!("{MESSAGE} {round}")).await?;
     }
     set_status(nurse, STATUS).await?;
+
+    for password in ["password of nurse", "something else"] {
+        let from = cluster.links().endpoint(0)?.local_address(Some(ADDRESS.into())).connect().await?;
+        let request = SignInRequest { login: "nurse".into(), password: password.into(), ..SignInRequest::default() };
+        let answer = SessionServiceClient::new(from).sign_in(request).await;
+        assert_eq!(answer.is_ok(), password.starts_with("password"), "{answer:?}");
+    }
 
     rotate(cluster.admin()).await?;
     for (node, slot) in SLOTS.iter().enumerate() {
@@ -64,6 +75,11 @@ async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_rep
                 files.iter().filter(|(_, bytes)| contains(bytes, canary)).map(|(name, _)| name.as_str()).collect();
             assert!(found.is_empty(), "{canary} lies in {found:?}");
         }
+        for spelling in spellings(ADDRESS) {
+            let found = files.iter().filter(|(_, bytes)| bytes.windows(spelling.len()).any(|part| part == spelling));
+            let found: Vec<&str> = found.map(|(name, _)| name.as_str()).collect();
+            assert!(found.is_empty(), "the address {spelling:?} lies in {found:?}");
+        }
     }
     let guessed = guesses_confirmed(&files_of(cluster.dir(), SLOTS[0])?, &ward);
     assert_eq!(guessed, 0, "whoever has the disk can test what a message says");
@@ -76,6 +92,12 @@ async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_rep
         assert!(found.is_empty(), "{canary} lies in {found:?}");
     }
     Ok(())
+}
+
+/// An address as text, as the 16 bytes it has as one of IPv6 (the last of them), and those in hexadecimal digits.
+fn spellings(address: Ipv4Addr) -> [Vec<u8>; 3] {
+    let digits: String = address.octets().iter().map(|byte| format!("{byte:02x}")).collect();
+    [address.to_string().into_bytes(), address.to_ipv6_mapped().octets()[10..].to_vec(), digits.into_bytes()]
 }
 
 /// Makes a backup of everything and verifies it with the recovery kit; where it is.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cluster::{Client, Cluster, Options, Person, Result, SLOTS, binary, create_group, enrol_all};
+use cluster::{Client, Cluster, Options, Person, Result, SLOTS, binary, create_group, enrol_all, listens_on};
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::{OutgoingMessage, SendMessageRequest};
 use tokio::time::sleep;
@@ -54,14 +54,6 @@ fn hello_of_tls_1_2() -> Vec<u8> {
     hello.extend((body.len() as u16).to_be_bytes());
     hello.extend(body);
     hello
-}
-
-/// The addresses that a node's configuration says it listens on.
-fn listens_on(config: &Path) -> Result<Vec<String>> {
-    let parsed: toml::Table = fs::read_to_string(config)?.parse()?;
-    let listen = |section: &str| parsed.get(section)?.get("listen")?.as_str().map(str::to_owned);
-    let all: Option<Vec<_>> = ["peer", "client", "ops"].into_iter().map(listen).collect();
-    Ok(all.ok_or("the configuration names no ports")?)
 }
 
 #[tokio::test(flavor = "multi_thread")]

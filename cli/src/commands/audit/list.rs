@@ -42,6 +42,9 @@ struct Line<'a> {
     purpose: &'a str,
     reason: &'a str,
     count: u32,
+    /// Where it came from, with `--addresses`.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    address: &'a str,
 }
 
 /// Prints records, the newest first: a table, or one JSON document a line.
@@ -52,6 +55,7 @@ pub async fn run(session: &Session, global: &Global, wanted: AuditList) -> Resul
         target: wanted.target.unwrap_or_default(),
         start_time: wanted.from.map(wire),
         end_time: wanted.to.map(wire),
+        show_addresses: wanted.addresses,
         ..v1::ListRecordsRequest::default()
     };
     if wanted.refused {
@@ -123,6 +127,7 @@ fn line<'a>(record: &'a v1::AuditRecord, people: &'a People) -> Line<'a> {
         purpose: &record.purpose,
         reason: &record.reason,
         count: record.count,
+        address: &record.address,
     }
 }
 
@@ -164,6 +169,7 @@ fn wide(record: &v1::AuditRecord, people: &People) -> String {
         record.session.clone(),
         record.device.clone(),
         record.node.clone(),
+        record.address.clone(),
     ];
     cells.map(|cell| if cell.is_empty() { "-".into() } else { crate::text::line(&cell) }).join("\t")
 }
@@ -179,7 +185,9 @@ fn named(user: &str, people: &People) -> String {
 
 /// The main target, and how many more there are.
 fn what(record: &v1::AuditRecord, people: &People) -> String {
-    let Some(first) = record.targets.first() else { return String::new() };
+    let Some(first) = record.targets.first() else {
+        return if record.address.is_empty() { String::new() } else { format!("from {}", record.address) };
+    };
     let first = match first.split_once('/') {
         Some(("users", _)) => named(first, people),
         Some(("conversations", rest)) => match rest.split_once("/messages/") {
@@ -189,6 +197,7 @@ fn what(record: &v1::AuditRecord, people: &People) -> String {
         Some((kind, id)) => format!("{} {}", kind.strip_suffix('s').unwrap_or(kind), short(id)),
         None => first.clone(),
     };
+    let first = if record.address.is_empty() { first } else { format!("{first} from {}", record.address) };
     match record.targets.len() - 1 {
         0 => first,
         more => format!("{first} +{more}"),
@@ -254,6 +263,6 @@ mod tests {
         for part in ["1204", "@ana", &record().user, &record().targets[0], &record().targets[1], "a1"] {
             assert!(wide.contains(part), "{part}: {wide}");
         }
-        assert_eq!(wide.split('\t').count(), 13);
+        assert_eq!(wide.split('\t').count(), 14);
     }
 }

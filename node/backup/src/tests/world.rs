@@ -231,6 +231,7 @@ fn enrol() -> Enrol {
         key: Some([1; 32]),
         methods: vec![types::identity::Method::Password],
         second: None,
+        address: None,
     };
     Enrol { code: [8; 32], password: "$argon2id$x".into(), sign_in }
 }

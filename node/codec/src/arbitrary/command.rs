@@ -39,7 +39,8 @@ structs!(confirmation: Confirmation {
 structs!(sign_in: SignIn {
     user: user_id(), session: session_id(), token: bytes32(), device: device_id(), credential_version: number(),
     rehashed: maybe(text()), attempt: maybe(attempt()), key: maybe(bytes32()), methods: list(method()),
-    second: maybe(second_proof()),
+    second: maybe(second_proof());
+    address: maybe(bytes()),
 });
 structs!(enrol: Enrol { code: bytes32(), password: text(), sign_in: sign_in() });
 structs!(new_user: NewUser {

@@ -16,9 +16,12 @@ structs!(pub(super) failing: Failing { source: source(), count: number32(), last
 structs!(pub(super) failures: Failures {
     sources: list(failing()), strange: number32(), strange_last: timestamp(),
 });
-structs!(pub(super) refuse_sign_in: RefuseSignIn { user: maybe(user_id()), attempt: attempt(), pin: any::<bool>(), once: once() });
+structs!(pub(super) refuse_sign_in: RefuseSignIn {
+    user: maybe(user_id()), attempt: attempt(), pin: any::<bool>(), once: once(),
+    address: maybe(bytes()),
+});
 structs!(pub(super) refresh: Refresh {
-    session: session_id(), token: bytes32(), key: bytes32(), number: number(),
+    session: session_id(), token: bytes32(), key: bytes32(), number: number(), address: maybe(bytes()),
 });
 structs!(pub(super) reset: Reset { by: user_id(), at: timestamp() });
 

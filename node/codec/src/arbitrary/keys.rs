@@ -35,6 +35,7 @@ pub(super) fn key_scope() -> BoxedStrategy<KeyScope> {
         conversation_id().prop_map(KeyScope::Conversation),
         user_id().prop_map(KeyScope::User),
         Just(KeyScope::Requests),
+        Just(KeyScope::Addresses),
     ]
     .boxed()
 }

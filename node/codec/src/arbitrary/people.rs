@@ -19,6 +19,7 @@ structs!(set_pin: SetPin { hash: text(), credential_version: number() });
 structs!(tap_in: TapIn {
     user: user_id(), at: session_id(), session: session_id(), token: bytes32(), credential_version: number(),
     attempt: maybe(attempt()), methods: list(method()), second: maybe(second_proof()),
+    address: maybe(bytes()),
 });
 structs!(open: OpenEmergency { reason: text(), lasts_ms: number() });
 structs!(review: ReviewEmergency { number: number(), note: text() });

@@ -15,6 +15,7 @@ structs!(
         commitment: maybe(bytes32());
         location: maybe(user_id()), request: maybe(number()), policy: maybe(policy_ref()), purpose: maybe(purpose()),
         reason: maybe(text()), count: maybe(number32()), seen: maybe(timestamp()),
+        address: bytes(),
     }
 );
 
@@ -51,7 +52,7 @@ one_of!(action: Action {
     Found, SignIn, EndSession, CreateUser, UpdateUser, DeactivateUser, SetPassword, IssueEnrolment, CreateConversation,
     UpdateConversation, AddParticipant, RemoveParticipant, Post, DefinePolicy, SetStatus, RaiseFeatureLevel, AddSigner,
     FetchMessages, OpenStream, ReadAudit, ProveMessage, RevealMessage, ExportAudit, FindDivergence, ResolveDivergence,
-    Look,
+    Look, ShowAddresses,
     ResetPassword, RefreshSession, AddSecondFactor, ConfirmSecondFactor, RemoveSecondFactor, ChangeSettings, LogOff,
 
     RotateClusterKey, RetireClusterKey, ApproveHolder,

@@ -47,7 +47,7 @@ structs!(
         attached: maybe(attachment()), idle_since: maybe(timestamp()),
         last_seen: timestamp(), authenticated: timestamp(), methods: list(method()), token_expires: timestamp(),
         previous: maybe((bytes32(), timestamp()).boxed()), ends: timestamp(), part: maybe(session_id()),
-        idle_ms: number(),
+        idle_ms: number(), address: maybe(bytes()),
     }
 );
 structs!(pub(super) attachment: Attachment { node: node_id(), epoch: number() });

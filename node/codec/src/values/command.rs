@@ -22,6 +22,7 @@ messages! {
     Confirmation { 1: session, 2: conversation, 3: delivered, 4: displayed }
     SignIn {
         1: user, 2: session, 3: token, 4: device, 5: credential_version, 6: rehashed, 7: attempt, 8: key, 9: methods, 10: second,
+        11: address,
     }
     Enrol { 1: code, 2: password, 3: sign_in }
     NewUser {

@@ -11,8 +11,8 @@ messages! {
     Attempt { 1: login, 2: source }
     Failing { 1: source, 2: count, 3: last }
     Failures { 1: sources, 2: strange, 3: strange_last }
-    RefuseSignIn { 1: user, 2: attempt, 3: pin, 12: once }
-    Refresh { 1: session, 2: token, 3: key, 4: number }
+    RefuseSignIn { 1: user, 2: attempt, 3: pin, 12: once, 13: address }
+    Refresh { 1: session, 2: token, 3: key, 4: number, 5: address }
     Reset { 1: by, 2: at }
     SecondFactor { 1: secret, 2: confirmed, 3: last_step, 4: recovery }
     AddSecondFactor { 1: secret, 2: recovery, 3: credential_version }

@@ -13,6 +13,6 @@ messages! {
 }
 
 choices! {
-    KeyScope { 1: Conversation(id), 2: User(id), 3: Requests }
+    KeyScope { 1: Conversation(id), 2: User(id), 3: Requests, 4: Addresses }
     Holder { 1: Recovery, 2: Node(node) }
 }

@@ -11,7 +11,10 @@ messages! {
     Place { 1: session, 2: location }
     Pin { 1: hash, 2: set, 3: failed }
     SetPin { 1: hash, 2: credential_version }
-    TapIn { 1: user, 2: at, 3: session, 4: token, 5: credential_version, 6: attempt, 7: methods, 8: second }
+    TapIn {
+        1: user, 2: at, 3: session, 4: token, 5: credential_version, 6: attempt, 7: methods, 8: second,
+        9: address,
+    }
     OpenEmergency { 1: reason, 2: lasts_ms }
     ReviewEmergency { 1: number, 2: note }
     Emergency {

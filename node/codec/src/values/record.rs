@@ -7,7 +7,7 @@ use crate::declare::{choices, messages, numbers};
 messages! {
     Record {
         1: at, 2: origin, 3: agent, 4: action, 5: entities, 6: result, 7: commitment, 8: location, 9: request, 10: policy,
-        11: purpose, 12: reason, 13: count, 14: seen,
+        11: purpose, 12: reason, 13: count, 14: seen, 15: address,
     }
 }
 
@@ -38,7 +38,7 @@ numbers! {
         13: Post, 14: DefinePolicy, 15: SetStatus, 16: RaiseFeatureLevel,
 
         32: AddSigner, 33: FetchMessages, 34: OpenStream, 35: ReadAudit, 36: ProveMessage, 37: RevealMessage,
-        38: ExportAudit, 39: FindDivergence, 40: ResolveDivergence, 41: Look,
+        38: ExportAudit, 39: FindDivergence, 40: ResolveDivergence, 41: Look, 42: ShowAddresses,
         48: RotateClusterKey, 49: RetireClusterKey, 50: ApproveHolder,
         64: ResetPassword, 65: RefreshSession, 66: AddSecondFactor, 67: ConfirmSecondFactor, 68: RemoveSecondFactor, 69: ChangeSettings, 70: LogOff,
 

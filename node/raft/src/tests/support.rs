@@ -196,6 +196,7 @@ impl Cluster {
                 key: None,
                 methods: vec![Method::Code],
                 second: None,
+                address: None,
             },
         };
         let answer = self.propose(Slot::A, Author::Node, Command::Enrol(enrol), PATIENCE).await.expect("an answer");

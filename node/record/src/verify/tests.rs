@@ -107,7 +107,14 @@ fn each_thing_that_can_be_wrong_is_named() {
     assert_eq!(verify(&good, &note(&good, 20, &[a, node(Slot::B, 9)]), None), few);
     assert_eq!(verify(&good, "nonsense", None), Problem::NoHead("the checkpoint"));
     let tampered = checkpoint.replacen("\n20\n", "\n19\n", 1);
-    assert_eq!(verify(&good, &tampered, None), Problem::TooFewSignatures { size: 19, signers: vec![] });
+    let forged = |size| Problem::FalseSignature { size, signer: "a".into() };
+    assert_eq!(verify(&good, &tampered, None), forged(19));
+    // Two true signatures do not make up for one that is false, on the head or on the one kept from earlier.
+    let [all, other] = [20, 12].map(|size| Note::parse(&note(&good, size, &[a, b, c])).expect("a note"));
+    let spoilt =
+        Note { signatures: [&other.signatures[..1], &all.signatures[1..]].concat(), ..all.clone() }.to_string();
+    assert_eq!(verify(&good, &spoilt, None), forged(20));
+    assert_eq!(verify(&good, &all.to_string(), Some(&spoilt)), forged(20));
     let other = [vec![stored(1, Action::Found, &[a, b])], good[1..].to_vec()].concat();
     assert_eq!(verify(&other, &note(&other, 20, &[a, c]), None), Problem::Founding);
 }

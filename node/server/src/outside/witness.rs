@@ -87,7 +87,9 @@ impl Witness {
     fn keep(&self, head: &SealedHead, answer: &str) -> Result<(), Failure> {
         let WitnessConfig { url, key, .. } = &self.config;
         let mut note = Note::parse(&head.note).map_err(|error| Failure(format!("read the head: {error}")))?;
-        note.signatures.extend(answer.lines().filter_map(|line| Signature::parse(line).ok()));
+        // Of its own name alone: a line that is false, under a node's name, would spoil the head for whoever verifies it.
+        let lines = answer.lines().filter_map(|line| Signature::parse(line).ok());
+        note.signatures.extend(lines.filter(|line| line.name == key.name()));
         if key.saw(&note).is_none() {
             return Err(Failure(format!(
                 "the witness {url} did not sign as {}: compare [audit.witness] key",

@@ -33,6 +33,7 @@ pub(crate) fn record(index: u64, record: &Record) -> v1::AuditRecord {
         reason: record.reason.clone().unwrap_or_default(),
         count: record.count.unwrap_or(0),
         stored: codec::encode_record(record),
+        address: String::new(), // Opened only for those who ask for it.
     }
 }
 

@@ -26,7 +26,7 @@ use crate::call::Call;
 use crate::errors::Error;
 use crate::reads::Read;
 use crate::writes::numbered;
-use crate::{Services, convert, names, pages};
+use crate::{Services, addresses, convert, names, pages};
 
 /// Parts of an export that are ready and not yet taken.
 const PARTS_READY_MAX: usize = 4;
@@ -94,6 +94,10 @@ async fn list<H: Handle>(
     let below = below.map(|last| last.try_into().map(u64::from_be_bytes)).transpose();
     let below = below.map_err(|_| Error::invalid("page_token", "is not a token that this list gave"))?;
     let read = read(services, &call).await?;
+    let addresses = body.show_addresses;
+    if addresses {
+        read.check(Wish::SeeAddresses)?;
+    }
     let filter = filter(&read, body)?;
     let asked = (filter.user.map(Entity::User), filter.target);
     let (page, _) = services.scan(read, move |read| log::page(&read.view, &filter, below, size)).await?;
@@ -102,9 +106,20 @@ async fn list<H: Handle>(
         _ => None,
     };
     let entities = [shown, asked.0, asked.1].into_iter().flatten().collect();
-    services.observe(vec![seen(call.session, Action::ReadAudit, entities)], call.deadline).await?;
+    let action = if addresses { Action::ShowAddresses } else { Action::ReadAudit };
+    services.observe(vec![seen(call.session, action, entities)], call.deadline).await?;
+    let view = services.inner.handle.view();
+    let told = page.records.iter().map(|(index, record)| {
+        let address = match record.address.as_slice() {
+            sealed @ [_, ..] if addresses => {
+                services.inner.keyring.address(&view, addresses::of_record(record), sealed)?
+            }
+            _ => String::new(),
+        };
+        Ok(AuditRecord { address, ..words::record(*index, record) })
+    });
     Ok(ListRecordsResponse {
-        records: page.records.iter().map(|(index, record)| words::record(*index, record)).collect(),
+        records: told.collect::<Result<_, Error>>()?,
         next_page_token: page.next.map_or_else(String::new, |next| pages::token("records", &next.to_be_bytes())),
     })
 }

@@ -92,17 +92,17 @@ async fn check<H: Handle>(services: &Services<H>, call: &Call, proof: Proof) -> 
             passwords::check_length("password", &password)?;
             let verdict = services.inner.passwords.verify(password, credential.password.clone()).await?;
             if matches!(verdict, Verdict::Wrong) {
-                services.count_failure(Some(call.user), attempt, None, call.deadline).await?;
+                services.count_failure(Some(call.user), attempt, call.visitor()).await?;
                 return Err(Error::BadCredentials);
             }
         }
         Proof::Pin(pin) => {
             pins::check("pin", &pin)?;
-            services.verify_pin(Some((call.user, &credential)), pin, attempt, call.deadline).await?;
+            services.verify_pin(Some((call.user, &credential)), pin, attempt, call.visitor()).await?;
         }
         Proof::Device(proof) => {
             let Some(key) = device_key(services, call, &proof)? else {
-                services.count_failure(Some(call.user), attempt, None, call.deadline).await?;
+                services.count_failure(Some(call.user), attempt, call.visitor()).await?;
                 return Err(Reject::BadProof.into());
             };
             (unlock.proof, unlock.attempt) = (Some((key, proof.number)), None);

@@ -14,7 +14,7 @@ use types::place::{SetPin, TapIn};
 use types::user::Credential;
 use types::{Command, EventNumber, SessionId, UserId};
 
-use crate::call::{Call, Visitor};
+use crate::call::Call;
 use crate::errors::Error;
 use crate::passwords::{self, Verdict};
 use crate::rpc::session::{credentials, known, soon};
@@ -63,8 +63,10 @@ async fn tap_in<H: Handle>(services: &Services<H>, call: Call, body: TapInReques
         attempt: Some(attempt),
         methods: [proven.method].into_iter().chain(proven.second.map(totp::method)).collect(),
         second: proven.second,
+        address: None,
     };
-    let done = services.put_own(Command::TapIn(tap), call.deadline).await?;
+    let make = |address| Command::TapIn(TapIn { address, ..tap.clone() });
+    let done = services.put_own_from((session, call.address), call.deadline, make).await?;
     inner.sign_ins.succeeded(&body.login, Instant::now());
     Ok(TapInResponse { credentials: Some(credentials(services, token, done, call.deadline).await?) })
 }
@@ -89,7 +91,7 @@ async fn check<H: Handle>(
         Secret::Pin(pin) => {
             pins::check("pin", &pin)?;
             let against = known.as_ref().map(|(user, credential)| (*user, credential));
-            services.verify_pin(against, pin, attempt, call.deadline).await?;
+            services.verify_pin(against, pin, attempt, call.visitor()).await?;
             (Method::Pin, None)
         }
         Secret::Password(password) => {
@@ -97,11 +99,10 @@ async fn check<H: Handle>(
             let hash = known.as_ref().and_then(|(_, credential)| credential.password.clone());
             let verdict = services.inner.passwords.verify(password, hash).await?;
             let (Some((user, credential)), Verdict::Right { .. }) = (&known, verdict) else {
-                services.count_failure(user, attempt, None, call.deadline).await?;
+                services.count_failure(user, attempt, call.visitor()).await?;
                 return Err(Error::BadCredentials);
             };
-            let visitor = Visitor { address: None, deadline: call.deadline };
-            (Method::Password, services.second_proof(credential, *user, attempt, &code, visitor).await?)
+            (Method::Password, services.second_proof(credential, *user, attempt, &code, call.visitor()).await?)
         }
     };
     let (user, credential) = known.ok_or(Error::BadCredentials)?;

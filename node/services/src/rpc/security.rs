@@ -110,7 +110,7 @@ async fn confirm_totp<H: Handle>(
         Some(step) => step,
         None if answered => 0, // A retry, whose time is over: step 0 is never good, and this changes nothing.
         None => {
-            services.count_failure(Some(call.user), attempt, None, call.deadline).await?;
+            services.count_failure(Some(call.user), attempt, call.visitor()).await?;
             return Err(Reject::BadSecondFactor.into());
         }
     };

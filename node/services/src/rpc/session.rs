@@ -84,13 +84,14 @@ async fn sign_in<H: Handle>(
     let hash = known.as_ref().and_then(|(_, credential)| credential.password.clone());
     let verdict = inner.passwords.verify(body.password, hash).await?;
     let (Some((user, credential)), Verdict::Right { rehashed }) = (known, verdict) else {
-        services.count_failure(user, attempt, visitor.address, visitor.deadline).await?;
+        services.count_failure(user, attempt, visitor).await?;
         return Err(Error::BadCredentials);
     };
     let second = services.second_proof(&credential, user, attempt, &body.code, visitor).await?;
     let opening = Opening { user, device, key, attempt, method: Method::Password, second };
     let (token, sign_in) = opening.sign_in(credential.version, rehashed)?;
-    let done = services.put_own(Command::SignIn(sign_in), visitor.deadline).await?;
+    let make = |address| Command::SignIn(SignIn { address, ..sign_in.clone() });
+    let done = services.put_own_from((sign_in.session, visitor.address), visitor.deadline, make).await?;
     inner.sign_ins.succeeded(&body.login, Instant::now());
     let credentials = credentials(services, token, done, visitor.deadline).await?;
     Ok(SignInResponse { credentials: Some(credentials) })
@@ -120,15 +121,18 @@ async fn enrol<H: Handle>(
         _ => false,
     };
     let (Some((user, credential)), Some(code), true) = (known, code, fits) else {
-        services.count_failure(user, attempt, visitor.address, visitor.deadline).await?;
+        services.count_failure(user, attempt, visitor).await?;
         return Err(Reject::BadCode.into());
     };
     let password = inner.passwords.hash(body.password).await?;
     let second = services.second_proof(&credential, user, attempt, &body.second_factor, visitor).await?;
     let opening = Opening { user, device, key, attempt, method: Method::Code, second };
     let (token, sign_in) = opening.sign_in(0, None)?;
-    let command = Command::Enrol(Enrol { code, password, sign_in });
-    let done = services.put_own(command, visitor.deadline).await?;
+    let make = |address| {
+        let sign_in = SignIn { address, ..sign_in.clone() };
+        Command::Enrol(Enrol { code, password: password.clone(), sign_in })
+    };
+    let done = services.put_own_from((sign_in.session, visitor.address), visitor.deadline, make).await?;
     inner.sign_ins.succeeded(&body.login, Instant::now());
     let credentials = credentials(services, token, done, visitor.deadline).await?;
     Ok(EnrolResponse { credentials: Some(credentials) })
@@ -210,6 +214,7 @@ impl Opening {
             key: self.key,
             methods: [self.method].into_iter().chain(self.second.map(totp::method)).collect(),
             second: self.second,
+            address: None,
         };
         Ok((token, sign_in))
     }
@@ -246,8 +251,10 @@ async fn refresh<H: Handle>(
         return Err(Reject::BadProof.into());
     };
     let (token, hash) = codes::token(session)?;
-    let command = Command::Refresh(Refresh { session, token: hash, key, number: body.number });
-    let done = services.put_own(command, visitor.deadline).await?;
+    let row = inner.handle.view().session(session)?.ok_or(Reject::NoSession)?;
+    let from = (session, services.elsewhere(&row, visitor.address)?);
+    let make = |address| Command::Refresh(Refresh { session, token: hash, key, number: body.number, address });
+    let done = services.put_own_from(from, visitor.deadline, make).await?;
     let Reply::Refreshed { token_expires, expires } = done.reply else { return Err(unexpected()) };
     // The next call comes to this node, most likely: it must know the token by then.
     let known = |view: &H::View| Ok(view.session(session)?.filter(|row| codes::same(&row.token, &hash)));

@@ -5,6 +5,8 @@ use proto::v1::*;
 use raft::Handle;
 use state::view::Rows;
 use tonic::Status;
+use tonic::transport::Channel;
+use tonic_types::StatusExt;
 use types::identity::refresh_statement;
 use types::limits::{TOKEN_BEFORE_MS, TOKEN_MS};
 use types::{Author, ClusterId, Command, DeviceId, Envelope, SessionId, Timestamp, UserId};
@@ -43,6 +45,11 @@ impl Keyed {
             number,
         );
         RefreshSessionRequest { session, number, signature: self.key.sign(&statement).as_ref().to_vec() }
+    }
+
+    /// A new token, over this connection.
+    pub async fn refresh_from(&self, channel: Channel, number: u64) -> Result<RefreshSessionResponse, Status> {
+        Ok(SessionServiceClient::new(channel).refresh_session(self.proof(number)).await?.into_inner())
     }
 
     async fn refresh(&self, world: &World, request: RefreshSessionRequest) -> Result<RefreshSessionResponse, Status> {
@@ -416,4 +423,96 @@ async fn forty_who_sign_in_at_once_hold_up_nobody_who_sends() {
     for _ in 0..2 * types::limits::PASSWORD_HASHES_AT_ONCE {
         arriving.join_next().await.expect("one").expect("no panic").expect("who comes first gets in first");
     }
+}
+
+/// Many more sign-ins than are let wait, with right passwords and wrong ones, from many addresses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flood_of_sign_ins_is_refused_at_once_in_words_while_others_send_and_leaves_nothing_behind() {
+    use types::limits::{PASSWORD_HASHES_AT_ONCE, PASSWORD_HASHES_WAITING_MAX};
+    const LET_IN: usize = PASSWORD_HASHES_AT_ONCE + PASSWORD_HASHES_WAITING_MAX;
+    const FLOOD: usize = 2 * LET_IN;
+    const SENDS: usize = 20;
+    let world = World::start_with(cost_of(std::time::Duration::from_millis(20))).await;
+    let admin = world.admin().await;
+    world.person(&admin, "ito").await;
+    let ward = admin.group("Ward", &[]).await;
+    let mut doors = Vec::new();
+    for n in 1..=16 {
+        doors.push(world.channel_from([127, 0, 9, n].into()).await);
+    }
+
+    let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    let flood: Vec<_> = (0..FLOOD)
+        .map(|number| {
+            let (channel, told) = (doors[number % doors.len()].clone(), told.clone());
+            // One who knows the password, between people who are nobody.
+            let login = if number % 10 == 0 { "ito".to_owned() } else { format!("nobody{number}") };
+            let request = SignInRequest { login, password: PASSWORD.into(), ..SignInRequest::default() };
+            let mut request = tonic::Request::new(request);
+            request.set_timeout(std::time::Duration::from_millis(types::limits::CALL_MS_MAX));
+            tokio::spawn(async move {
+                let answer = SessionServiceClient::new(channel).sign_in(request).await;
+                told.send(answer.map(|_| ())).ok();
+            })
+        })
+        .collect();
+    drop(told);
+
+    // Whoever is too much is told so before those who were let in have had their turn.
+    let mut early = Vec::new();
+    while early.iter().filter(|answer| is_overload(answer)).count() < FLOOD / 8 {
+        early.push(answers.recv().await.expect("fewer were refused than came too many"));
+    }
+    assert!(early.len() < FLOOD / 8 + LET_IN / 2, "the refused waited for those who were let in: {}", early.len());
+    // What those who send see of it: all is taken while the flood goes on.
+    for number in 0..SENDS {
+        admin.send(&ward, &format!("{number}")).await.expect("sent");
+    }
+    assert!(flood.iter().any(|one| !one.is_finished()), "the flood was over before the last was sent");
+
+    while let Some(answer) = answers.recv().await {
+        early.push(answer);
+    }
+    assert_eq!(early.len(), FLOOD, "each has an answer");
+    let (mut signed_in, mut refused) = (0, 0);
+    for answer in &early {
+        match answer {
+            Ok(()) => signed_in += 1,
+            Err(status) if is_overload(answer) => {
+                refused += 1;
+                let details = status.get_error_details();
+                let info = details.error_info().expect("ErrorInfo");
+                assert_eq!((status.code(), info.domain.as_str()), (tonic::Code::ResourceExhausted, "tricord"));
+                let wait = details.retry_info().and_then(|info| info.retry_delay).expect("RetryInfo");
+                assert_eq!(wait, std::time::Duration::from_millis(500));
+            }
+            Err(status) => assert_eq!(reason(status), "BAD_CREDENTIALS", "{status:?}"),
+        }
+    }
+    assert!(signed_in > 0 && refused >= FLOOD / 8, "{signed_in} signed in, {refused} refused");
+    // All that was held is free again: whoever comes now is let in.
+    world.sign_in("admin", PASSWORD, "").await.expect("signed in");
+    let all = list_messages(&admin, &ward).await;
+    assert_eq!(all, SENDS, "nothing that was sent meanwhile is missing");
+}
+
+/// What a hash must cost here to take so long, whatever this was built with.
+fn cost_of(wanted: std::time::Duration) -> services::PasswordCost {
+    use argon2::password_hash::PasswordHasher;
+    const KIB: u32 = 256;
+    let params = argon2::Params::new(KIB, 1, 1, None).expect("a cost");
+    let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+    let began = std::time::Instant::now();
+    argon2.hash_password(PASSWORD.as_bytes()).expect("hashed");
+    let passes = wanted.as_micros().div_ceil(began.elapsed().as_micros().max(1));
+    services::PasswordCost { memory_kib: KIB, passes: u32::try_from(passes).expect("few").max(1), lanes: 1 }
+}
+
+fn is_overload(answer: &Result<(), Status>) -> bool {
+    answer.as_ref().is_err_and(|status| reason(status) == "OVERLOADED")
+}
+
+async fn list_messages(person: &Person, conversation: &str) -> usize {
+    let request = ListMessagesRequest { parent: conversation.into(), page_size: 500, ..ListMessagesRequest::default() };
+    person.messages().list_messages(person.with(request)).await.expect("listed").into_inner().messages.len()
 }

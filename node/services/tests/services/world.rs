@@ -1,5 +1,6 @@
 //! A founded cluster of one, its services on a loopback port, and people who use them.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct World {
     pub services: Services<SingleNode>,
     pub channel: Channel,
     pub typing: mpsc::Sender<raft::Typing>,
+    /// The services' port.
+    address: SocketAddr,
 }
 
 pub async fn own(node: &SingleNode, command: Command) {
@@ -68,7 +71,13 @@ impl World {
         // A small window, so that a reader who does not read is soon felt by the server.
         let endpoint = Endpoint::new(format!("http://{address}")).expect("an address");
         let channel = endpoint.initial_stream_window_size(65_535).connect().await.expect("up");
-        Self { node, services, channel, typing }
+        Self { node, services, channel, typing, address }
+    }
+
+    /// A connection from another address of this machine.
+    pub async fn channel_from(&self, from: Ipv4Addr) -> Channel {
+        let endpoint = Endpoint::new(format!("http://{}", self.address)).expect("an address");
+        endpoint.local_address(Some(from.into())).connect().await.expect("up")
     }
 
     /// The administrator, signed in.

@@ -277,6 +277,7 @@ const fn is_observed(action: Action) -> bool {
             | Action::FetchStatuses
             | Action::OpenStream
             | Action::ReadAudit
+            | Action::ShowAddresses
             | Action::ProveMessage
             | Action::RevealMessage
             | Action::ExportAudit

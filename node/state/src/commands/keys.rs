@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use types::command::{AddDataKey, ApproveHolder, RewrapDataKeys};
 use types::key::{ClusterKey, DataKey, Envelope, Holder, HolderKey, KeyScope, Month, NewClusterKey, key_id_of};
 use types::limits::{
-    CLUSTER_KEYS_LIVE_MAX, KEY_ENVELOPE_BYTES_MAX, KEY_HOLDERS_MAX, REWRAPPED_KEYS_MAX, WRAPPED_KEY_BYTES_MAX,
+    CLUSTER_KEYS_LIVE_MAX, KEY_ENVELOPE_BYTES_MAX, KEY_HOLDERS_MAX, REWRAPPED_KEYS_MAX, SEALED_ADDRESS_BYTES_MAX,
+    WRAPPED_KEY_BYTES_MAX,
 };
 use types::reply::Field;
 use types::{Key, NodeId, Reject, Reply, Row};
@@ -24,6 +25,15 @@ pub(crate) fn check_key<V: View>(tx: &Tx<'_, V>, scope: KeyScope, payload: &[u8]
         Some(key) if key.scope == scope => Ok(()),
         Some(_) | None => Err(Reject::UnknownKey.into()),
     }
+}
+
+/// Refuses a network address that is too long, or whose key is not there.
+pub(crate) fn check_address<V: View>(tx: &Tx<'_, V>, address: Option<&Vec<u8>>) -> Step<(), V> {
+    let Some(address) = address else { return Ok(()) };
+    if address.len() > SEALED_ADDRESS_BYTES_MAX {
+        return Err(Reject::Invalid(Field::Payload).into());
+    }
+    check_key(tx, KeyScope::Addresses, address)
 }
 
 /// Takes the first cluster key, with those who hold it, and the key by which repeated requests are recognised under it.

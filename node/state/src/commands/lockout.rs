@@ -5,6 +5,7 @@ use types::limits::{FAILURE_LOGINS_MAX, FAILURE_SOURCES_MAX, FAILURES_KEPT_MS};
 use types::row::Timer;
 use types::{Key, Reject, Reply, Row};
 
+use super::keys::check_address;
 use super::once;
 use crate::lockout::{is_faded, wait_ms};
 use crate::tx::{Step, Tx};
@@ -16,6 +17,7 @@ pub(crate) fn refuse<V: View>(tx: &mut Tx<'_, V>, refuse: &RefuseSignIn) -> Step
         tx.repeat();
         return Ok(Reply::Done);
     }
+    check_address(tx, refuse.address.as_ref())?;
     let Attempt { login, source } = refuse.attempt;
     let mut failures = match tx.failures(login)? {
         Some(failures) => {

@@ -11,6 +11,7 @@ use types::session::{Session, SessionEnd, SessionState};
 use types::user::{Credential, User, UserKind, UserState};
 use types::{EventBody, Key, Reject, Reply, Row, Scope, Timestamp, UserId};
 
+use super::keys::check_address;
 use super::{lockout, second_factor, sessions};
 use crate::policy::{self, Action, Actor, may};
 use crate::tx::{Step, Tx, found};
@@ -87,6 +88,7 @@ fn tap_out<V: View>(tx: &mut Tx<'_, V>, tap: &TapIn, at: &Session) -> Step<(), V
 }
 
 fn open<V: View>(tx: &mut Tx<'_, V>, tap: &TapIn, location: &User) -> Step<Reply, V> {
+    check_address(tx, tap.address.as_ref())?;
     let mut at = found::<_, V>(tx.session(tap.at)?)?; // Anew: whoever was there has left it.
     let device = found::<_, V>(tx.device(at.device)?)?;
     let idle_ms = tx.settings()?.unwrap_or_default().session_idle_ms();
@@ -113,6 +115,7 @@ fn open<V: View>(tx: &mut Tx<'_, V>, tap: &TapIn, location: &User) -> Step<Reply
         place: Some(Place { session: at.id, location: location.id }),
         part: None,
         idle_ms,
+        address: tap.address.clone(),
     };
     at.part = Some(session.id);
     tx.put(Key::Session(at.id), Row::Session(at));

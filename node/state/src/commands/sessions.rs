@@ -15,6 +15,7 @@ use types::session::{Device, Session, SessionEnd, SessionState};
 use types::user::{CodeHash, UserState};
 use types::{EventBody, Key, Reject, Reply, Row, Scope, SessionId, Timestamp, UserId};
 
+use super::keys::check_address;
 use super::{locking, lockout, second_factor};
 use crate::apply::drop_answers;
 use crate::keys;
@@ -209,6 +210,7 @@ pub(crate) fn refresh<V: View>(tx: &mut Tx<'_, V>, refresh: &Refresh) -> Step<Re
     if device.key != Some(refresh.key) || refresh.number <= device.proofs {
         return Err(Reject::BadProof.into());
     }
+    check_address(tx, refresh.address.as_ref())?;
     device.proofs = refresh.number;
     tx.put(Key::Device(device.id), Row::Device(device));
     let until = session.token_expires.min(tx.now.plus_ms(TOKEN_BEFORE_MS));
@@ -218,9 +220,22 @@ pub(crate) fn refresh<V: View>(tx: &mut Tx<'_, V>, refresh: &Refresh) -> Step<Re
     if session.state == SessionState::Active {
         move_expiry(&mut session, tx.now);
     }
+    if refresh.address.is_some() {
+        session.address.clone_from(&refresh.address);
+        moved(tx, &session); // Of others there is no record: each device asks every quarter of an hour.
+    }
     let reply = Reply::Refreshed { token_expires: session.token_expires, expires: session.expires };
     tx.put(Key::Session(session.id), Row::Session(session));
     Ok(reply)
+}
+
+/// Records from where a session is used from here on.
+fn moved<V: View>(tx: &mut Tx<'_, V>, session: &Session) {
+    let agent = Agent::User { user: session.user, acting_role: None, device: session.device, session: session.id };
+    let entities = alloc::vec![Entity::Session(session.id)];
+    let record = Record::new(tx.now, tx.origin, agent, Recorded::RefreshSession, entities);
+    let location = session.place.map(|place| place.location);
+    tx.record(Record { address: session.address.clone().unwrap_or_default(), location, ..record });
 }
 
 /// Moves the expiry of a session in use on.
@@ -331,6 +346,7 @@ pub(crate) fn opened_before<V: View>(
 }
 
 fn open<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
+    check_address(tx, sign_in.address.as_ref())?;
     make_room(tx, sign_in.user)?;
     let device = device(tx, sign_in)?;
     // A device that cannot prove itself gets one token, for a shift.
@@ -360,6 +376,7 @@ fn open<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
         place: None,
         part: None,
         idle_ms,
+        address: sign_in.address.clone(),
     };
     begin(tx, session, &device)
 }

@@ -21,7 +21,13 @@ fn desk(n: u8) -> Source {
 
 fn wrong(world: &mut World, source: Source) -> Outcome {
     let once = world.once();
-    let refuse = RefuseSignIn { user: Some(user(1)), attempt: Attempt { login: LOGIN, source }, pin: false, once };
+    let refuse = RefuseSignIn {
+        user: Some(user(1)),
+        attempt: Attempt { login: LOGIN, source },
+        pin: false,
+        once,
+        address: None,
+    };
     world.node(Command::RefuseSignIn(refuse))
 }
 
@@ -36,7 +42,7 @@ fn row(world: &World, n: u8) -> Session {
 }
 
 fn refresh(n: u8, token: u8, key: u8, number: u64) -> Command {
-    Command::Refresh(Refresh { session: session(n), token: [token; 32], key: [key; 32], number })
+    Command::Refresh(Refresh { session: session(n), token: [token; 32], key: [key; 32], number, address: None })
 }
 
 #[test]
@@ -302,9 +308,9 @@ fn everybody_is_signed_out_in_slices_and_who_comes_back_stays() {
 fn a_failure_that_is_put_again_is_counted_once() {
     let mut world = World::new(1);
     let attempt = Attempt { login: LOGIN, source: desk(1) };
-    let refuse = RefuseSignIn { user: Some(user(1)), attempt, pin: false, once: world.once() };
+    let refuse = RefuseSignIn { user: Some(user(1)), attempt, pin: false, once: world.once(), address: None };
     for _ in 0..3 {
-        world.node(Command::RefuseSignIn(refuse)).answer.result.expect("taken");
+        world.node(Command::RefuseSignIn(refuse.clone())).answer.result.expect("taken");
     }
     let Ok(Some(failures)) = world.model.failures(LOGIN) else { panic!("kept") };
     assert_eq!((failures.sources[0].count, failures.strange), (1, 1));

@@ -150,7 +150,13 @@ fn guesses_at_a_locked_screen_make_that_screen_wait_whatever_is_guessed_next() {
     let attempt = Attempt { login: [0x10; 16], source: Source::Device(device(1)) };
     for _ in 0..FAILURES_FREE {
         let once = world.once();
-        world.node(Command::RefuseSignIn(RefuseSignIn { user: Some(user(1)), attempt, pin: false, once }));
+        world.node(Command::RefuseSignIn(RefuseSignIn {
+            user: Some(user(1)),
+            attempt,
+            pin: false,
+            once,
+            address: None,
+        }));
     }
     let right = Command::UnlockSession(UnlockSession { attempt: Some(attempt), ..unlock(Method::Password) });
     assert!(matches!(world.by(1, right.clone()), Err(Reject::LockedOut(_))), "with the right password");
@@ -221,7 +227,8 @@ fn a_token_is_renewed_while_locked_and_that_is_no_use_of_the_session() {
     world.by(1, Command::LockSession(session(1))).expect("locks");
     let expires = row(&world, 1).expires;
     world.now += 7 * types::limits::DAY_MS;
-    let refresh = types::identity::Refresh { session: session(1), token: [0x51; 32], key: [1; 32], number: 1 };
+    let refresh =
+        types::identity::Refresh { session: session(1), token: [0x51; 32], key: [1; 32], number: 1, address: None };
     world.node(Command::Refresh(refresh)).answer.result.expect("reachable on");
     assert_eq!((row(&world, 1).expires, row(&world, 1).state), (expires, SessionState::Locked));
 }

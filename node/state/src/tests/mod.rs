@@ -1,5 +1,6 @@
 //! A small hospital to try commands on.
 
+mod addresses;
 mod audit;
 mod backups;
 mod clock;
@@ -196,6 +197,7 @@ pub(super) fn sign_in(person: u8, n: u8, credential_version: u64) -> SignIn {
         key: Some([n; 32]),
         methods: vec![Method::Password],
         second: None,
+        address: None,
     }
 }
 

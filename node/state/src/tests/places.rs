@@ -33,6 +33,7 @@ fn tap(who: u8, n: u8) -> TapIn {
         attempt: None,
         methods: vec![Method::Pin],
         second: None,
+        address: None,
     }
 }
 
@@ -201,7 +202,13 @@ fn a_pin_that_was_wrong_too_often_is_good_for_nothing_and_the_password_goes_on()
     for n in 0..PIN_FAILURES_MAX {
         let attempt = Attempt { login: [0x10; 16], source: Source::Device(device(100 + n as u8)) };
         let once = world.once();
-        world.node(Command::RefuseSignIn(RefuseSignIn { user: Some(user(1)), attempt, pin: true, once }));
+        world.node(Command::RefuseSignIn(RefuseSignIn {
+            user: Some(user(1)),
+            attempt,
+            pin: true,
+            once,
+            address: None,
+        }));
     }
     assert_eq!(tap_in(&mut world, 1, 20).answer.result, Err(Reject::PinBlocked));
     let password = TapIn { methods: vec![Method::Password], ..tap(1, 21) };

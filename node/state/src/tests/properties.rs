@@ -258,6 +258,7 @@ fn tap_in() -> impl Strategy<Value = Command> {
             attempt: None,
             methods: vec![if pin { Method::Pin } else { Method::Password }],
             second: None,
+            address: None,
         })
     })
 }

@@ -72,6 +72,7 @@ fn enrol(number: u64) -> Command {
         key: Some([1; 32]),
         methods: vec![Method::Password],
         second: None,
+        address: None,
     };
     Command::Enrol(Enrol { code: code(number), password: String::from("$argon2id$x"), sign_in })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cluster::ports::free_ports;
-use cluster::{FAILING, binary};
+use cluster::{FAILING, Stolen, binary, listens_on};
 
 use super::*;
 
@@ -80,6 +80,9 @@ async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Res
     let config = cluster.node(VICTIM).config().to_owned();
     let (data, old) = (cluster.dir().join("c").join("data"), cluster.dir().join("old"));
     let [port, other]: [u16; 2] = free_ports()?;
+    // Whoever took the lost machine has its certificate.
+    let stolen = Stolen::take(cluster.dir(), "c")?;
+    assert_eq!(doors(cluster, &stolen).await?, [true; 4], "it is good, at the peer and the ops ports of a and b");
 
     // It still answers: it is not lost, and goes only by its name.
     let refused = tokio::task::block_in_place(|| approve(cluster, port, &[])).err().ok_or("taken for lost")?;
@@ -116,11 +119,20 @@ async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Res
     let status = cluster.status(0).await?;
     assert!(status.nodes.iter().any(|node| node.node == "c2"), "{status:?}");
 
+    // With the place its certificates have gone to the new one: the old are revoked without anybody saying so.
+    let began = Instant::now();
+    while doors(cluster, &stolen).await? != [false; 4] {
+        assert!(began.elapsed() < JUDGED, "the certificate of c1 is still taken: {:?}", doors(cluster, &stolen).await?);
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(doors(cluster, &Stolen::take(cluster.dir(), "c")?).await?, [true; 4], "that of c2 is good");
+
     // It counts: without a, it and b go on.
     tokio::task::block_in_place(|| cluster.node(0).stop(Duration::from_secs(30)))?;
     post(&client, ward, "with c2 as the second").await?;
     cluster.node(0).start()?;
     cluster.wait_until_well().await?;
+    assert_eq!(doors(cluster, &stolen).await?, [false; 4], "and after a start too");
     stop.store(true, Ordering::Relaxed);
     let acknowledged = writing.await??;
     assert!(acknowledged > 0, "nobody wrote meanwhile");
@@ -152,6 +164,19 @@ async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Res
     cluster.node(VICTIM).start()?;
     cluster.wait_until_well().await?;
     cluster.check_logs(&["was replaced", "a peer's calls are refused"])
+}
+
+/// Whether a and b let somebody with this certificate in: each at its peer port and its ops port.
+async fn doors(cluster: &mut Cluster, stolen: &Stolen) -> Result<[bool; 4]> {
+    let id = cluster.status(0).await?.cluster;
+    let mut open = [false; 4];
+    for (node, slot) in ["a", "b"].into_iter().enumerate() {
+        let [peer, _, ops] = listens_on(cluster.node(node).config())?;
+        let name = format!("{slot}.{id}.peer.tricord");
+        open[2 * node] = stolen.is_taken(&peer, &name, false).await;
+        open[2 * node + 1] = stolen.is_taken(&ops, "127.0.0.1", true).await;
+    }
+    Ok(open)
 }
 
 /// The two others end when they lead and come to these points, and c is killed on its way. They are set before c starts, and

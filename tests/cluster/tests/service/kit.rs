@@ -80,3 +80,79 @@ async fn the_recovery_kit_is_replaced_by_two_and_each_opens_the_backups_of_its_t
     }
     cluster.check_logs(NO_ERRORS)
 }
+
+/// An age identity and its public key; none where age is not installed.
+fn identity(dir: &std::path::Path, name: &str) -> Result<Option<(std::path::PathBuf, String)>> {
+    let file = dir.join(name);
+    let Ok(made) = std::process::Command::new("age-keygen").arg("-o").arg(&file).output() else { return Ok(None) };
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let text = std::fs::read_to_string(&file)?;
+    let public = text.lines().find_map(|line| line.strip_prefix("# public key: ")).ok_or("no public key")?.to_owned();
+    Ok(Some((file, public)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kit_for_three_who_are_elsewhere_is_proposed_confirmed_and_opened_by_two_of_them() -> Result<()> {
+    let cluster = Cluster::found(Options::default()).await?;
+    let keys = tempfile::tempdir()?;
+    let mut people = Vec::new();
+    for name in ["anna", "ben", "chris"] {
+        let Some(one) = identity(keys.path(), name)? else {
+            eprintln!("SKIPPED, not run: age is not installed");
+            return Ok(());
+        };
+        people.push(one);
+    }
+    let two = enrol_all(cluster.links(), cluster.admin(), &[Person::new("two", "Two")], || {}).await?;
+    appoint(&cluster, two[0].user()).await?;
+    local(&cluster, "admin", &["login", "admin"], &format!("{ADMIN_PASSWORD}\n")).await?;
+    local(&cluster, "two", &["login", "two"], "password of two\n").await?;
+
+    let shares = keys.path().join("shares").to_string_lossy().into_owned();
+    let paths: Vec<String> = people.iter().map(|(file, _)| file.to_string_lossy().into_owned()).collect();
+    let mut replace = vec!["key", "recovery", "replace", "--reason", "they live elsewhere", "--shares-out", &shares];
+    people.iter().for_each(|(_, public)| replace.extend(["--recipient", public]));
+    // Nobody is here to prove that a share opens again: nothing is made.
+    let typed = format!("{ADMIN_PASSWORD}\n");
+    let unproven = local(&cluster, "admin", &replace, &typed).await;
+    assert!(unproven.is_err_and(|error| error.to_string().contains("--identity")), "nobody proves it");
+    let foreign = identity(keys.path(), "stranger")?.ok_or("age was there")?.0.to_string_lossy().into_owned();
+    let strangers = [replace.as_slice(), &["--identity", &foreign]].concat();
+    let unproven = local(&cluster, "admin", &strangers, &typed).await;
+    assert!(
+        unproven.is_err_and(|error| error.to_string().contains("opens none of the three")),
+        "a stranger proves nothing"
+    );
+    replace.extend(["--identity", &paths[1]]);
+    let proposed = local(&cluster, "admin", &replace, &typed).await?;
+    let kit = proposed.split_whitespace().skip_while(|word| *word != "Kit").nth(1).ok_or("no fingerprint")?.to_owned();
+    assert!(proposed.contains("opens share 2 again"), "{proposed}");
+    let file = |number: usize| std::path::Path::new(&shares).join(format!("recovery-{kit}-{number}.age"));
+    assert!((1..=3).all(|number| file(number).is_file()), "{proposed}");
+
+    let confirmed = local(&cluster, "two", &["key", "recovery", "confirm", &kit], "password of two\n").await?;
+    assert!(confirmed.contains("is in use"), "{confirmed}");
+    // Each opens their own share, and two of them have the kit: it opens what the cluster seals from now on.
+    let mut opened = Vec::new();
+    for (number, path) in [(1, &paths[0]), (3, &paths[2])] {
+        let output =
+            std::process::Command::new("age").args(["--decrypt", "--identity", path]).arg(file(number)).output()?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        opened.push(String::from_utf8(output.stdout)?);
+        let wrong = std::process::Command::new("age")
+            .args(["--decrypt", "--identity", &paths[1]])
+            .arg(file(number))
+            .output()?;
+        assert!(!wrong.status.success(), "nobody opens another's");
+    }
+    let typed = opened.concat();
+    let verified = local(&cluster, "admin", &["key", "recovery", "verify"], &typed).await?;
+    assert!(verified.contains("VERIFIED"), "{verified}");
+    let target = cluster.dir().join("target");
+    std::fs::create_dir(&target)?;
+    let dir = target.to_string_lossy().into_owned();
+    let made = tricord(&cluster, 1, &["backup", "create", "--init", "--dir", &dir], "")?.trim().to_owned();
+    let good = tricord(&cluster, 1, &["backup", "verify", &made, "--dir", &dir, "--kit"], &typed)?;
+    assert!(good.starts_with("GOOD.") && good.contains("the recovery kit opens"), "{good}");
+    cluster.check_logs(NO_ERRORS)
+}

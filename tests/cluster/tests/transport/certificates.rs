@@ -1,17 +1,11 @@
 //! Nodes renew their certificates by themselves; what is revoked is refused, and what stands on it is closed.
 
-use std::sync::Arc;
-
+use cluster::Stolen;
 use proto::v1::certificate_service_client::CertificateServiceClient;
 use proto::v1::revoke_certificate_request::What;
 use proto::v1::{ListCertificatesRequest, ListCertificatesResponse, RevokeCertificateRequest};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio::io::AsyncReadExt;
 
 use super::*;
 
@@ -77,55 +71,6 @@ async fn certificates_that_run_out_are_renewed_without_an_election_and_expired_o
     cluster.wait_until_well().await?;
     send(&people[0], &ward, "and here we are").await?;
     cluster.check_logs(&[])
-}
-
-/// A certificate with its key, as a thief has it.
-struct Stolen {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-    authority: Vec<CertificateDer<'static>>,
-}
-
-impl Stolen {
-    fn take(dir: &Path, slot: &str) -> Result<Self> {
-        let tls = dir.join(slot).join("tls");
-        let certificates = |path| CertificateDer::pem_file_iter(path)?.collect::<std::result::Result<Vec<_>, _>>();
-        Ok(Self {
-            chain: certificates(tls.join("peer.crt"))?,
-            key: PrivateKeyDer::from_pem_file(tls.join("peer.key"))?,
-            authority: certificates(tls.join("ca.crt"))?,
-        })
-    }
-
-    async fn connect(&self, address: &str, name: &str, protocol: &[u8]) -> Result<TlsStream<tokio::net::TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(self.authority.clone());
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config =
-            ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
-        let config = config.with_root_certificates(roots);
-        let mut config = config.with_client_auth_cert(self.chain.clone(), self.key.clone_key())?;
-        config.alpn_protocols = vec![protocol.to_vec()];
-        let tcp = tokio::net::TcpStream::connect(address).await?;
-        Ok(TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name.to_owned())?, tcp).await?)
-    }
-
-    /// Whether a port goes on after the handshake: the metrics are given, or the peer port says something.
-    async fn is_taken(&self, address: &str, name: &str, ops: bool) -> bool {
-        let Ok(mut stream) = self.connect(address, name, if ops { b"http/1.1" } else { b"h2" }).await else {
-            return false;
-        };
-        let hello: &[u8] = match ops {
-            true => b"GET /metrics HTTP/1.1\r\nHost: tricord\r\n\r\n",
-            false => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
-        };
-        if stream.write_all(hello).await.is_err() {
-            return false;
-        }
-        let mut first = [0; 12];
-        let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut first)).await;
-        read.is_ok_and(|read| read.is_ok()) && (!ops || first.ends_with(b"200"))
-    }
 }
 
 async fn listed(cluster: &Cluster) -> Result<ListCertificatesResponse> {

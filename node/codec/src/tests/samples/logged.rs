@@ -143,8 +143,8 @@ fn of_users() -> Vec<Command> {
             second: Some(SecondProof::Totp(59_843_520)),
             ..sign_in()
         }),
-        Command::RefuseSignIn(RefuseSignIn { user: Some(ANA), attempt: attempt(), pin: false, once: ONCE }),
-        Command::Refresh(Refresh { session: SESSION, token: [0xB1; 32], key: [0xD1; 32], number: 9 }),
+        Command::RefuseSignIn(RefuseSignIn { address: Some(ADDRESS.to_vec()), ..refused(false) }),
+        Command::Refresh(Refresh { session: SESSION, token: [0xB1; 32], key: [0xD1; 32], number: 9, address: None }),
         Command::AddSecondFactor(AddSecondFactor {
             secret: b"sealed".to_vec(),
             recovery: vec![[0xE1; 32], [0xE2; 32]],
@@ -234,6 +234,13 @@ pub(super) fn new_cluster_key() -> NewClusterKey {
     NewClusterKey { version: 2, check: [0xC2; 32], envelopes }
 }
 
+/// A sealed network address.
+const ADDRESS: &[u8] = b"sealed address";
+
+pub(super) fn refused(pin: bool) -> RefuseSignIn {
+    RefuseSignIn { user: Some(ANA), attempt: attempt(), pin, once: ONCE, address: None }
+}
+
 fn sign_in() -> SignIn {
     SignIn {
         user: ANA,
@@ -246,6 +253,7 @@ fn sign_in() -> SignIn {
         key: None,
         methods: Vec::new(),
         second: None,
+        address: None,
     }
 }
 

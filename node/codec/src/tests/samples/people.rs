@@ -2,14 +2,13 @@
 
 use types::Command;
 use types::emergency::{Emergency, OpenEmergency, ReviewEmergency};
-use types::identity::{Method, RefuseSignIn, SecondProof, Settings};
+use types::identity::{Method, SecondProof, Settings};
 use types::locking::UnlockSession;
 use types::place::{Pin, Place, SetPin, TapIn};
 use types::row::Row;
 use types::user::Credential;
 
-use super::logged::ONCE;
-use super::logged::attempt;
+use super::logged::{attempt, refused};
 use super::*;
 
 pub(super) fn commands() -> Vec<Command> {
@@ -30,6 +29,7 @@ pub(super) fn commands() -> Vec<Command> {
             attempt: Some(attempt()),
             methods: vec![Method::Pin],
             second: Some(SecondProof::Totp(59_843_520)),
+            address: None,
         }),
         Command::SetPin(SetPin { hash: "$argon2id$".to_owned(), credential_version: 6 }),
         Command::ClearPin(BEN),
@@ -37,7 +37,7 @@ pub(super) fn commands() -> Vec<Command> {
         Command::ApproveEmergency(3),
         Command::EndEmergency(3),
         Command::ReviewEmergency(ReviewEmergency { number: 3, note: "as said".to_owned() }),
-        Command::RefuseSignIn(RefuseSignIn { user: Some(ANA), attempt: attempt(), pin: true, once: ONCE }),
+        Command::RefuseSignIn(refused(true)),
         Command::ChangeSettings(settings()),
     ]
 }

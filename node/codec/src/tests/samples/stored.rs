@@ -117,7 +117,7 @@ pub(in crate::tests) fn rows(table: Table) -> Vec<Row> {
         Table::EmergencyOpen => vec![Row::EmergencyOpen(())],
         Table::EmergencyGrant => vec![Row::EmergencyGrant(3)],
 
-        Table::DataKey => [KeyScope::Conversation(TALK), KeyScope::User(PATIENT)]
+        Table::DataKey => [KeyScope::Conversation(TALK), KeyScope::User(PATIENT), KeyScope::Addresses]
             .map(|scope| {
                 let wrapped = b"wrapped".to_vec();
                 Row::DataKey(DataKey { scope, month: Month(682), version: 2, created: AT, wrapped })
@@ -224,7 +224,7 @@ pub(in crate::tests) fn keys(table: Table) -> Vec<Key> {
         Table::EmergencyGrant => vec![Key::EmergencyGrant(ANA)],
 
         Table::DataKey => vec![Key::DataKey(5)],
-        Table::ScopeKey => [KeyScope::Conversation(TALK), KeyScope::User(PATIENT)]
+        Table::ScopeKey => [KeyScope::Conversation(TALK), KeyScope::User(PATIENT), KeyScope::Addresses]
             .map(|scope| Key::ScopeKey(scope, Month(682)))
             .to_vec(),
         Table::ClusterKey => vec![Key::ClusterKey(2)],
@@ -310,6 +310,7 @@ fn session(state: SessionState) -> Session {
         place: None,
         part: None,
         idle_ms: 0,
+        address: None,
     }
 }
 
@@ -318,6 +319,7 @@ fn proven() -> Session {
         authenticated: AT,
         methods: vec![Method::Password, Method::Code],
         token_expires: LATER,
+        address: Some(b"sealed address".to_vec()),
         previous: Some(([0xB1; 32], AT)),
         ends: LATER,
         ..session(SessionState::Active)
@@ -438,10 +440,12 @@ fn records() -> Vec<Record> {
         reason: None,
         count: None,
         seen: None,
+        address: Vec::new(),
     };
     let refused = Record {
         agent: Agent::Unknown,
         action: Action::SignIn,
+        address: b"sealed address".to_vec(),
         entities: Vec::new(),
         result: RecordResult::Refused(12),
         commitment: None,
