@@ -19,6 +19,6 @@ pub fn binary(name: &str) -> Result<PathBuf> {
             return Ok(path);
         }
     }
-    Err(format!("no {name} in {places:?}; build it first: cargo build --release -p tricord-server -p tricord-cli")
-        .into())
+    let packages = "-p tricord-server -p tricord-cli -p tricord-tests-compare";
+    Err(format!("no {name} in {places:?}; build it first: cargo build --release {packages}").into())
 }

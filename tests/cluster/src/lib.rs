@@ -12,6 +12,7 @@ mod observer;
 mod people;
 pub mod ports;
 mod refusal;
+pub mod replacing;
 pub mod runbook;
 mod stolen;
 mod tool;

@@ -5,6 +5,8 @@
 mod refound;
 #[path = "damage/replace.rs"]
 mod replace;
+#[path = "damage/rotten.rs"]
+mod rotten;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use cluster::faults::{Crowd, Load, Settings, Size, abilities, overload, run, set
 use cluster::replay::list_all;
 use cluster::{Client, Cluster, Options, Person, Result, SLOTS, create_group, enrol_all, reason};
 use proto::v1::message_service_client::MessageServiceClient;
-use proto::v1::{OutgoingMessage, SendMessageRequest};
+use proto::v1::{ClusterHealth, OutgoingMessage, SendMessageRequest};
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
@@ -160,7 +160,7 @@ async fn a_rolling_restart_of_all_three_fails_no_call_that_is_tried_twice() -> R
         longest = longest.max(gap);
         tries = tries.max(load.take_tries());
     }
-    let report = settle(&cluster, &mut load).await?;
+    let report = settle(&mut cluster, &mut load).await?;
     eprintln!("{report}; longest gap {longest:?}; most attempts {tries}");
     assert!(report.is_clean(), "{report}");
     assert!(tries <= 2, "a write needed {tries} attempts");
@@ -194,7 +194,7 @@ async fn nodes_that_end_between_writing_syncing_and_applying_lose_nothing() -> R
         cluster.node(node).start()?;
         cluster.wait_until_well().await?;
     }
-    let report = settle(&cluster, &mut load).await?;
+    let report = settle(&mut cluster, &mut load).await?;
     assert!(report.is_clean(), "{report}");
     assert!(report.acknowledged > 100, "{report}");
     cluster.check_logs(&[])
@@ -223,5 +223,62 @@ async fn what_waits_for_a_leader_that_vanished_is_answered_by_the_next() -> Resu
     cluster.hosts()?.heal()?;
     cluster.wait_until_well().await?;
     assert_eq!(list_all(&people[0], leader, &ward).await?.len(), 2);
+    cluster.check_logs(&[])
+}
+
+/// A busy machine may elect for reasons of its own, though hardly each time.
+const ROUNDS_MAX: usize = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resets_a_link_that_rejects_and_a_follower_that_says_goodbye_elect_nobody() -> Result<()> {
+    let (with, without) = abilities();
+    if !with.hosts {
+        eprintln!("SKIPPED, not run: {}", without.join("; "));
+        return Ok(());
+    }
+    let mut cluster = Cluster::found(Options { hosts: true, ..Options::default() }).await?;
+    let people = enrol_all(cluster.links(), cluster.admin(), &[Person::new("ito", "Dr Ito")], || {}).await?;
+    let ward = create_group(&people[0], "Ward 3", &[]).await?;
+    for round in 1.. {
+        let leader = cluster.leader().await?;
+        let before = cluster.status(leader).await?.term;
+        people[0].move_to(leader);
+        let followers = [(leader + 1) % 3, (leader + 2) % 3];
+        // Connections of the leader break, each way, for less than an election timeout.
+        for (from, to) in followers.into_iter().flat_map(|follower| [(leader, follower), (follower, leader)]) {
+            cluster.hosts()?.reject(from, to)?;
+            post(&people[0], &ward, "while connections are reset").await?;
+            sleep(Duration::from_millis(100)).await;
+            cluster.hosts()?.heal()?;
+            cluster.wait_until_well().await?;
+        }
+        // One link rejects for many of them: that follower hears nothing of the leader, who says so, and the other one does.
+        for (from, to) in [(leader, followers[0]), (followers[1], leader)] {
+            cluster.hosts()?.reject(from, to)?;
+            let (began, mut noticed) = (Instant::now(), None);
+            while noticed.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(1)) {
+                post(&people[0], &ward, "while a link rejects").await?;
+                if noticed.is_none() && cluster.status(leader).await?.health() != ClusterHealth::Ok {
+                    noticed = Some(Instant::now());
+                }
+                assert!(began.elapsed() < Duration::from_secs(20), "nobody noticed that a link rejects");
+                sleep(Duration::from_millis(50)).await;
+            }
+            cluster.hosts()?.heal()?;
+            cluster.wait_until_well().await?;
+        }
+        // A follower that stops in order tells its peers to go (GOAWAY), and comes back.
+        let status = tokio::task::block_in_place(|| cluster.node(followers[0]).stop(Duration::from_secs(30)))?;
+        assert!(status.success(), "{status}");
+        post(&people[0], &ward, "while one is away").await?;
+        cluster.node(followers[0]).start()?;
+        cluster.wait_until_well().await?;
+        let after = cluster.status(leader).await?.term;
+        if after == before {
+            break;
+        }
+        eprintln!("round {round}: term {before} became {after}");
+        assert!(round < ROUNDS_MAX, "each of {round} rounds elected, and none had a reason");
+    }
     cluster.check_logs(&[])
 }

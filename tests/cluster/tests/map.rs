@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Each crate and what it may use.
-const MAP: [(&str, &[&str]); 18] = [
+const MAP: [(&str, &[&str]); 19] = [
     ("proto", &[]),
     ("types", &[]),
     ("state", &["types"]),
@@ -19,6 +19,7 @@ const MAP: [(&str, &[&str]); 18] = [
     ("cli", &["proto", "types", "record", "seal"]),
     ("tests-checker", &[]),
     ("tests-cluster", &["proto", "types", "tests-checker"]),
+    ("tests-compare", &["store", "record"]),
     ("tests-sim", &["services", "raft", "store", "seal", "record", "types", "proto", "tests-checker"]),
     (
         "tests-fuzz",

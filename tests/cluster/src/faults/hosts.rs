@@ -76,6 +76,13 @@ impl Hosts {
         self.rules(to, &format!("add rule inet faults in ip saddr {} drop\n", self.address(from)))
     }
 
+    /// What one node sends to another over TCP is answered with a reset: no connection is opened, and those there are break at
+    /// the next byte.
+    pub fn reject(&self, from: Node, to: Node) -> Result<()> {
+        let rule = format!("add rule inet faults in ip saddr {} meta l4proto tcp", self.address(from));
+        self.rules(to, &format!("{rule} reject with tcp reset\n"))
+    }
+
     /// A node and the two others hear nothing of each other. Clients still reach all three.
     pub fn isolate(&self, node: Node) -> Result<()> {
         for other in (0..3).filter(|&other| other != node) {

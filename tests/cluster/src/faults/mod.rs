@@ -1,6 +1,7 @@
 //! What breaks machines, made on purpose: hosts of their own to cut off from each other, disks to take the power from, and a
 //! load whose every answer is written down and checked.
 
+mod agree;
 mod bodies;
 mod clocks;
 mod delays;

@@ -7,6 +7,7 @@ use proto::v1::presence_service_client::PresenceServiceClient;
 use proto::v1::{BatchGetPresenceRequest, PresenceState, ReadOptions};
 use tokio::time::{Instant, sleep};
 
+use super::agree::agree;
 use super::bodies;
 use super::load::Load;
 use crate::replay::{fresh_clients, list_all};
@@ -17,8 +18,8 @@ const STREAMS_MAX: Duration = Duration::from_secs(60);
 /// How long presence may take: the lease of a node that died, its sessions' grace, and then some.
 const PRESENCE_MAX: Duration = Duration::from_secs(120);
 
-/// Ends the load and judges the run. The faults must be over.
-pub async fn settle(cluster: &Cluster, load: &mut Load) -> Result<Report> {
+/// Ends the load and judges the run. The faults must be over; the nodes have stopped afterwards.
+pub async fn settle(cluster: &mut Cluster, load: &mut Load) -> Result<Report> {
     cluster.wait_until_well().await?;
     load.stop().await?;
     let shared = load.shared.clone();
@@ -45,6 +46,8 @@ pub async fn settle(cluster: &Cluster, load: &mut Load) -> Result<Report> {
         }
     }
     presence(&readers, load).await?;
+    drop(readers);
+    tokio::task::block_in_place(|| agree(cluster, &shared.recorder))?;
     Ok(check(&shared.recorder.history()))
 }
 

@@ -16,7 +16,7 @@ const BACK: Duration = Duration::from_secs(1);
 /// Does it so many times under the load of so many clients; answers the longest time without an acknowledgement, each time, and
 /// what the checker says of the whole. Packets to and from the leader are dropped, so that nothing tells anyone that it is gone.
 pub async fn vanish(times: usize, clients: usize, tell: impl Fn(&str) + Sync) -> Result<(Vec<Duration>, Report)> {
-    let cluster = Cluster::found(Options { hosts: true, ..Options::default() }).await?;
+    let mut cluster = Cluster::found(Options { hosts: true, ..Options::default() }).await?;
     let size = Size { writers: clients, ..Size::default() };
     let mut load = Load::start(&cluster, size).await?;
     let mut gaps = Vec::new();
@@ -32,7 +32,7 @@ pub async fn vanish(times: usize, clients: usize, tell: impl Fn(&str) + Sync) ->
         tell(&format!("{} vanished: {:.3} s (before: {:.3} s)", SLOTS[leader], gap.as_secs_f64(), quiet.as_secs_f64()));
         gaps.push(gap);
     }
-    let report = settle(&cluster, &mut load).await?;
+    let report = settle(&mut cluster, &mut load).await?;
     cluster.check_logs(&[])?;
     Ok((gaps, report))
 }

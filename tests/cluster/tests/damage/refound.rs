@@ -4,6 +4,7 @@
 use std::process::{Command, Stdio};
 
 use cluster::ports::free_ports;
+use cluster::replacing::{approve, replace, said};
 use cluster::{FAILING, SLOTS, binary, survived, tricord};
 use proto::v1::conversation_service_client::ConversationServiceClient;
 use proto::v1::directory_service_client::DirectoryServiceClient;
@@ -15,7 +16,6 @@ use proto::v1::{
 };
 use tonic::{Status, Streaming};
 
-use super::replace::{approve, replace, said};
 use super::*;
 
 /// The one that is left: a.
@@ -67,14 +67,16 @@ async fn conversation(client: &Client, ward: &str) -> Result<Conversation> {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_two_nodes_are_lost_for_good_people_are_told_what_survived_and_what_has_one_copy() -> Result<()> {
     let (mut cluster, client, ward) = ward(20).await?;
-    let ended = refounded(&mut cluster, &client, &ward).await;
+    let ended = refounded(&mut cluster, client, &ward).await;
     if ended.is_err() {
         eprintln!("the nodes' logs are kept in {}", cluster.keep_logs()?.display());
     }
     ended
 }
 
-async fn refounded(cluster: &mut Cluster, client: &Client, ward: &str) -> Result<()> {
+async fn refounded(cluster: &mut Cluster, client: std::sync::Arc<Client>, ward: &str) -> Result<()> {
+    let writer = client.clone();
+    let client = client.as_ref();
     assert_eq!(list_all(client, SURVIVOR, ward).await?.len(), 20, "what is acknowledged so far is at a");
     assert_eq!(conversation(client, ward).await?.surviving_seq, 0, "nothing was restored yet");
     cluster.node(SURVIVOR).kill()?;
@@ -149,20 +151,28 @@ async fn refounded(cluster: &mut Cluster, client: &Client, ward: &str) -> Result
     assert!(output.status.success(), "{}", said(&output));
     let output = tokio::task::block_in_place(|| showing.wait_with_output())?;
     assert!(output.status.success(), "{}", said(&output));
-    end_while_the_state_travels(cluster)?;
+    let written = end_while_the_state_travels(cluster, writer, ward).await?;
     cluster.node(VICTIM).start()?;
     let mut stream = reopened(client).await?;
     marked(&mut stream, false).await?;
-    assert_eq!(post(client, ward, "on two disks").await?, 24);
+    assert_eq!(post(client, ward, "on two disks").await?, 24 + written);
+    let held = list_all(client, SURVIVOR, ward).await?;
+    assert_eq!(held.len() as u64, 24 + written);
+    assert_eq!(list_all(client, VICTIM, ward).await?, held);
     audited(cluster).await?;
-    cluster.check_logs(&["the only one of the cluster", "a peer's calls are refused"])
+    cluster.check_logs(&[
+        "the only one of the cluster",
+        "a peer's calls are refused",
+        "replace a snapshot that has rotted",
+    ])
 }
 
-/// The new node needs the whole state: it ends at every step of taking it, and the one that sends it ends too.
-fn end_while_the_state_travels(cluster: &mut Cluster) -> Result<()> {
+/// The new node needs the whole state: it ends at every step of taking it, the one that sends it ends too, and what is sent has
+/// rotted on its disk. Answers how many messages were written meanwhile.
+async fn end_while_the_state_travels(cluster: &mut Cluster, writer: std::sync::Arc<Client>, ward: &str) -> Result<u64> {
     if binary(FAILING).is_err() {
         eprintln!("SKIPPED, not run: there is no daemon with fail points");
-        return Ok(());
+        return Ok(0);
     }
     let ended = |cluster: &mut Cluster, node: usize, point: &str| -> Result<()> {
         let ended = tokio::task::block_in_place(|| cluster.node(node).has_ended_within(JUDGED))?;
@@ -175,11 +185,12 @@ fn end_while_the_state_travels(cluster: &mut Cluster) -> Result<()> {
     ended(cluster, SURVIVOR, "snapshot-sending")?;
     cluster.node(VICTIM).kill()?;
     cluster.node(SURVIVOR).start()?;
+    let written = rotten::each_kind(cluster, writer, ward).await?;
     for point in ["snapshot-receiving", "snapshot-moved", "snapshot-before-switch", "snapshot-after-switch"] {
         cluster.node(VICTIM).start_until(&format!("{point}=return"))?;
         ended(cluster, VICTIM, point)?;
     }
-    Ok(())
+    Ok(written)
 }
 
 /// A stream at the survivor, which may just have started.

@@ -1,59 +1,20 @@
 //! A node whose disk is lost is replaced while people write, and its old disk stays out.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cluster::ports::free_ports;
+use cluster::replacing::{approve, replace, said};
 use cluster::{FAILING, Stolen, binary, listens_on};
 
 use super::*;
 
-/// `tricord node approve` on a's machine, and the code it shows.
-pub(crate) fn approve(cluster: &Cluster, port: u16, more: &[&str]) -> Result<(Child, String)> {
-    let a = cluster.dir().join("a");
-    let mut child = Command::new(binary("tricord")?)
-        .args(["--output", "json", "node", "approve", "c", "--detach", "--listen", &format!("127.0.0.1:{port}")])
-        .arg("--socket")
-        .arg(a.join("data").join("local.sock"))
-        .arg("--config")
-        .arg(a.join("tricordd.toml"))
-        .args(more)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-    if line.is_empty() {
-        let output = child.wait_with_output()?;
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    let shown: serde_json::Value = serde_json::from_str(&line)?;
-    Ok((child, shown["code"].as_str().ok_or("no code")?.to_owned()))
-}
-
-/// `tricord node replace` on c's machine.
-pub(crate) fn replace(config: &Path, port: u16, code: &str) -> Result<Output> {
-    let mut child = Command::new(binary("tricord")?)
-        .args(["node", "replace", "c", "--detach", "--from", &format!("127.0.0.1:{port}")])
-        .arg("--config")
-        .arg(config)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    writeln!(child.stdin.take().ok_or("no input")?, "{code}")?;
-    Ok(child.wait_with_output()?)
-}
-
-pub(crate) fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 /// Writes until it is told to stop; how many were acknowledged.
-fn write_on(client: Arc<Client>, ward: String, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<Result<u64>> {
+pub(crate) fn write_on(
+    client: Arc<Client>,
+    ward: String,
+    stop: Arc<AtomicBool>,
+) -> tokio::task::JoinHandle<Result<u64>> {
     tokio::spawn(async move {
         let mut acknowledged = 0;
         while !stop.load(Ordering::Relaxed) {
