@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, Options, Result};
+use cluster::ports::free_ports;
+use cluster::replacing::{approve, replace, said};
+use cluster::{Cluster, Options, Result, SLOTS};
+use proto::v1::ClusterHealth;
 use tokio::time::sleep;
 
 use crate::report::{Report, ms};
@@ -44,6 +47,9 @@ pub async fn measure(stored: u64, scale: &Scale, report: &mut Report) -> Result<
     tokio::task::block_in_place(|| cluster.node(AWAY).stop(STOP))?;
     fill(&cluster, &senders, stored).await?;
     catch_up(&mut cluster, &senders, report).await?;
+    told(&cluster, "caught up").await?;
+    lose_disk(&mut cluster, &senders, report).await?;
+    told(&cluster, "replaced").await?;
     moved.iter().for_each(|client| client.move_to(AWAY));
     let largest = usage::resident(&cluster)?.into_iter().max().unwrap_or(0);
     report.row("stored-memory-mib-per-node", (largest >> 20) as f64)?;
@@ -61,10 +67,54 @@ pub async fn measure(stored: u64, scale: &Scale, report: &mut Report) -> Result<
     cluster.check_logs(&[])
 }
 
-/// How long the node that was away takes until it counts again, and what the others acknowledge meanwhile.
+/// How long the node that was away takes until it counts again.
 async fn catch_up(cluster: &mut Cluster, senders: &Senders, report: &mut Report) -> Result<()> {
-    let began = Instant::now();
     cluster.node(AWAY).start()?;
+    until_well(cluster, senders, Instant::now(), "stored-catch-up-s", report).await
+}
+
+/// Its disk is lost, and a new node takes its place: how long until that counts, and how much travels to it.
+async fn lose_disk(cluster: &mut Cluster, senders: &Senders, report: &mut Report) -> Result<()> {
+    cluster.node(AWAY).kill()?;
+    let data = cluster.dir().join(SLOTS[AWAY]).join("data");
+    std::fs::remove_dir_all(&data)?;
+    let began = Instant::now();
+    // It is lost only once the others have noticed; until then approving asks for its name.
+    while cluster.status(0).await.is_ok_and(|status| status.health() == ClusterHealth::Ok) {
+        if began.elapsed() > STOP {
+            return Err("nobody noticed that a node is gone".into());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    let (config, [port]) = (cluster.node(AWAY).config().to_owned(), free_ports::<1>()?);
+    let began = Instant::now();
+    tokio::task::block_in_place(|| {
+        let (showing, code) = approve(cluster, port, &[])?;
+        let replaced = replace(&config, port, &code)?;
+        let approved = showing.wait_with_output()?;
+        let all = replaced.status.success() && approved.status.success();
+        if all { Ok(()) } else { Err(cluster::Failure::from(said(&replaced) + &said(&approved))) }
+    })?;
+    cluster.node(AWAY).start()?;
+    until_well(cluster, senders, began, "stored-replace-s", report).await?;
+    let state = std::fs::read_to_string(data.join("state").join("CURRENT"))?;
+    // Its own first one was empty: another number is that of a snapshot that was put in its place.
+    let by_snapshot = !state.trim_end().ends_with("-0000000000000001");
+    let mib = usage::disk(&data.join("state"))? as f64 / f64::from(1 << 20);
+    let way = if by_snapshot { "by a snapshot" } else { "by the log" };
+    eprintln!("the new node has its state {way}");
+    report.row("stored-replace-mib", mib)?;
+    report.row("stored-replace-by-snapshot", f64::from(u8::from(by_snapshot)))
+}
+
+/// How long since `began` until all three count, and what is acknowledged meanwhile.
+async fn until_well(
+    cluster: &Cluster,
+    senders: &Senders,
+    began: Instant,
+    row: &str,
+    report: &mut Report,
+) -> Result<()> {
     let (mut messages, mut seconds) = (0, 0.0);
     let well = cluster.well_within(CATCH_UP_MAX);
     tokio::pin!(well);
@@ -83,18 +133,30 @@ async fn catch_up(cluster: &mut Cluster, senders: &Senders, report: &mut Report)
         if caught_up.is_some() {
             let took = began.elapsed().as_secs_f64();
             load.await?;
-            report.row("stored-catch-up-s", took)?;
+            report.row(row, took)?;
             break;
         }
     }
-    let each: Vec<u64> = ["a", "b", "c"]
-        .iter()
-        .map(|slot| usage::disk(&cluster.dir().join(slot)).map(|bytes| bytes >> 20))
-        .collect::<Result<_>>()?;
-    eprintln!(
-        "MiB on the nodes' disks: {each:?}; {:.0} messages/s were acknowledged meanwhile",
-        messages as f64 / f64::max(seconds, 1e-9)
-    );
+    eprintln!("{:.0} messages/s were acknowledged meanwhile", messages as f64 / f64::max(seconds, 1e-9));
+    Ok(())
+}
+
+/// What the nodes have on their disks and in memory, and which part of that is RocksDB's.
+async fn told(cluster: &Cluster, when: &str) -> Result<()> {
+    let resident = usage::resident(cluster)?;
+    for (node, slot) in SLOTS.iter().enumerate() {
+        let samples = cluster.samples_of(node).await?;
+        let mib = |name: &str| samples.sum(name, &[]) / f64::from(1 << 20);
+        eprintln!(
+            "{when}: {slot} has {} MiB on its disk, {} MiB in memory; of these {:.0} and {:.0} in memtables of log and state, \
+             {:.0} in the block cache",
+            usage::disk(&cluster.dir().join(slot))? >> 20,
+            resident.get(node).copied().unwrap_or_default() >> 20,
+            mib("tricord_log_memtable_bytes"),
+            mib("tricord_state_memtable_bytes"),
+            mib("tricord_store_block_cache_bytes"),
+        );
+    }
     Ok(())
 }
 
