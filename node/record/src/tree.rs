@@ -1,13 +1,18 @@
 //! The Merkle tree of RFC 6962 over the records: what is stored of it, its roots, proofs, and their verification.
 //!
-//! Stored are the nodes that are complete: level 0 the leaves, a node of level n over 2^n of them, by place from the
-//! left. They never change, so that the root of any size there ever was, and any proof, follows from them. Level 8 n
-//! holds the hashes of C2SP tiles of height 8.
+//! A node is complete when all leaves below it are there: level 0 the leaves, a node of level n over 2^n of them, by place
+//! from the left. Complete nodes never change, so that the root of any size there ever was, and any proof, follows from
+//! them. Stored are those from [`STORED_LEVEL_MIN`] on; the others follow from a few records. Level 8 n holds the hashes
+//! of C2SP tiles of height 8.
 
 use sha2::{Digest, Sha256};
 
 /// SHA-256.
 pub type Hash = [u8; 32];
+
+/// The lowest level that is stored: rows for the levels below would be fifteen of sixteen, and each of their nodes takes no
+/// more than eight records to make again.
+pub const STORED_LEVEL_MIN: u8 = 4;
 
 /// What a leaf begins with, so that it is never taken for an inner node (RFC 6962, 2.1).
 const LEAF: [u8; 1] = [0];
@@ -32,7 +37,7 @@ pub fn empty_root() -> Hash {
     Sha256::new().finalize().into()
 }
 
-/// Where complete nodes are stored.
+/// Where complete nodes are to be had.
 pub trait Nodes {
     /// A node could not be read, or is not there.
     type Error;
@@ -41,18 +46,53 @@ pub trait Nodes {
     fn node(&self, level: u8, place: u64) -> Result<Hash, Self::Error>;
 }
 
-/// The nodes that become complete with the leaf at place `size`, itself first: level, place, hash. For each level but
-/// the last the left sibling is read.
-pub fn append<N: Nodes>(nodes: &N, size: u64, leaf: Hash) -> Result<Vec<(u8, u64, Hash)>, N::Error> {
-    let (mut level, mut place, mut hash) = (0, size, leaf);
-    let mut complete = vec![(level, place, hash)];
-    while place % 2 == 1 {
-        hash = node_hash(&nodes.node(level, place - 1)?, &hash);
-        level += 1;
-        place /= 2;
-        complete.push((level, place, hash));
+/// The right edge of a tree: all that it takes to add leaves.
+///
+/// Invariant: a root for each bit set in `size`, the largest subtree first.
+#[derive(Clone, Default, Debug)]
+pub struct Edge {
+    size: u64,
+    roots: Vec<Hash>,
+}
+
+impl Edge {
+    /// The edge of the tree over the first `size` leaves.
+    pub fn of<N: Nodes>(nodes: &N, size: u64) -> Result<Self, N::Error> {
+        let levels = (0..64_u8).rev().filter(|level| size >> level & 1 == 1);
+        // The subtree of a bit ends where that bit and those above say, so it begins one place before.
+        let roots = levels.map(|level| nodes.node(level, (size >> level) - 1));
+        Ok(Self { size, roots: roots.collect::<Result<_, _>>()? })
     }
-    Ok(complete)
+
+    /// How many leaves the tree has.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Adds a leaf, and shows the nodes that become complete with it, itself first: level, place, hash.
+    pub fn push(&mut self, leaf: Hash, mut complete: impl FnMut(u8, u64, Hash)) {
+        let (mut level, mut place, mut hash) = (0, self.size, leaf);
+        complete(level, place, hash);
+        while place % 2 == 1
+            && let Some(left) = self.roots.pop()
+        {
+            hash = node_hash(&left, &hash);
+            level += 1;
+            place /= 2;
+            complete(level, place, hash);
+        }
+        self.roots.push(hash);
+        self.size += 1;
+    }
+
+    /// The root of the tree.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        let mut smallest_first = self.roots.iter().rev();
+        let Some(last) = smallest_first.next() else { return empty_root() };
+        smallest_first.fold(*last, |right, left| node_hash(left, &right))
+    }
 }
 
 /// The root of the tree over the first `size` leaves.
@@ -193,26 +233,27 @@ fn subtree<N: Nodes>(nodes: &N, from: u64, to: u64) -> Result<Hash, N::Error> {
 /// A tree in memory, for verification, tools and tests.
 #[derive(Clone, Default, Debug)]
 pub struct Memory {
+    edge: Edge,
     levels: Vec<Vec<Hash>>,
 }
 
 impl Memory {
     /// How many leaves it has.
     #[must_use]
-    pub fn size(&self) -> u64 {
-        self.levels.first().map_or(0, |leaves| leaves.len() as u64)
+    pub const fn size(&self) -> u64 {
+        self.edge.size()
     }
 
     /// Adds a leaf.
     pub fn push(&mut self, leaf: Hash) {
-        let Ok(complete) = append(self, self.size(), leaf) else { return }; // Complete nodes are all there.
-        for (level, _, hash) in complete {
+        let levels = &mut self.levels;
+        self.edge.push(leaf, |level, _, hash| {
             let level = usize::from(level);
-            if self.levels.len() == level {
-                self.levels.push(Vec::new());
+            if levels.len() == level {
+                levels.push(Vec::new());
             }
-            self.levels[level].push(hash);
-        }
+            levels[level].push(hash);
+        });
     }
 
     /// The nodes of a level that are complete.

@@ -38,6 +38,20 @@ fn roots_are_those_of_another_implementation() {
 }
 
 #[test]
+fn an_edge_grows_to_the_same_root_wherever_it_began() {
+    for began in 0..=SIZE_MAX {
+        let mut edge = Edge::of(&of(began), began).expect("complete");
+        for size in began..=SIZE_MAX {
+            let tree = of(size);
+            assert_eq!((edge.size(), Ok(edge.root())), (size, root(&tree, size)), "from {began}");
+            edge.push(leaf_hash(&record(size)), |level, place, hash| {
+                assert_eq!(of(size + 1).node(level, place), Ok(hash), "from {began} to {size}: level {level}, {place}");
+            });
+        }
+    }
+}
+
+#[test]
 fn inclusion_proofs_are_those_of_another_implementation_and_prove_nothing_else() {
     let tree = of(SIZE_MAX);
     for size in 1..=SIZE_MAX {

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use raft::TreeNodes;
 use raft::{Applied, BarrierError, ClusterStatus, Handle, NodeStatus, ProposeError, Role, Typing};
+use record::tree::{Edge, STORED_LEVEL_MIN};
 use state::View;
 use state::model::Model;
 use tokio::sync::{mpsc, watch};
@@ -102,7 +104,7 @@ impl SingleNode {
         let (outcome, heads) = {
             let mut model = self.shared.model.lock().unwrap();
             let outcome = Arc::make_mut(&mut model).apply(at, &envelope);
-            grow(Arc::make_mut(&mut model), &outcome);
+            grow(&mut model, &outcome);
             let Some(Row::Heads(heads)) = model.rows.get(&Key::Heads()).cloned() else { panic!("no heads") };
             (outcome, heads)
         };
@@ -115,27 +117,16 @@ impl SingleNode {
 }
 
 /// Grows the audit tree with the records, as the store does.
-fn grow(model: &mut Model, outcome: &state::Outcome) {
+fn grow(model: &mut Arc<Model>, outcome: &state::Outcome) {
     for (key, row) in &outcome.changes {
         let (Key::Record(index), Some(row)) = (key, row) else { continue };
-        let leaf = record::leaf_hash(&codec::encode_row(row));
-        let complete = record::tree::append(&Tree(model), *index, leaf).unwrap();
-        model.rows.extend(
-            complete.into_iter().map(|(level, place, hash)| (Key::TreeNode(level, place), Row::TreeNode(hash))),
-        );
-    }
-}
-
-struct Tree<'a>(&'a Model);
-
-impl record::tree::Nodes for Tree<'_> {
-    type Error = record::tree::Missing;
-
-    fn node(&self, level: u8, place: u64) -> Result<record::tree::Hash, Self::Error> {
-        match self.0.rows.get(&Key::TreeNode(level, place)) {
-            Some(Row::TreeNode(hash)) => Ok(*hash),
-            _ => Err(record::tree::Missing),
-        }
+        let mut edge = Edge::of(&TreeNodes(&Snapshot(Arc::clone(model))), *index).unwrap();
+        let rows = &mut Arc::make_mut(model).rows;
+        edge.push(record::leaf_hash(&codec::encode_row(row)), |level, place, hash| {
+            if level >= STORED_LEVEL_MIN {
+                rows.insert(Key::TreeNode(level, place), Row::TreeNode(hash));
+            }
+        });
     }
 }
 

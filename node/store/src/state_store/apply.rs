@@ -1,5 +1,6 @@
 //! From committed entries to one batch and what is told to whom.
 
+use record::tree::Edge;
 use types::reply::Answer;
 use types::{Command, Event, Key, Row, Table, UserId};
 
@@ -30,6 +31,8 @@ pub(super) struct Decided {
     pub outputs: Vec<Outputs>,
     /// Rows as they are once the batch is written: for the cache.
     pub rows: Rows,
+    /// The edge of the audit tree then.
+    pub edge: Edge,
 }
 
 /// What the entries do to the state, as the view and the cache, which are of one moment, show it, of a release that knows
@@ -53,7 +56,7 @@ pub(super) fn decide(
             }
         });
     }
-    let mut tree = Growth::new(view);
+    let mut tree = Growth::new(cache.edge(), view)?;
     let (changed, mut rows) = overlay.into_rows();
     for (key, row) in changed {
         put_row(&mut batch, &mut tree, &key, row.as_deref())?;
@@ -61,14 +64,15 @@ pub(super) fn decide(
             rows.push((key, row));
         }
     }
-    for ((level, place), hash) in tree.into_nodes() {
+    let (nodes, edge) = tree.finish();
+    for ((level, place), hash) in nodes {
         let node = codec::encode_row(&Row::TreeNode(hash));
         batch.put(Family::Tree, codec::key_bytes(&Key::TreeNode(level, place)), node);
     }
     if let Some((last, _)) = entries.last() {
         put_applied(&mut batch, *last);
     }
-    Ok(Decided { batch, outputs, rows })
+    Ok(Decided { batch, outputs, rows, edge })
 }
 
 fn apply_entry(overlay: &mut Overlay<'_, StateView>, known: u32, bytes: &[u8]) -> Result<Outputs, Fault> {
@@ -102,7 +106,7 @@ pub(super) const fn check(known: u32, found: u32) -> Result<(), Fault> {
 }
 
 /// Writes a row; with a record the audit tree grows as well, so that neither is ever there without the other.
-fn put_row(batch: &mut Batch, tree: &mut Growth<'_>, key: &Key, row: Option<&Row>) -> Result<(), Fault> {
+fn put_row(batch: &mut Batch, tree: &mut Growth, key: &Key, row: Option<&Row>) -> Result<(), Fault> {
     let family = Family::of(key.table());
     match row {
         Some(row @ Row::Record(_)) if key.table() == Table::Record => {

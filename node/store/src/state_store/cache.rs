@@ -1,9 +1,10 @@
-//! Rows that nearly every command asks for, kept decoded from one apply call to the next.
+//! What nearly every command asks for, kept from one apply call to the next: rows, decoded, and the edge of the audit tree.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use record::tree::Edge;
 use types::limits::CACHED_ROWS_MAX;
 use types::{Key, Row, Table};
 
@@ -18,6 +19,7 @@ type Rows = HashMap<Key, Option<Arc<Row>>, RandomState>;
 pub(super) struct Cache {
     newer: Rows,
     older: Rows,
+    edge: Option<Edge>,
 }
 
 impl Cache {
@@ -41,6 +43,16 @@ impl Cache {
                 | Table::Settings
                 | Table::Divergence
         )
+    }
+
+    /// The edge of the audit tree, if it is known.
+    pub const fn edge(&self) -> Option<&Edge> {
+        self.edge.as_ref()
+    }
+
+    /// Takes in the edge of the audit tree.
+    pub fn put_edge(&mut self, edge: Edge) {
+        self.edge = Some(edge);
     }
 
     /// Takes in a row that was read or written, if its table is kept.

@@ -97,7 +97,7 @@ impl<E: Engine> StateStore<E> {
         let began = Instant::now();
         let current = self.lock_current();
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let Decided { batch, outputs, rows } = decide(&self.view(), &cache, self.known, &entries)?;
+        let Decided { batch, outputs, rows, edge } = decide(&self.view(), &cache, self.known, &entries)?;
         if batch.is_empty() {
             return Ok(outputs);
         }
@@ -105,6 +105,7 @@ impl<E: Engine> StateStore<E> {
         self.metrics.apply_bytes.observe(batch.bytes() as f64);
         current.engine.write(batch, false)?;
         rows.into_iter().for_each(|(key, row)| cache.put(key, row));
+        cache.put_edge(edge);
         self.publish(&current)?;
         failing::end_at("state-applied");
         self.metrics.apply_seconds.observe(began.elapsed().as_secs_f64());

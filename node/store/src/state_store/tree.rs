@@ -1,9 +1,6 @@
 //! The audit tree of this node: grown with the records, in their batch; read for roots and proofs.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
-use record::tree::{Hash, Nodes, append};
+use record::tree::{Edge, Hash, Nodes, STORED_LEVEL_MIN};
 use state::{Rows, View};
 use types::Key;
 
@@ -18,52 +15,64 @@ impl<V: View<Fault = Fault>> Nodes for TreeNodes<'_, V> {
     type Error = Fault;
 
     fn node(&self, level: u8, place: u64) -> Result<Hash, Fault> {
-        self.0.tree_node(level, place)?.ok_or_else(|| Fault::damaged("the audit tree"))
+        let damaged = || Fault::damaged("the audit tree");
+        if level >= STORED_LEVEL_MIN {
+            return self.0.tree_node(level, place)?.ok_or_else(damaged);
+        }
+        let count = 1 << level;
+        let (first, last) = (place * count, place * count + (count - 1));
+        let mut below = Edge::default();
+        for (_, row) in self.0.scan(&Key::Record(first), &Key::Record(last), false, 1 << level)? {
+            below.push(record::leaf_hash(&codec::encode_row(&row)), |_, _, _| ());
+        }
+        if below.size() == count { Ok(below.root()) } else { Err(damaged()) }
     }
 }
 
+/// A node of the tree with its level and place.
+type Placed = ((u8, u64), Hash);
+
 /// What an apply call adds to the tree.
-pub(super) struct Growth<'a> {
-    base: &'a StateView,
-    added: HashMap<(u8, u64), Hash, RandomState>,
-    size: u64,
+pub(super) struct Growth {
+    edge: Edge,
+    added: Vec<Placed>,
 }
 
-impl<'a> Growth<'a> {
-    /// Goes on where the tree of this view ends.
-    pub fn new(base: &'a StateView) -> Self {
-        Self { base, added: HashMap::default(), size: base.heads().records }
+impl Growth {
+    /// Goes on at this edge, which is that of the tree of `base`; none: it is found out.
+    pub fn new(edge: Option<&Edge>, base: &StateView) -> Result<Self, Fault> {
+        let size = base.heads().records;
+        let edge = match edge {
+            Some(edge) => edge.clone(),
+            None => Edge::of(&TreeNodes(base), size)?,
+        };
+        if edge.size() != size {
+            return Err(Fault::Misuse("the edge of the audit tree is of another state"));
+        }
+        Ok(Self { edge, added: Vec::new() })
     }
 
     /// Takes in the record under this key.
     ///
     /// Errors: [`Fault::Misuse`] for a record that is not the next one: a tree never has a hole.
     pub fn push(&mut self, key: &Key, stored: &[u8]) -> Result<(), Fault> {
-        if *key != Key::Record(self.size) {
+        if *key != Key::Record(self.edge.size()) {
             return Err(Fault::Misuse("a record is not the next one of the audit log"));
         }
-        let complete = append(self, self.size, record::leaf_hash(stored))?;
-        self.added.extend(complete.into_iter().map(|(level, place, hash)| ((level, place), hash)));
-        self.size += 1;
+        let added = &mut self.added;
+        self.edge.push(record::leaf_hash(stored), |level, place, hash| {
+            if level >= STORED_LEVEL_MIN {
+                added.push(((level, place), hash));
+            }
+        });
         Ok(())
     }
 
-    /// The nodes that became complete, in the order of their keys: neighbours are cheap to insert one after the other.
-    pub fn into_nodes(self) -> Vec<((u8, u64), Hash)> {
-        let mut nodes: Vec<_> = self.added.into_iter().collect();
-        nodes.sort_unstable_by_key(|(place, _)| *place);
-        nodes
-    }
-}
-
-impl Nodes for Growth<'_> {
-    type Error = Fault;
-
-    fn node(&self, level: u8, place: u64) -> Result<Hash, Fault> {
-        match self.added.get(&(level, place)) {
-            Some(hash) => Ok(*hash),
-            None => TreeNodes(self.base).node(level, place),
-        }
+    /// The nodes that became complete and are stored, in the order of their keys: neighbours are cheap to insert one after
+    /// the other. And where the next call goes on.
+    pub fn finish(mut self) -> (Vec<Placed>, Edge) {
+        self.added.sort_unstable_by_key(|(place, _)| *place);
+        (self.added, self.edge)
     }
 }
 
@@ -90,10 +99,15 @@ mod tests {
         }
         for level in 0..u8::BITS as u8 {
             for (place, hash) in (0..).zip(expected.level(level)) {
-                assert_eq!(view.tree_node(level, place).expect("readable"), Some(*hash), "level {level}, {place}");
+                assert_eq!(TreeNodes(&view).node(level, place).expect("there"), *hash, "level {level}, {place}");
+                let stored = (level >= STORED_LEVEL_MIN).then_some(*hash);
+                assert_eq!(view.tree_node(level, place).expect("readable"), stored, "level {level}, {place}");
             }
         }
-        assert_eq!(view.tree_node(0, size).expect("readable"), None, "no leaf without its record");
+        for level in 0..6 {
+            let next = expected.level(level).len() as u64;
+            assert!(TreeNodes(&view).node(level, next).is_err(), "no node before all its records are there");
+        }
         size
     }
 
