@@ -78,7 +78,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::util::MapResponseLayer;
-use types::limits::{CALLS_WAITING_MIN, CLIENT_REQUEST_BYTES_MAX, UNKNOWN_SESSIONS_ASKED_MAX};
+use types::limits::{CALLS_WAITING_MIN, CATCHING_UP_FAST_MAX, CLIENT_REQUEST_BYTES_MAX, UNKNOWN_SESSIONS_ASKED_MAX};
 use types::row::Cluster;
 
 pub use admission::Newcomer;
@@ -137,6 +137,7 @@ struct Inner<H: Handle> {
     sign_ins: limiter::SignIns,
     send_streams: places::Places,
     unknown_sessions: Semaphore,
+    catching_up_fast: Arc<Semaphore>,
     confirmations: confirmations::Confirmations,
     connections: connections::ConnectionChanges,
     activity: activity::Activity,
@@ -188,6 +189,7 @@ impl<H: Handle> Services<H> {
             sign_ins: limiter::SignIns::default(),
             send_streams: places::Places::default(),
             unknown_sessions: Semaphore::new(UNKNOWN_SESSIONS_ASKED_MAX),
+            catching_up_fast: Arc::new(Semaphore::new(CATCHING_UP_FAST_MAX)),
             confirmations: confirmations::Confirmations::default(),
             connections: connections::ConnectionChanges::default(),
             activity: activity::Activity::default(),

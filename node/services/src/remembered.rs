@@ -2,23 +2,24 @@
 //! conversation is asked for each, and the answer lies in the same rows.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use state::View;
 use types::{Key, Row};
 
-/// Rows kept at most: the newest few.
-const KEPT: usize = 8;
+/// Rows kept at most: those of as many conversations as most people take part in.
+const KEPT: usize = 1_024;
 
 /// A view that remembers who takes part in what. For as long as one view is read, and no longer.
 pub(crate) struct Remembered<'a, V> {
     view: &'a V,
-    rows: RefCell<Vec<(Key, Option<Row>)>>,
+    rows: RefCell<HashMap<Key, Option<Row>>>,
 }
 
 impl<'a, V: View> Remembered<'a, V> {
     /// Nothing is remembered yet.
-    pub(crate) const fn new(view: &'a V) -> Self {
-        Self { view, rows: RefCell::new(Vec::new()) }
+    pub(crate) fn new(view: &'a V) -> Self {
+        Self { view, rows: RefCell::default() }
     }
 }
 
@@ -29,15 +30,15 @@ impl<V: View> View for Remembered<'_, V> {
         if !matches!(key, Key::Participant(..) | Key::Conversation(..)) {
             return self.view.get(key);
         }
-        if let Some((_, row)) = self.rows.borrow().iter().find(|(known, _)| known == key) {
+        if let Some(row) = self.rows.borrow().get(key) {
             return Ok(row.clone());
         }
         let row = self.view.get(key)?;
         let mut rows = self.rows.borrow_mut();
         if rows.len() >= KEPT {
-            rows.remove(0);
+            rows.clear();
         }
-        rows.push((key.clone(), row.clone()));
+        rows.insert(key.clone(), row.clone());
         Ok(row)
     }
 
@@ -69,20 +70,26 @@ mod tests {
         }
     }
 
-    fn participant(number: u8) -> Key {
-        Key::Participant(ConversationId([number; 16]), Principal::User(UserId([9; 16])))
+    fn participant(number: u16) -> Key {
+        let [high, low] = number.to_be_bytes();
+        let mut id = [low; 16];
+        id[0] = high;
+        Key::Participant(ConversationId(id), Principal::User(UserId([9; 16])))
     }
 
     #[test]
-    fn a_row_is_read_once_also_when_there_is_none_and_no_more_than_a_few_are_kept() {
+    fn a_row_is_read_once_also_when_there_is_none_and_what_is_kept_is_bounded() {
         let (view, times) = (Counting(Cell::new(0)), 100);
         let remembered = Remembered::new(&view);
         for _ in 0..times {
-            (0..8).for_each(|number| assert_eq!(remembered.get(&participant(number)), Ok(None)));
+            (0..200).for_each(|number| assert_eq!(remembered.get(&participant(number)), Ok(None)));
         }
-        assert_eq!(view.0.get(), 8);
-        (0..20).for_each(|number| assert_eq!(remembered.get(&participant(number)), Ok(None)));
-        assert_eq!((view.0.get(), remembered.rows.borrow().len()), (20, KEPT));
+        assert_eq!(view.0.get(), 200);
+        for number in 0..3_000 {
+            assert_eq!(remembered.get(&participant(number)), Ok(None));
+            assert!(remembered.rows.borrow().len() <= KEPT);
+        }
+        assert_eq!(view.0.get(), 3_000);
     }
 
     #[test]

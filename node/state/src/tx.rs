@@ -9,7 +9,7 @@ use types::message::Message;
 use types::record::{Action, Agent, Record};
 use types::reply::Answer;
 use types::row::{ClockHold, Heads, StoredEvent, Timer};
-use types::{Event, EventBody, EventNumber, Key, NodeId, Reject, Reply, Row, Scope, Timestamp, UserId};
+use types::{ConversationId, Event, EventBody, EventNumber, Key, NodeId, Reject, Reply, Row, Scope, Timestamp, UserId};
 
 use crate::outcome::Outcome;
 use crate::view::{View, heads};
@@ -125,17 +125,7 @@ impl<'a, V: View> Tx<'a, V> {
 
     /// Tells subscribers of a change; gives its number.
     pub(crate) fn event(&mut self, scope: Scope, body: EventBody) -> EventNumber {
-        self.push_event(scope, body, None)
-    }
-
-    /// Tells a conversation of a message that is stored in the same step.
-    pub(crate) fn posted(&mut self, scope: Scope, message: Arc<Message>) -> EventNumber {
-        self.push_event(scope, EventBody::Posted(message.seq), Some(message))
-    }
-
-    fn push_event(&mut self, scope: Scope, body: EventBody, message: Option<Arc<Message>>) -> EventNumber {
-        let number = self.heads.event.next();
-        self.heads.event = number;
+        let number = self.next_event();
         let stored = StoredEvent { at: self.now, body };
         match scope {
             Scope::Conversation(id) => {
@@ -144,8 +134,23 @@ impl<'a, V: View> Tx<'a, V> {
             Scope::User(id) => self.put(Key::UserEvent(id, number), Row::UserEvent(stored)),
         }
         self.put(Key::EventScope(number), Row::EventScope((scope, self.now)));
-        self.events.push(Event { number, scope, at: self.now, body, message });
+        self.events.push(Event { number, scope, at: self.now, body, message: None });
         number
+    }
+
+    /// Tells a conversation of a message that is stored in the same step. The message itself keeps the event: its number,
+    /// its time, its place.
+    pub(crate) fn posted(&mut self, id: ConversationId, message: Arc<Message>) -> EventNumber {
+        let number = self.next_event();
+        debug_assert_eq!(message.event, number, "whoever missed it finds it by the message");
+        let body = EventBody::Posted(message.seq);
+        self.events.push(Event { number, scope: Scope::Conversation(id), at: self.now, body, message: Some(message) });
+        number
+    }
+
+    fn next_event(&mut self) -> EventNumber {
+        self.heads.event = self.heads.event.next();
+        self.heads.event
     }
 
     /// Notes that a user's presence may look different now.

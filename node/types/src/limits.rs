@@ -165,6 +165,16 @@ pub const UNKNOWN_SESSIONS_ASKED_MAX: usize = 64;
 pub const STREAMS_PER_NODE_MAX: usize = 20_000;
 /// Events waiting for one slow reader; then it is cut off with its cursor.
 pub const STREAM_QUEUE_EVENTS_MAX: usize = 1_024;
+/// Streams that read much of what they missed at once; the others read little at a time.
+pub const CATCHING_UP_FAST_MAX: usize = 16;
+/// Events such a stream reads at a time, and bytes of their messages.
+pub const CAUGHT_UP_FAST_EVENTS: usize = 8_192;
+/// See [`CAUGHT_UP_FAST_EVENTS`].
+pub const CAUGHT_UP_FAST_BYTES: usize = 4 * 1024 * 1024;
+/// Missed events any other stream reads at a time, and bytes of their messages.
+pub const CAUGHT_UP_EVENTS: usize = 256;
+/// See [`CAUGHT_UP_EVENTS`].
+pub const CAUGHT_UP_BYTES: usize = 512 * 1024;
 /// An idle stream gets a progress mark this often.
 pub const STREAM_PROGRESS_MS: u64 = 15_000;
 /// Calls a session may make a second, and in one burst.

@@ -96,11 +96,11 @@ tables! {
     17 Message(ConversationId, Seq) => Message;
     /// How far devices have come.
     18 Receipt(ConversationId, Principal, DeviceId) => Receipt;
-    /// Events of a conversation.
+    /// Events of a conversation but for its messages, each of which is an event itself.
     19 ConversationEvent(ConversationId, EventNumber) => StoredEvent;
     /// Events of a user.
     20 UserEvent(UserId, EventNumber) => StoredEvent;
-    /// Where an event is, for dropping it when it is too old.
+    /// Where an event is that is not a message, for dropping it when it is too old.
     21 EventScope(EventNumber) => (Scope, Timestamp);
     /// What users say of themselves.
     22 Status(UserId) => Status;

@@ -11,9 +11,12 @@ use proto::v1::sync_service_server::SyncService;
 use proto::v1::*;
 use raft::Handle;
 use state::policy::{self, Action};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tonic::{Request, Response, Status};
-use types::limits::{ALERTS_MAX, PRESENCE_INTERVAL_MS, PRESENCE_WATCH_MAX, STREAM_PROGRESS_MS};
+use types::limits::{
+    ALERTS_MAX, CAUGHT_UP_BYTES, CAUGHT_UP_EVENTS, CAUGHT_UP_FAST_BYTES, CAUGHT_UP_FAST_EVENTS, PRESENCE_INTERVAL_MS,
+    PRESENCE_WATCH_MAX, STREAM_PROGRESS_MS,
+};
 use types::presence::Connection;
 use types::{EventNumber, Lineage, Reject, UserId};
 
@@ -21,6 +24,7 @@ use crate::call::Call;
 use crate::errors::Error;
 use crate::queue::{End, Queue};
 use crate::reads::Read;
+use crate::replay::Room;
 use crate::routing::StreamId;
 use crate::rpc::presence;
 use crate::telling::{self, Routed, Told};
@@ -33,8 +37,11 @@ pub(crate) type Items = Pin<Box<dyn Stream<Item = Result<SyncResponse, Status>> 
 const READY_KEPT: usize = 16;
 /// How long what was missed may take to be recorded before it is shown.
 const RECORD_PATIENCE: Duration = Duration::from_secs(10);
-/// Missed events read at a time.
-const PAGE: usize = 256;
+/// What is read at a time of what was missed, by as many streams as may do so at once: a page is put to the audit log once,
+/// with a record for each conversation, so that few pages are soon told.
+const MUCH: Room = Room { events: CAUGHT_UP_FAST_EVENTS, bytes: CAUGHT_UP_FAST_BYTES };
+/// By the others.
+const LITTLE: Room = Room { events: CAUGHT_UP_EVENTS, bytes: CAUGHT_UP_BYTES };
 
 #[tonic::async_trait]
 impl<H: Handle> SyncService for Services<H> {
@@ -102,6 +109,7 @@ async fn open<H: Handle>(services: &Services<H>, call: Call, body: SyncRequest) 
         alerts: 0,
         stage: Stage::CatchUp(after),
         ready: first,
+        fast: None,
         over: false,
         spoke: now,
         presence_told: now,
@@ -163,6 +171,8 @@ struct Reader<H: Handle> {
     alerts: usize,
     stage: Stage,
     ready: VecDeque<SyncResponse>,
+    /// Its place among those that read much at once, until that has been taken.
+    fast: Option<OwnedSemaphorePermit>,
     over: bool,
     /// When something was last ready: idle streams get a progress mark.
     spoke: Instant,
@@ -188,6 +198,7 @@ impl<H: Handle> Reader<H> {
                 self.spoke = Instant::now();
                 return Some(Ok(item));
             }
+            self.fast = None;
             if self.ready.capacity() > READY_KEPT {
                 self.ready = VecDeque::new(); // An idle stream does not keep the room of its fullest moment.
             }
@@ -237,7 +248,7 @@ impl<H: Handle> Reader<H> {
         let newest = self.place.services.inner.handle.heads().borrow().event;
         self.stage = Stage::CatchUp(through);
         // Close to the newest: what is left fits the queue while it is read.
-        if newest.0.saturating_sub(through.0) < PAGE as u64 {
+        if newest.0.saturating_sub(through.0) < CAUGHT_UP_EVENTS as u64 {
             let to = self.attach().await?;
             self.stage = Stage::Close { after: through, to };
         }
@@ -274,8 +285,10 @@ impl<H: Handle> Reader<H> {
         let telling = self.telling();
         let view = self.place.services.inner.handle.view();
         let user = self.place.call.user;
+        self.fast = self.place.services.inner.catching_up_fast.clone().try_acquire_owned().ok();
+        let room = if self.fast.is_some() { MUCH } else { LITTLE };
         let read = raft::blocking::run(move || {
-            let page = replay::page(&view, user, after, to, PAGE)?;
+            let page = replay::page(&view, user, after, to, room)?;
             let events: Vec<Routed> = page.events.into_iter().map(Routed::new).collect();
             let told = telling.tell(&view, &events)?;
             Ok::<_, Error>((told, page.through))

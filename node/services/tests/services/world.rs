@@ -241,6 +241,16 @@ impl Person {
         answer.into_inner().conversation.expect("a conversation").name
     }
 
+    pub async fn rename(&self, conversation: &str, title: &str) {
+        let conversation = Conversation { name: conversation.into(), title: title.into(), ..Conversation::default() };
+        let request = UpdateConversationRequest {
+            conversation: Some(conversation),
+            update_paths: vec!["title".into()],
+            request_id: self.id(),
+        };
+        self.conversations().update_conversation(self.with(request)).await.expect("renamed");
+    }
+
     pub async fn add(&self, conversation: &str, other: &Person) {
         let participants = vec![participant(&other.name)];
         let request = AddParticipantsRequest { name: conversation.into(), participants, request_id: self.id() };

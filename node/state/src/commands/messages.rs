@@ -8,7 +8,7 @@ use types::key::{KeyScope, key_id_of};
 use types::limits::{MENTIONS_MAX, MESSAGE_PAYLOAD_BYTES_MAX};
 use types::message::{Header, Message, MessageKind, Sender};
 use types::reply::Field;
-use types::{ConversationId, Key, Principal, Reject, Reply, Row, Scope};
+use types::{ConversationId, Key, Principal, Reject, Reply, Row};
 
 use super::keys::check_key;
 use crate::policy::{Action, Actor, may};
@@ -55,7 +55,7 @@ pub(crate) fn post<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, post: &Post) -> S
     tx.put(Key::Message(id, seq), Row::Message(message.clone()));
     conversation.last_seq = seq;
     conversation.last_at = tx.now;
-    conversation.last_event = tx.posted(Scope::Conversation(id), Arc::new(message));
+    conversation.last_event = tx.posted(id, Arc::new(message));
     tx.put(Key::Conversation(id), Row::Conversation(conversation));
     if participant.displayed == before {
         // Who has seen all the others has seen their own.

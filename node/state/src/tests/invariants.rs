@@ -1,6 +1,6 @@
 //! What holds in every state that commands can reach.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use types::emergency::Emergency;
 use types::limits::{CONVERSATIONS_PER_USER_MAX, INTERVALS_MAX, REQUEST_WINDOW, SESSIONS_PER_USER_MAX};
@@ -14,7 +14,8 @@ use crate::view::{Rows, heads};
 /// Panics with the first that does not hold.
 pub(super) fn check(model: &Model) {
     let Ok(heads) = heads(model);
-    let mut events = heads.events_dropped.0;
+    let mut events = BTreeSet::new();
+    let mut posted: BTreeMap<_, EventNumber> = BTreeMap::new();
     let mut records = 0;
     let mut active: BTreeMap<_, u32> = BTreeMap::new();
     let mut present: BTreeMap<_, u32> = BTreeMap::new();
@@ -29,8 +30,7 @@ pub(super) fn check(model: &Model) {
                 assert_eq!((key.scope, key.month), (*scope, *month));
             }
             (Key::EventScope(number), Row::EventScope((scope, at))) => {
-                events += 1;
-                assert_eq!(number.0, events, "events are dense");
+                assert!(events.insert(*number), "an event has one place");
                 let stored = match scope {
                     Scope::Conversation(id) => Key::ConversationEvent(*id, *number),
                     Scope::User(id) => Key::UserEvent(*id, *number),
@@ -40,6 +40,11 @@ pub(super) fn check(model: &Model) {
             }
             (Key::ConversationEvent(_, number) | Key::UserEvent(_, number), _) => {
                 assert!(model.rows.contains_key(&Key::EventScope(*number)), "no event without its place");
+            }
+            (Key::Message(id, _), Row::Message(message)) => {
+                assert!(events.insert(message.event), "a message is an event of its own");
+                let before = posted.insert(*id, message.event);
+                assert!(before < Some(message.event) && message.at <= heads.clock, "messages ascend in events");
             }
             (Key::Record(number), _) => {
                 assert_eq!(*number, records, "records are dense");
@@ -116,7 +121,8 @@ pub(super) fn check(model: &Model) {
             _ => {}
         }
     }
-    assert_eq!(events, heads.event.0);
+    let kept = events.into_iter().filter(|number| *number > heads.events_dropped);
+    assert!(kept.eq((heads.events_dropped.0 + 1..=heads.event.0).map(EventNumber)), "events are dense");
     assert_eq!(records, heads.records);
     for (id, count) in present {
         let Ok(Some(conversation)) = model.conversation(id) else { panic!("no conversation") };

@@ -1,5 +1,5 @@
 use super::*;
-use types::command::SetStatus;
+use types::command::{Confirmation, SetStatus};
 use types::limits::{EVENTS_KEPT_MS, GRACE_MS, TIMERS_PER_TICK_MAX};
 use types::presence::{Availability, Presence};
 use types::session::Session;
@@ -106,7 +106,10 @@ fn old_events_are_dropped_in_slices() {
     let mut world = World::new(2);
     world.group(1, 1, &[2]);
     for _ in 0..TIMERS_PER_TICK_MAX {
-        posted(world.by(1, post(1)));
+        let seq = posted(world.by(1, post(1)));
+        let conversation = conversation(1);
+        let displayed = Confirmation { session: session(2), conversation, delivered: seq, displayed: seq };
+        world.node(Command::Confirm(vec![displayed])); // Tells of it, which is an event that is not a message.
     }
     world.now += EVENTS_KEPT_MS;
     let Ok(before) = heads(&world.model);
@@ -119,6 +122,8 @@ fn old_events_are_dropped_in_slices() {
     }
     let Ok(last) = heads(&world.model);
     assert!(last.events_dropped >= before.event);
+    let messages = world.model.rows.keys().filter(|key| matches!(key, Key::Message(..))).count();
+    assert_eq!(messages, TIMERS_PER_TICK_MAX, "messages stay");
     invariants::check(&world.model);
 }
 
