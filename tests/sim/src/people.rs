@@ -7,15 +7,18 @@ use std::time::Duration;
 use checker::{Answer, Asked, Freshness, Request, Row};
 use hyper_util::rt::TokioIo;
 use proto::v1::conversation_service_client::ConversationServiceClient;
+use proto::v1::lock_service_client::LockServiceClient;
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::session_service_client::SessionServiceClient;
 use proto::v1::{
     Conversation, ConversationKind, CreateConversationRequest, Credentials, EnrolRequest, ListMessagesRequest,
-    OutgoingMessage, ReadOptions, RequestId, SendMessageRequest, SignInRequest,
+    OutgoingMessage, ReadOptions, RequestId, SendMessageRequest, SignInRequest, UnlockSessionRequest,
+    unlock_session_request,
 };
 use tokio::time::{sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 use types::Slot;
 
 use crate::cluster::{ADMIN_CODE, CLIENT_PORT, Phase, Sim};
@@ -64,7 +67,10 @@ struct Client {
     node: usize,
     channels: Vec<Channel>,
     token: String,
+    /// The number of the next write.
     next: u64,
+    /// Numbers above it that unlocking has used up.
+    unlocks: u64,
     posted: u64,
     cursor: Vec<u8>,
     heads: Vec<u64>,
@@ -76,7 +82,7 @@ impl Client {
         let (token, cursor) = (String::new(), Vec::new());
         let heads = vec![1; CONVERSATIONS as usize];
         let node = (number % 3) as usize;
-        Self { sim, number, node, channels, token, next: 1, posted: 0, cursor, heads }
+        Self { sim, number, node, channels, token, next: 1, unlocks: 0, posted: 0, cursor, heads }
     }
 
     fn place(&self) -> usize {
@@ -198,7 +204,7 @@ impl Client {
                     if attempt == 0 {
                         self.sim.say(&format!("client {} had {:?} for {body}", self.number, status.code()));
                     }
-                    self.move_on();
+                    self.mend(&status).await;
                     sleep(Duration::from_millis(20 + self.sim.below(80))).await;
                 }
             }
@@ -206,7 +212,26 @@ impl Client {
                 break; // Whether it was done is not known.
             }
         }
-        self.next += 1;
+        self.next += 1 + self.unlocks;
+        self.unlocks = 0;
+    }
+
+    /// Does what a person does about a refusal: unlocks a session that was locked, as an hour's step of cluster time does to
+    /// all, and otherwise asks another node.
+    async fn mend(&mut self, status: &Status) {
+        let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+        if reason != "SESSION_LOCKED" {
+            return self.move_on();
+        }
+        self.unlocks += 1;
+        let request_id = Some(RequestId { number: self.next + self.unlocks, settled: self.next });
+        let proof = Some(unlock_session_request::Proof::Password(PASSWORD.into()));
+        let request = self.with(UnlockSessionRequest { proof, request_id });
+        let mut locks = LockServiceClient::new(self.channel());
+        match timeout(ATTEMPT, locks.unlock_session(request)).await {
+            Ok(Ok(_)) => self.sim.say(&format!("client {} unlocked its session", self.number)),
+            _ => self.move_on(),
+        }
     }
 
     async fn read(&mut self, freshness: Freshness) {
@@ -226,9 +251,9 @@ impl Client {
                 self.heads[place as usize] = rows.last().map_or(first, |row| row.seq);
                 self.sim.recorder.end(call, now, Answer::Unknown);
             }
-            Err(_) => {
+            Err(status) => {
                 self.sim.recorder.end(call, now, Answer::Unknown);
-                self.move_on();
+                self.mend(&status).await;
             }
         }
     }
@@ -276,7 +301,11 @@ impl Client {
                         }
                     }
                     Err(_) if self.sim.places[self.node].refused().is_some() => return,
-                    Err(_) => sleep(Duration::from_millis(100)).await,
+                    Err(status) => {
+                        self.mend(&status).await;
+                        self.node = self.place();
+                        sleep(Duration::from_millis(100)).await;
+                    }
                 }
             }
             self.sim.say(&format!("{} holds {} of {place}", Slot::ALL[self.node].letter(), rows.len()));
