@@ -169,17 +169,19 @@ fn backups(answer: &v1::GetClusterStatusResponse) -> Vec<String> {
 
 /// What to say when not a single node answers.
 fn nobody(session: &Session, global: &Global, tried: &str) -> Result<u8> {
-    let summary = "NOT ACCEPTING MESSAGES. No node answers from here.";
+    // A wrong address or authority looks alike: whether others send is not known.
+    let summary = "NO NODE ANSWERS FROM HERE. Whether messages are accepted elsewhere is not known.";
     if global.output == Format::Json {
-        let document = serde_json::json!({"health": "not_accepting", "summary": summary, "nodes": [], "tried": tried});
+        let document = serde_json::json!({"health": "unknown", "summary": summary, "nodes": [], "tried": tried});
         crate::output::json(&document)?;
         return Ok(NOT_ACCEPTING);
     }
     print(summary)?;
     say(&format!("Asked {}: {}.", session.client.addresses().join(", "), crate::text::line(tried)));
-    say("Next: 1. Can this machine reach the server rooms at all (ping, cable, VPN)?");
-    say("      2. On any two of the three machines: systemctl status tricordd; start it if it is down.");
-    say("      3. With two running, ask again. Nothing that was acknowledged is lost.");
+    say("Next: 1. Are these the nodes' addresses (--node), and is --ca the authority of their certificates?");
+    say("      2. Can this machine reach the server rooms at all (ping, cable, VPN)?");
+    say("      3. On any two of the three machines: systemctl status tricordd; start it if it is down.");
+    say("      4. With two running, ask again. Nothing that was acknowledged is lost.");
     Ok(NOT_ACCEPTING)
 }
 

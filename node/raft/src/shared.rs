@@ -202,10 +202,12 @@ impl<E: Engine> Shared<E> {
         self.metrics.disk_low.set(i64::from(own.disk_low));
         let identity = self.directory.identity.node.slot();
         let others = Slot::ALL.into_iter().filter(|slot| Some(*slot) != identity);
-        let told: Vec<_> =
-            others.filter_map(|slot| self.reports.of(slot)).map(|report| report.told).chain([own]).collect();
-        let most =
-            |is: fn(&peer::NodeReport) -> bool| told.iter().filter(|told| is(told)).count() >= NODES_WITH_LOW_DISK_MAX;
+        // Whoever is the whole cluster has nobody to wait for: its own disk decides, before a write on it fails and ends it.
+        let alone = self.alone.load(Ordering::Relaxed);
+        let others = others.filter(|_| !alone).filter_map(|slot| self.reports.of(slot)).map(|report| report.told);
+        let told: Vec<_> = others.chain([own]).collect();
+        let too_many = if alone { 1 } else { NODES_WITH_LOW_DISK_MAX };
+        let most = |is: fn(&peer::NodeReport) -> bool| told.iter().filter(|told| is(told)).count() >= too_many;
         let room = match (most(|told| told.disk_full), most(|told| told.disk_low)) {
             (true, _) => Room::Reserve,
             (false, true) => Room::Low,

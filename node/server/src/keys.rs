@@ -86,6 +86,12 @@ impl Protection {
     }
 }
 
+/// Drops a passphrase that came by the environment and was not needed, so that it is not there for as long as the daemon runs.
+/// Once the node's key is open.
+pub fn forget_handed_over() {
+    drop(seal::environment::take(PASSPHRASE_VARIABLE)); // There is none, mostly, or it was taken.
+}
+
 impl Passphrase {
     /// What was handed over goes before what must be asked for: the credential, the descriptor, the environment, people.
     fn ask(self, anew: bool) -> Result<Zeroizing<String>, Failure> {

@@ -70,6 +70,7 @@ pub fn run(config: Config, logging: (Recent, Level)) -> Result<(), Failure> {
     let data = DataDir::open(&config.data, Some(config.cluster), None).map_err(|error| unusable(&config, error))?;
     let restored = restored::load(&config.data, data.identity())?;
     let key = keys::open_or_make(&config.keys, &config.data)?;
+    keys::forget_handed_over();
     abort::forbid_looking_in(); // After the key is read: it may come from a file descriptor of /proc.
     let consensus = runtime("tricord-raft", 2)?;
     let clients = runtime("tricord-client", 2)?;

@@ -39,7 +39,19 @@ pub(crate) fn whole(
     state: Replicated,
 ) -> Health {
     let led = status.leader.is_some() && stale.is_none();
+    let own = status.nodes.iter().find(|node| node.slot == answered_by);
+    let low = own.is_some_and(|node| node.disk_low || node.disk_full);
     let (health, summary) = match state.alone {
+        Some(_) if led && low => {
+            let people = if own.is_some_and(|node| node.disk_full) { "nobody can read" } else { "people read" };
+            (
+                ClusterHealth::NotAccepting,
+                format!(
+                    "NOT ACCEPTING MESSAGES. The disk of {answered_by}, the only node of the cluster, is nearly full; {people}. Next: make \
+                     room on it, then have another one join (tricord node replace)."
+                ),
+            )
+        }
         Some(Alone::Waits) if led => (
             ClusterHealth::NotAccepting,
             format!(
@@ -240,6 +252,16 @@ mod tests {
         let accepted = told(&one, None, alone(Alone::Accepted));
         assert_eq!(accepted.health, ClusterHealth::Degraded);
         assert!(accepted.summary.starts_with("ATTENTION. Serving, but do not stop a:"), "{}", accepted.summary);
+        for (low, full, people) in [(true, false, "people read"), (true, true, "nobody can read")] {
+            let mut one = one.clone();
+            (one.nodes[0].disk_low, one.nodes[0].disk_full) = (low, full);
+            for alone in [Alone::Waits, Alone::Accepted].map(alone) {
+                let told = told(&one, None, alone);
+                assert_eq!(told.health, ClusterHealth::NotAccepting);
+                let disk = "The disk of a, the only node of the cluster, is nearly full";
+                assert!(told.summary.contains(disk) && told.summary.contains(people), "{}", told.summary);
+            }
+        }
         let two = status(Some(Slot::A), [(true, 100), (true, 100), (false, 0)]);
         let differ = Replicated { diverged: true, ..Replicated::default() };
         assert_eq!(told(&two, None, differ).health, ClusterHealth::NotAccepting);

@@ -20,7 +20,7 @@ const MAP: [(&str, &[&str]); 19] = [
     ("tests-checker", &[]),
     ("tests-cluster", &["proto", "types", "tests-checker"]),
     ("tests-compare", &["store", "record"]),
-    ("tests-sim", &["services", "raft", "store", "seal", "record", "types", "proto", "tests-checker"]),
+    ("tests-sim", &["services", "raft", "store", "state", "seal", "record", "types", "proto", "tests-checker"]),
     (
         "tests-fuzz",
         &["proto", "types", "record", "seal", "codec", "store", "backup", "raft", "services", "server", "cli"],

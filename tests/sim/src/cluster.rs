@@ -53,6 +53,10 @@ pub(crate) struct Sim {
     /// Clients that have signed in, and those that have read everything in the end.
     pub(crate) ready: Vec<AtomicBool>,
     pub(crate) listed: Vec<AtomicBool>,
+    /// The ward has begun.
+    pub(crate) ward_ready: AtomicBool,
+    /// What clients saw that must not be, until it is told.
+    found: Mutex<Vec<String>>,
     /// A place whose disk was lost, until a new node has taken it.
     pub(crate) newcomer: Mutex<Option<Slot>>,
     phase: AtomicU8,
@@ -74,6 +78,8 @@ impl Sim {
             healed_acks: (0..plan.clients).map(|_| AtomicU64::new(0)).collect(),
             ready: flags(),
             listed: flags(),
+            ward_ready: AtomicBool::new(false),
+            found: Mutex::default(),
             newcomer: Mutex::default(),
             phase: AtomicU8::new(Phase::Begin as u8),
             rng: Mutex::new(StdRng::seed_from_u64(plan.seed)),
@@ -102,6 +108,16 @@ impl Sim {
 
     pub(crate) fn say(&self, line: &str) {
         self.trace.say(self.now(), line);
+    }
+
+    /// A client saw what must not be.
+    pub(crate) fn found(&self, what: &str) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
+    }
+
+    /// What clients have seen that must not be, since this was last asked.
+    pub(crate) fn take_found(&self) -> Vec<String> {
+        std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn random(&self) -> u64 {

@@ -3,6 +3,7 @@
 mod agreement;
 mod leaders;
 mod marks;
+pub(crate) mod parts;
 
 use crate::cluster::Sim;
 
@@ -12,6 +13,7 @@ pub(crate) struct Invariants {
     marks: marks::Marks,
     leaders: leaders::Leaders,
     agreement: agreement::Agreement,
+    parts: parts::Parts,
 }
 
 impl Invariants {
@@ -20,6 +22,7 @@ impl Invariants {
         self.marks.look(sim, findings);
         self.leaders.look(sim, findings);
         self.agreement.look(sim, findings);
+        self.parts.look(sim, findings);
     }
 
     /// A process has ended: what it knew of itself begins anew.

@@ -15,6 +15,7 @@ mod people;
 mod place;
 mod run;
 mod trace;
+mod ward;
 
 pub use faults::Kind;
 pub use run::{Outcome, Plan, run};

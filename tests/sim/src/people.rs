@@ -23,11 +23,11 @@ use types::Slot;
 
 use crate::cluster::{ADMIN_CODE, CLIENT_PORT, Phase, Sim};
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 /// Conversations that are written to.
 const CONVERSATIONS: u64 = 2;
 /// As clients do: so long for one node, then the next.
-const ATTEMPT: Duration = Duration::from_millis(500);
+pub(crate) const ATTEMPT: Duration = Duration::from_millis(500);
 /// In the end nothing is written for so long, and all nodes are seen at one place.
 const QUIET: Duration = Duration::from_millis(2_200);
 /// Attempts of one write before a client gives up on it.
@@ -314,7 +314,7 @@ impl Client {
     }
 }
 
-fn channel(host: &'static str) -> Channel {
+pub(crate) fn channel(host: &'static str) -> Channel {
     let endpoint = Endpoint::from_static("http://tricord.sim")
         .connect_timeout(ATTEMPT)
         .http2_keep_alive_interval(Duration::from_secs(1))

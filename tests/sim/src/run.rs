@@ -16,6 +16,7 @@ use crate::faults::{Kind, Nemesis};
 use crate::invariants::Invariants;
 use crate::people;
 use crate::place::process;
+use crate::ward;
 
 /// What a run does.
 #[derive(Clone, Debug)]
@@ -155,6 +156,7 @@ fn simulate(plan: Plan) -> Outcome {
     for number in 0..sim.plan.clients as u64 {
         world.client(format!("client{number}"), people::live(sim.clone(), number));
     }
+    world.client("ward", ward::live(sim.clone()));
     let mut findings = Vec::new();
     let mut nemesis = Nemesis::default();
     let mut invariants = Invariants::default();
@@ -174,9 +176,10 @@ fn simulate(plan: Plan) -> Outcome {
         if now.is_multiple_of(20) {
             invariants.look(&sim, &mut findings);
         }
+        findings.append(&mut sim.take_found());
         let all = |flags: &[std::sync::atomic::AtomicBool]| flags.iter().all(|flag| flag.load(Ordering::Relaxed));
         let next = match phase {
-            Phase::Begin if all(&sim.ready) => Some(Phase::Safety),
+            Phase::Begin if all(&sim.ready) && sim.ward_ready.load(Ordering::Relaxed) => Some(Phase::Safety),
             Phase::Safety if now - entered >= sim.plan.safety_ms => Some(Phase::Liveness),
             Phase::Liveness
                 if sim.newcomer().is_none()

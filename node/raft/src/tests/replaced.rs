@@ -131,6 +131,12 @@ async fn a_new_history_from_one_node_has_all_it_had_waits_with_writes_and_is_thr
     assert!(users.iter().all(|user| cluster.has_user(survivor, *user)), "something is missing");
     let alone = cluster.try_create_user(survivor, Duration::from_secs(2)).await;
     assert_eq!(alone, Err(ProposeError::SingleCopy));
+    // There is no other disk that could make up for its own.
+    for (free, refusal) in [(1 << 20, ProposeError::DiskFull), (1 << 39, ProposeError::SingleCopy)] {
+        cluster.node(survivor).set_disk(store::Space { free, total: 1 << 40 });
+        let refused = cluster.try_create_user(survivor, Duration::from_secs(2)).await;
+        assert_eq!(refused, Err(refusal), "with {free} bytes free");
+    }
 
     // A disk of the history that ended is told so.
     cluster.start(leader).await;
