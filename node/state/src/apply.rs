@@ -9,8 +9,8 @@ use types::{Author, Command, Envelope, Key, Reject, Reply, Request, Row, Timesta
 
 use crate::commands::{
     audit, backups, certificates, clock, conversations, directory, emergency, founding, keys as key_commands, kits,
-    leases, locking, lockout, log_off, messages, participants, places, presence, receipts, seats, second_factor,
-    sessions, settings, tick,
+    leases, locking, lockout, log_off, messages, participants, places, presence, receipts, refusals, seats,
+    second_factor, sessions, settings, tick,
 };
 use crate::keys;
 use crate::outcome::Outcome;
@@ -212,13 +212,13 @@ fn by_session<V: View>(tx: &mut Tx<'_, V>, request: &Request, command: &Command)
     if actor.is_locked() && !policy::may_put_locked(&actor, command) {
         // Not kept as the answer: once it is unlocked, the same number goes through.
         let answer = tx.answer(Err(Reject::SessionLocked));
-        record(tx, command, putting(), &answer.result);
+        refused(tx, command, putting(), &answer.result)?;
         return Ok(answer);
     }
     let admitted = audit::admit(tx, command); // Not kept as the answer: once it is decided, the same number goes through.
     if let Err(reject) = settle(tx, admitted.map(|()| Reply::Done))? {
         let answer = tx.answer(Err(reject));
-        record(tx, command, putting(), &answer.result);
+        refused(tx, command, putting(), &answer.result)?;
         return Ok(answer);
     }
     let settled = match admit(tx, request, &actor.device)? {
@@ -226,7 +226,7 @@ fn by_session<V: View>(tx: &mut Tx<'_, V>, request: &Request, command: &Command)
         Admission::Repeat(answer) => return Ok(answer), // Seen before: the same answer, and no change.
         Admission::Refuse(reject) => {
             let answer = tx.answer(Err(reject));
-            record(tx, command, putting(), &answer.result);
+            refused(tx, command, putting(), &answer.result)?;
             return Ok(answer);
         }
     };
@@ -236,7 +236,11 @@ fn by_session<V: View>(tx: &mut Tx<'_, V>, request: &Request, command: &Command)
         return Ok(tx.answer(result)); // Between node and state: the node seals anew and puts the same number again.
     }
     let answer = tx.answer(result);
-    record(tx, command, putting(), &answer.result);
+    if answer.result.is_ok() {
+        record(tx, command, putting(), &answer.result);
+    } else {
+        refused(tx, command, putting(), &answer.result)?;
+    }
     let device = match command {
         Command::UnlockSession(_) => found_device(tx, &actor)?, // It may have used a number of its own up.
         _ => actor.device,
@@ -335,6 +339,23 @@ fn record<V: View>(tx: &mut Tx<'_, V>, command: &Command, putting: Putting, resu
     if let Some(record) = records::of(command, tx.now, tx.origin, putting, result) {
         tx.record(record);
     }
+}
+
+/// Records a refusal of a session's command, unless there were too many of them within a minute.
+fn refused<V: View>(
+    tx: &mut Tx<'_, V>,
+    command: &Command,
+    putting: Putting,
+    result: &Result<Reply, Reject>,
+) -> Step<(), V> {
+    let own = match putting.agent {
+        Agent::User { session, .. } if records::action_of(command).is_some() => refusals::count(tx, session)?,
+        _ => true,
+    };
+    if own {
+        record(tx, command, putting, result);
+    }
+    Ok(())
 }
 
 fn putting(actor: &Actor, number: Option<u64>) -> Putting {

@@ -103,6 +103,17 @@ pub struct Session {
     pub idle_ms: u64,
     /// The network address it was last known to be used from, sealed.
     pub address: Option<Vec<u8>>,
+    /// What was refused in it lately, for the audit log.
+    pub refusals: Option<Refusals>,
+}
+
+/// Refusals of one session in one minute of cluster time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refusals {
+    /// Minutes since 1970.
+    pub minute: u64,
+    /// How many. Those beyond `REFUSALS_PER_MINUTE_MAX` leave one record together, once the minute, or the session, is over.
+    pub count: u32,
 }
 
 impl core::fmt::Debug for Session {

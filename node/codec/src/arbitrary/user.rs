@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use types::presence::{Availability, NodeLease, Status};
-use types::session::{Attachment, Device, Session, SessionEnd, SessionState};
+use types::session::{Attachment, Device, Refusals, Session, SessionEnd, SessionState};
 use types::user::{Credential, ExternalId, PermissionSet, Realm, User, UserKind, UserState};
 
 use super::identity::{method, reset, second_factor};
@@ -43,13 +43,14 @@ structs!(
     /// Any session.
     pub session: Session {
         id: session_id(), user: user_id(), device: device_id(), token: bytes32(), state: session_state(),
-        created: timestamp(), expires: timestamp(), active: timestamp(), idle_due: maybe(timestamp()), place: maybe(place());
+        created: timestamp(), expires: timestamp(), active: timestamp(), idle_due: maybe(timestamp()), place: maybe(place()), refusals: maybe(refusals());
         attached: maybe(attachment()), idle_since: maybe(timestamp()),
         last_seen: timestamp(), authenticated: timestamp(), methods: list(method()), token_expires: timestamp(),
         previous: maybe((bytes32(), timestamp()).boxed()), ends: timestamp(), part: maybe(session_id()),
         idle_ms: number(), address: maybe(bytes()),
     }
 );
+structs!(refusals: Refusals { minute: number(), count: number32() });
 structs!(pub(super) attachment: Attachment { node: node_id(), epoch: number() });
 structs!(
     /// Any status.

@@ -1,7 +1,7 @@
 //! Accounts, devices, sessions, presence.
 
 use types::presence::{Availability, NodeLease, Status};
-use types::session::{Attachment, Device, Session, SessionEnd, SessionState};
+use types::session::{Attachment, Device, Refusals, Session, SessionEnd, SessionState};
 use types::user::{Credential, ExternalId, PermissionSet, Realm, User, UserKind, UserState};
 
 use crate::declare::{choices, messages, numbers};
@@ -18,7 +18,9 @@ messages! {
         1: id, 2: user, 3: device, 4: token, 5: state, 6: created, 7: expires, 8: attached, 9: idle_since, 10: last_seen,
         11: authenticated, 12: methods, 13: token_expires, 14: previous, 15: ends,
         16: active, 17: idle_due, 18: place, 19: part, 20: idle_ms, 21: address,
+        22: refusals,
     }
+    Refusals { 1: minute, 2: count }
     Attachment { 1: node, 2: epoch }
     Status { 1: availability, 2: text, 3: expires, 4: set }
     NodeLease { 1: epoch, 2: expired }

@@ -20,6 +20,7 @@ pub(crate) mod participants;
 pub(crate) mod places;
 pub(crate) mod presence;
 pub(crate) mod receipts;
+pub(crate) mod refusals;
 pub(crate) mod seats;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;

@@ -116,6 +116,7 @@ fn open<V: View>(tx: &mut Tx<'_, V>, tap: &TapIn, location: &User) -> Step<Reply
         part: None,
         idle_ms,
         address: tap.address.clone(),
+        refusals: None,
     };
     at.part = Some(session.id);
     tx.put(Key::Session(at.id), Row::Session(at));

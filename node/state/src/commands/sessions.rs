@@ -16,7 +16,7 @@ use types::user::{CodeHash, UserState};
 use types::{EventBody, Key, Reject, Reply, Row, Scope, SessionId, Timestamp, UserId};
 
 use super::keys::check_address;
-use super::{locking, lockout, second_factor};
+use super::{locking, lockout, refusals, second_factor};
 use crate::apply::drop_answers;
 use crate::keys;
 use crate::policy::{self, Action, Actor, may};
@@ -145,6 +145,7 @@ pub(crate) fn end<V: View>(tx: &mut Tx<'_, V>, mut session: Session, why: Sessio
     // There unless the expiry has moved since: then it fires once and finds nothing to do. It is not left for many to
     // pile up who sign in over and over.
     tx.remove(Key::Timer(session.expires, Timer::SessionExpiry(session.id)));
+    refusals::fold(tx, &mut session);
     session.state = SessionState::Ended(tx.now, why);
     tx.event(Scope::User(session.user), EventBody::SessionEnded(session.id));
     tx.signal(session.user);
@@ -377,6 +378,7 @@ fn open<V: View>(tx: &mut Tx<'_, V>, sign_in: &SignIn) -> Step<Reply, V> {
         part: None,
         idle_ms,
         address: sign_in.address.clone(),
+        refusals: None,
     };
     begin(tx, session, &device)
 }

@@ -14,6 +14,7 @@ mod locking;
 mod places;
 mod presence;
 mod properties;
+mod refusals;
 mod seats;
 mod sessions;
 mod trust;

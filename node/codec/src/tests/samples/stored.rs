@@ -13,7 +13,7 @@ use types::row::{
     ClockHold, Cluster, Divergence, Head, HeadSignature, Heads, KeptAnswer, NodeNumbers, Signer, StoredEvent, Timer,
 };
 use types::seat::{Refounding, Seat};
-use types::session::{Attachment, Device, Receipt, Session, SessionEnd, SessionState};
+use types::session::{Attachment, Device, Receipt, Refusals, Session, SessionEnd, SessionState};
 use types::user::{Credential, PermissionSet, Realm, User, UserKind, UserState};
 use types::{ClusterId, EventBody, EventNumber, Key, Lineage, NodeId, Principal, Row, Scope, Seq, Table, Timestamp};
 
@@ -311,6 +311,7 @@ fn session(state: SessionState) -> Session {
         part: None,
         idle_ms: 0,
         address: None,
+        refusals: None,
     }
 }
 
@@ -333,6 +334,7 @@ fn at_a_place() -> Session {
         place: Some(people::place()),
         part: Some(SESSION),
         idle_ms: 86_400_000,
+        refusals: Some(Refusals { minute: 29_000_000, count: 101 }),
         ..session(SessionState::Active)
     }
 }
