@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cluster::ports::free_ports;
 use cluster::replacing::{approve, replace, said};
 use cluster::{FAILING, Stolen, binary, listens_on};
+use proto::v1::ListCertificatesRequest;
+use proto::v1::certificate_service_client::CertificateServiceClient;
 
 use super::*;
 
@@ -41,7 +43,8 @@ async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Res
     let config = cluster.node(VICTIM).config().to_owned();
     let (data, old) = (cluster.dir().join("c").join("data"), cluster.dir().join("old"));
     let [port, other]: [u16; 2] = free_ports()?;
-    // Whoever took the lost machine has its certificate.
+    // Whoever took the lost machine has its certificate, which it has told the others of.
+    shows(cluster, "c1").await?;
     let stolen = Stolen::take(cluster.dir(), "c")?;
     assert_eq!(doors(cluster, &stolen).await?, [true; 4], "it is good, at the peer and the ops ports of a and b");
 
@@ -83,7 +86,8 @@ async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Res
     let status = cluster.status(0).await?;
     assert!(status.nodes.iter().any(|node| node.node == "c2"), "{status:?}");
 
-    // With the place its certificates have gone to the new one: the old are revoked without anybody saying so.
+    // Once the new one counts and has said what it shows, what the old one showed is revoked without anybody asking for it.
+    shows(cluster, "c2").await?;
     let began = Instant::now();
     while doors(cluster, &stolen).await? != [false; 4] {
         assert!(began.elapsed() < JUDGED, "the certificate of c1 is still taken: {:?}", doors(cluster, &stolen).await?);
@@ -128,6 +132,21 @@ async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Res
     cluster.node(VICTIM).start()?;
     cluster.wait_until_well().await?;
     cluster.check_logs(&["was replaced", "a peer's calls are refused"])
+}
+
+/// Waits until the cluster knows what certificates a node shows.
+async fn shows(cluster: &Cluster, node: &str) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let wire = cluster.admin().wire_to(0)?;
+        let asked = CertificateServiceClient::new(wire).list_certificates(ListCertificatesRequest::default()).await;
+        let known = asked.map(|answer| answer.into_inner().nodes);
+        if known.as_ref().is_ok_and(|all| all.iter().any(|one| one.node == node && !one.serials.is_empty())) {
+            return Ok(());
+        }
+        assert!(began.elapsed() < JUDGED, "{node} did not say what it shows: {known:?}");
+        sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Whether a and b let somebody with this certificate in: each at its peer port and its ops port.
