@@ -71,7 +71,13 @@ async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Res
     assert!(!output.status.success() && said(&output).contains("the code is not the one"), "{}", said(&output));
     showing.kill()?;
     showing.wait()?;
-    // With certificates made for the new machine: those of the old one, which may be in a thief's hands, are not taken over.
+    // Another machine, with certificates made for it: those of the old one, which may be in a thief's hands, are not there.
+    for name in ["peer", "client", "renewal"].iter().flat_map(|name| [format!("{name}.crt"), format!("{name}.key")]) {
+        let file = cluster.dir().join("c").join("tls").join(name);
+        if file.exists() {
+            fs::remove_file(file)?;
+        }
+    }
     let authority = cluster.dir().join("ca").to_string_lossy().into_owned();
     let anew = ["--authority", authority.as_str()];
     let (showing, code) = tokio::task::block_in_place(|| approve(cluster, other, &anew))?;
