@@ -102,3 +102,62 @@ enum Refused {
 fn void(why: &str) -> Error {
     Error::Content { doing: "wait for the other machine".into(), why: format!("the code is void: {why}. Begin again") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::join::bundle::Purpose;
+    use crate::join::take::meet_other;
+
+    async fn open() -> (Offer, String) {
+        let offer = Offer::open(([127, 0, 0, 1], 0).into()).await.expect("a free port");
+        let at = format!("127.0.0.1:{}", offer.port().expect("it listens"));
+        (offer, at)
+    }
+
+    fn greeting() -> Greeting {
+        Greeting { purpose: Purpose::Found, slot: None }
+    }
+
+    #[tokio::test]
+    async fn a_code_lets_one_machine_in() {
+        let (mut offer, at) = open().await;
+        let code = Code::parse(&offer.code()).expect("a code");
+        let joining = async {
+            let given = meet_other(&at, &code, &greeting()).await;
+            given.map(drop).expect_err("it is given nothing here")
+        };
+        let letting_in = async {
+            let (_, greeting) = offer.take(|_| {}).await.expect("let in");
+            drop(offer);
+            greeting
+        };
+        let (greeted, _) = tokio::join!(letting_in, joining);
+        assert!(matches!(greeted.purpose, Purpose::Found));
+        let second = meet_other(&at, &code, &greeting()).await;
+        assert!(second.is_err(), "a code was used twice");
+    }
+
+    #[tokio::test]
+    async fn a_code_is_void_after_a_few_wrong_ones() {
+        let (mut offer, at) = open().await;
+        let guessing = async {
+            for _ in 0..JOIN_TRIES_MAX {
+                let refused = meet_other(&at, &Code::draw().expect("drawn"), &greeting()).await;
+                let told = refused.map(drop).expect_err("another code").to_string();
+                assert!(told.contains("the code is not the one"), "{told}");
+            }
+        };
+        let (taken, ()) = tokio::join!(offer.take(|_| {}), guessing);
+        let told = taken.map(drop).expect_err("nobody had the code").to_string();
+        assert!(told.contains("entered wrongly too often"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_code_expires() {
+        let (mut offer, _) = open().await;
+        offer.until = Instant::now();
+        let told = offer.take(|_| {}).await.map(drop).expect_err("it has expired").to_string();
+        assert!(told.contains("within a quarter of an hour"), "{told}");
+    }
+}
