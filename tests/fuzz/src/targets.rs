@@ -2,6 +2,7 @@
 
 mod client;
 mod codec;
+pub mod planted;
 mod record;
 mod seal;
 
