@@ -12,7 +12,7 @@ const MIB: usize = 1024 * 1024;
 /// Blocks of both engines.
 const CACHE_BYTES: usize = 128 * MIB;
 /// Memtables of the state; beyond it the largest family is flushed, and with it all.
-const STATE_MEMTABLES_BYTES: usize = 192 * MIB;
+const STATE_MEMTABLES_BYTES: usize = 128 * MIB;
 /// RocksDB's own log in the directory of each engine: one file and how many of them.
 const INFO_LOG_BYTES: usize = 16 * MIB;
 /// See [`INFO_LOG_BYTES`].
@@ -103,9 +103,9 @@ impl Shared {
         options.set_max_write_buffer_number(4);
         match family {
             Family::Entries => {
-                // Most entries are purged before they are flushed, or soon after: large memtables, no filters, and
-                // values apart, so that compactions do not copy payloads.
-                options.set_write_buffer_size(64 * MIB);
+                // Read back only by a node that was away: no filters, and values apart, so that compactions do not copy
+                // payloads. Four memtables at most, which a node that catches up fills all.
+                options.set_write_buffer_size(32 * MIB);
                 options.set_compression_type(DBCompressionType::Lz4);
                 options.set_enable_blob_files(true);
                 options.set_min_blob_size(4096);
