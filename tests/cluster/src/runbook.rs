@@ -166,7 +166,7 @@ fn words(text: &str) -> Vec<String> {
 
 /// What of `printed` is not as `shown` says: the line that was not found, where it should be; none if all is there.
 ///
-/// Numbers, times and ids are alike to it, spaces count as one, and who leads does not matter.
+/// Numbers, times, days of the week and ids are alike to it, spaces count as one, and who leads does not matter.
 #[must_use]
 pub fn missing<'a>(shown: &'a [String], printed: &str) -> Option<&'a str> {
     let printed: Vec<String> = printed.lines().map(stable).filter(|line| !line.is_empty()).collect();
@@ -189,10 +189,14 @@ pub fn missing<'a>(shown: &'a [String], printed: &str) -> Option<&'a str> {
     None
 }
 
+/// The days of a week as they are printed.
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
 /// What of a line is the same each time.
 fn stable(line: &str) -> String {
     let words = line.split_whitespace().map(|word| match word {
         "leader" | "follower" => "role".to_owned(),
+        day if DAYS.contains(&day) => "day".to_owned(),
         word => plain(word),
     });
     words.collect::<Vec<_>>().join(" ")
@@ -268,6 +272,7 @@ mod tests {
             missing(&shown, printed).map(str::to_owned)
         };
         assert_eq!(miss("a  12 leader\n\n", "a 7   follower\n"), None);
+        assert_eq!(miss("Sun 2026-11-22", "Mon 2026-11-23"), None, "another day");
         assert_eq!(miss("id 3d4a964dafd1f914\n…", "id 00ff00ff00ff00ff1\nmore\n"), None);
         assert_eq!(
             miss("2\nserial=764243F2B6CD48F91FA90B7A9889FB8A", "17\nserial=1BFAD3EB57C880C8C34377E9161547BE"),
