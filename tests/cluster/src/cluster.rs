@@ -192,8 +192,11 @@ impl Cluster {
         self.delays.as_ref().ok_or_else(|| "there are no proxies between the nodes".into())
     }
 
-    /// Takes the power from these nodes: their disks first, so that nothing more is written, then their processes.
+    /// Takes the power from these nodes. They fall silent first: while XFS is shut down it tells some that wait for an `fdatasync`
+    /// that it has been done, though it has not (one in sixty times), and a machine without power tells nobody. Then their
+    /// disks, so that nothing more is written, then their processes.
     pub fn cut_power(&mut self, nodes: &[Node]) -> Result<()> {
+        nodes.iter().try_for_each(|&node| self.nodes[node].silence())?;
         for &node in nodes {
             self.disk(node)?.cut_power()?;
         }

@@ -111,6 +111,21 @@ impl NodeProcess {
         self.signal(Signal::STOP)
     }
 
+    /// Stops it like [`Self::pause`], and returns once none of its threads says anything any more: each has stopped, or is
+    /// inside the kernel, waiting for a disk, and stops when it comes out.
+    pub fn silence(&self) -> Result<()> {
+        self.pause()?;
+        let tasks = format!("/proc/{}/task", self.pid().ok_or("the node does not run")?);
+        let began = Instant::now();
+        while threads(Path::new(&tasks))?.iter().any(|state| !matches!(state, 'T' | 'D' | 'Z' | 'X')) {
+            if began.elapsed() > Duration::from_secs(5) {
+                return Err("the node did not stop in its tracks".into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// Lets it go on (SIGCONT).
     pub fn resume(&self) -> Result<()> {
         self.signal(Signal::CONT)
@@ -187,4 +202,14 @@ pub fn run_daemon(arguments: &[&str], patience: Duration) -> Result<Output> {
         std::thread::sleep(Duration::from_millis(20));
     };
     Ok(Output { status, stdout: std::fs::read(out)?, stderr: std::fs::read(err)? })
+}
+
+/// What each thread does, as the letter in the third field of its `stat` (proc_pid_stat(5)). One that ended meanwhile does nothing.
+fn threads(tasks: &Path) -> Result<Vec<char>> {
+    let mut states = Vec::new();
+    for task in std::fs::read_dir(tasks)? {
+        let Ok(stat) = std::fs::read_to_string(task?.path().join("stat")) else { continue };
+        states.extend(stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()));
+    }
+    Ok(states)
 }
