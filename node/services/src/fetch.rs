@@ -11,7 +11,7 @@ use raft::Handle;
 use state::Rows;
 use state::policy::{self, Action};
 use types::conversation::{Conversation, Participant};
-use types::limits::OBSERVED_ENTITIES_MAX;
+use types::limits::{OBSERVATIONS_MAX, OBSERVED_ENTITIES_MAX};
 use types::message::Message;
 use types::record::{Action as Fetched, Entity};
 use types::user::User;
@@ -36,9 +36,14 @@ impl<H: Handle> Services<H> {
 impl<H: Handle> Services<H> {
     /// Records that messages are about to be shown in a session: runs of conversations. See [`Services::observe`].
     pub(crate) async fn fetched(&self, call: &Call, runs: Vec<Run>) -> Result<(), Error> {
-        let seen =
-            |(id, first, last)| seen(call.session, Fetched::FetchMessages, vec![Entity::Messages(id, first, last)]);
-        self.observe(runs.into_iter().map(seen).collect(), call.deadline).await
+        let seen = |&(id, first, last): &Run| {
+            seen(call.session, Fetched::FetchMessages, vec![Entity::Messages(id, first, last)])
+        };
+        // One command takes so many; what is shown waits for all of them.
+        for some in runs.chunks(RUNS_AT_ONCE) {
+            self.observe(some.iter().map(seen).collect(), call.deadline).await?;
+        }
+        Ok(())
     }
 
     /// Records that titles are about to be shown in a session.
@@ -68,6 +73,9 @@ impl<H: Handle> Services<H> {
         self.observe(some.collect(), call.deadline).await
     }
 }
+
+/// Runs put to the audit log at a time.
+const RUNS_AT_ONCE: usize = OBSERVATIONS_MAX / 2;
 
 /// A run of messages of one conversation: first and last.
 pub(crate) type Run = (ConversationId, Seq, Seq);

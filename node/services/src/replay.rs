@@ -14,7 +14,7 @@ use crate::errors::Error;
 
 /// Participations read at a time.
 const CHUNK: usize = 1_024;
-/// Messages read at a time.
+/// Messages of one conversation read at a time, at most.
 const MESSAGES_AT_A_TIME: usize = 64;
 
 /// A page of what was missed.
@@ -199,8 +199,15 @@ impl Merge {
         last: Seq,
     ) -> Result<(), Error> {
         let Some(mut next) = first_from(view, id, from, last)? else { return Ok(()) };
+        // Few first: where the page is full already, one is enough to see it.
+        let mut count = 1;
         while next <= last {
-            for (key, row) in view.scan(&Key::Message(id, next), &Key::Message(id, last), false, MESSAGES_AT_A_TIME)? {
+            let rows = view.scan(&Key::Message(id, next), &Key::Message(id, last), false, count)?;
+            if rows.first().is_none_or(|(key, _)| *key != Key::Message(id, next)) {
+                return Err(Error::Internal("a message is missing"));
+            }
+            count = (2 * count).min(MESSAGES_AT_A_TIME);
+            for (key, row) in rows {
                 let (Key::Message(_, seq), Row::Message(message)) = (key, row) else { continue };
                 next = seq.next();
                 let (number, at, scope) = (message.event, message.at, Scope::Conversation(id));
@@ -385,6 +392,10 @@ mod tests {
                 "from event {event}"
             );
         }
+        let (room, to) = (Room { events: 10, bytes: 1_000 }, EventNumber(2_000));
+        let mut merge = Merge { events: BTreeMap::new(), bytes: 0, to, room };
+        let gone = merge.take_messages(&view, id(1), (EventNumber(1), to), Seq(1));
+        assert!(gone.is_err(), "a message that is not there ends the stream, not its thread");
         assert_eq!(first_from(&view, id(1), EventNumber(1), Seq(0)).expect("readable"), None, "where there are none");
     }
 }

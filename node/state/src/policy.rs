@@ -247,8 +247,9 @@ pub fn standing<V: View>(view: &V, now: Timestamp, session: SessionId) -> Result
 /// On a device of one's own; or, for a part at a place, on one where the place is signed in and the part is still there.
 fn stands_at<V: View>(view: &V, now: Timestamp, session: &Session, device: &Device) -> Result<bool, V::Fault> {
     let Some(place) = session.place else { return Ok(device.user == session.user) };
+    let steady = steady(view, now)?;
     let at = view.session(place.session)?.is_some_and(|at| {
-        at.state == SessionState::Active && now < at.expires && at.part == Some(session.id) && at.device == device.id
+        at.state == SessionState::Active && steady < at.expires && at.part == Some(session.id) && at.device == device.id
     });
     let location = view.user(place.location)?.is_some_and(|user| user.state == UserState::Active);
     Ok(at && location && device.user == place.location)

@@ -247,8 +247,9 @@ impl<H: Handle> Reader<H> {
         let through = self.missed(after, None).await?;
         let newest = self.place.services.inner.handle.heads().borrow().event;
         self.stage = Stage::CatchUp(through);
-        // Close to the newest: what is left fits the queue while it is read.
-        if newest.0.saturating_sub(through.0) < CAUGHT_UP_EVENTS as u64 {
+        // Close to the newest, and with little to be taken before: what comes fits the queue meanwhile.
+        let near = newest.0.saturating_sub(through.0) < CAUGHT_UP_EVENTS as u64;
+        if near && self.ready.len() <= CAUGHT_UP_EVENTS {
             let to = self.attach().await?;
             self.stage = Stage::Close { after: through, to };
         }

@@ -5,7 +5,7 @@ use proto::v1::sync_response::Item;
 use proto::v1::*;
 use raft::Handle;
 use tonic::Streaming;
-use types::limits::{DAY_MS, EVENTS_KEPT_MS};
+use types::limits::{DAY_MS, EVENTS_KEPT_MS, OBSERVATIONS_MAX};
 use types::row::Heads;
 use types::{Author, Command, Envelope, Key, Principal, Row, Scope, Timestamp, UserId};
 
@@ -253,6 +253,31 @@ async fn a_cursor_older_than_what_is_kept_has_expired() {
     let list = ListMessagesRequest { parent: ward, ..ListMessagesRequest::default() };
     let list = admin.messages().list_messages(admin.with(list)).await.unwrap().into_inner();
     assert_eq!(list.messages.len(), 2, "messages stay");
+}
+
+#[tokio::test]
+async fn what_was_missed_in_more_conversations_than_one_command_records_is_told_and_recorded() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let before = admin.group("Before", &[]).await;
+    let start = admin.send(&before, "x").await.expect("sent").cursor;
+    let count = OBSERVATIONS_MAX + 10;
+    for number in 0..count {
+        let ward = admin.group(&format!("Ward {number}"), &[]).await;
+        admin.send(&ward, "x").await.expect("sent");
+    }
+    let mut stream = admin.sync(&start, &[]).await.expect("opened");
+    let mut posted = 0;
+    while posted < count {
+        let item = next(&mut stream).await.expect("told").expect("not the end");
+        posted += usize::from(matches!(item.item, Some(Item::MessagePosted(_))));
+    }
+    let view = world.node.view();
+    let fetched = view.rows().filter(|(_, row)| match row {
+        Row::Record(record) => record.action == types::record::Action::FetchMessages,
+        _ => false,
+    });
+    assert_eq!(fetched.count(), count, "a record for each conversation");
 }
 
 #[tokio::test]

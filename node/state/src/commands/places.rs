@@ -39,7 +39,8 @@ pub(crate) fn tap_in<V: View>(tx: &mut Tx<'_, V>, tap: &TapIn) -> Step<Reply, V>
 
 /// The location's session it is asked in, and the location.
 fn place<V: View>(tx: &Tx<'_, V>, tap: &TapIn) -> Step<(Session, User), V> {
-    let open = |session: &Session| session.state == SessionState::Active && tx.now < session.expires;
+    // By steady time, as everywhere a session ends: a step of the clock puts nobody out for good.
+    let open = |session: &Session| session.state == SessionState::Active && tx.steady() < session.expires;
     let session = tx.session(tap.at)?.filter(open).ok_or(Reject::NoSession)?;
     let location = found::<_, V>(tx.user(session.user)?)?;
     if location.kind != UserKind::Location || location.state != UserState::Active {

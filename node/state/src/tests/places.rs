@@ -87,6 +87,20 @@ fn message_of(id: u8) -> Post {
 }
 
 #[test]
+fn after_a_step_of_the_clock_people_still_tap_in_and_are_there() {
+    let mut world = hospital(2);
+    world.now += 73 * 365 * 24 * 60 * 60 * 1000; // Longer than any session lasts: nobody is put out by it before someone says it is right.
+    for (who, n) in [(1, 20), (2, 21)] {
+        let command = Command::TapIn(tap(who, n));
+        let outcome = world.step(Envelope { origin: NODE, author: Author::Node, command });
+        outcome.answer.result.expect("taps in");
+        assert_eq!(acts(&world, n), Some(user(who)), "and is there");
+    }
+    assert_eq!(acts(&world, 20), None, "whoever was there before is not");
+    invariants::check(&world.model);
+}
+
+#[test]
 fn of_two_who_tap_in_at_once_one_is_there() {
     let mut world = hospital(2);
     tap_in(&mut world, 1, 20).answer.result.expect("taps in");
