@@ -43,6 +43,11 @@ impl Before {
     }
 }
 
+/// How far a node's log goes, as the node says it.
+fn end(cluster: &Cluster, slot: Slot) -> u64 {
+    raft::Handle::status(cluster.node(slot)).nodes[usize::from(slot.number() - 1)].last_log
+}
+
 /// Two that are not this one; the first follows.
 async fn roles(cluster: &Cluster) -> (Slot, Slot, Slot) {
     let leader = cluster.leader().await;
@@ -86,7 +91,9 @@ async fn a_node_that_lost_the_end_of_its_log_does_not_vote_an_acknowledged_write
     }
     cluster.start(leader).await;
     until("all have it", || cluster.all(|node| has_user(node, user))).await;
-    cluster.kill(leader).await; // Caught up, it votes again.
+    // Caught up, it votes again; and until then for the other, which was away and has what it lost.
+    until("the other is where the leader is", || end(&cluster, away) >= end(&cluster, leader)).await;
+    cluster.kill(leader).await;
     cluster.create_user(torn).await;
 }
 

@@ -143,8 +143,10 @@ impl Cluster {
         self.peers[place(slot)].clone()
     }
 
-    /// Three addresses and directories; nothing runs.
+    /// Three addresses and directories; nothing runs. What nodes say is shown with a test that fails.
     pub async fn new() -> Self {
+        let lines = tracing_subscriber::fmt().with_env_filter("info").with_test_writer().with_ansi(false);
+        drop(lines.try_init()); // A test that counts lines has its own.
         let listeners = [listen(0).await, listen(0).await, listen(0).await];
         let peers = Slot::ALL.map(|slot| NodeInfo {
             node: id(slot),
