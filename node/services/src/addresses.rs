@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use raft::Handle;
+use raft::{Handle, ProposeError};
 use seal::{DataKey, Place};
 use state::view::View;
 use types::key::KeyScope;
@@ -66,13 +66,17 @@ impl<H: Handle> Services<H> {
         self.put_from(from, deadline, |address| self.put_own(make(address), deadline)).await
     }
 
-    /// The address, where it is another than the session is known to be used from.
+    /// The address, where it is another than the session is known to be used from; none where this node cannot tell.
     pub(crate) fn elsewhere(&self, session: &Session, address: Option<IpAddr>) -> Result<Option<IpAddr>, Error> {
         let Some(known) = &session.address else { return Ok(address) };
-        let known = self.inner.keyring.address(&self.inner.handle.view(), session.id, known)?;
-        Ok(address.filter(|address| known != shown(*address)))
+        match self.inner.keyring.address(&self.inner.handle.view(), session.id, known) {
+            Ok(known) => Ok(address.filter(|address| known != shown(*address))),
+            Err(error) => unrecorded(error),
+        }
     }
 
+    /// None, said in the log, where there is no key to seal it with: a person who has to work is not kept out for the want
+    /// of a line in a record.
     async fn sealed_address(
         &self,
         of: SessionId,
@@ -82,12 +86,7 @@ impl<H: Handle> Services<H> {
         let Some(address) = address else { return Ok(None) };
         match self.addresses_key(deadline).await {
             Ok(key) => Ok(Some(seal::text(&key, &Place::Address(of), &written(address))?)),
-            // While nodes disagree no key is added. Whoever is to decide has to sign in.
-            Err(Error::Reject(reject)) => {
-                tracing::warn!(?reject, "the address of a sign-in is not recorded: there is no key to seal it with");
-                Ok(None)
-            }
-            Err(error) => Err(error),
+            Err(error) => unrecorded(error),
         }
     }
 
@@ -115,6 +114,18 @@ impl Keyring {
             Err(Error::Payload(_)) => Ok(UNREADABLE.to_owned()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Goes on without the address where only the keys are in the way: this node does not hold them, no key is added while nodes
+/// disagree, or while disks are too full for one.
+fn unrecorded<T>(error: Error) -> Result<Option<T>, Error> {
+    match error {
+        Error::KeysNotHeld | Error::Payload(_) | Error::Reject(_) | Error::Propose(ProposeError::DiskFull) => {
+            tracing::warn!(%error, "from where a session is used is not recorded: there is no key to seal the address with");
+            Ok(None)
+        }
+        error => Err(error),
     }
 }
 

@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 use types::key::KeyScope;
 
 use crate::emergency::with_set;
-use crate::identity::Keyed;
+use crate::identity::{Keyed, pass};
 use crate::world::{PASSWORD, Person, World, refused};
 
 const WARD: Ipv4Addr = Ipv4Addr::new(127, 66, 77, 88);
@@ -129,4 +129,22 @@ async fn all_addresses_of_a_month_are_sealed_with_one_key() {
         (0..state::heads(&view).expect("read").records).filter_map(|at| of(&world, at)).collect();
     assert!(sealed.len() >= 7, "{}", sealed.len());
     assert!(sealed.iter().all(|address| seal::key_id(address) == Some(key)));
+}
+
+#[tokio::test]
+async fn a_session_goes_on_where_its_address_cannot_be_sealed() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    with_set(&world, &admin, "auditor", PermissionSet::Auditor).await;
+    world.person(&admin, "ito").await;
+    let ito = Keyed::sign_in(&world, "ito").await;
+    // On a node that nobody has let hold the keys yet, from elsewhere.
+    ito.refresh_from(world.channel_without_keys().await, 1).await.expect("a token");
+    // On disks without room for a key, in a month that has none yet.
+    world.node.set_no_room_for_keys(true);
+    pass(&world, 32 * 24 * 60 * 60 * 1_000).await;
+    ito.refresh_from(world.channel_from(HOME).await, 2).await.expect("a token");
+    world.node.set_no_room_for_keys(false);
+    let auditor = world.again("auditor").await; // A month on, the other session is locked.
+    assert!(addresses(&list(&auditor, "refresh-session", true).await.expect("listed")).is_empty());
 }

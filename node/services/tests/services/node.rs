@@ -11,7 +11,7 @@ use state::model::Model;
 use tokio::sync::{mpsc, watch};
 use types::reply::Answer;
 use types::row::Heads;
-use types::{Envelope, Incarnation, Key, NodeId, Row, Slot, Timestamp};
+use types::{Command, Envelope, Incarnation, Key, NodeId, Row, Slot, Timestamp};
 
 /// What the node has applied, as of one moment.
 #[derive(Clone)]
@@ -49,6 +49,7 @@ struct Shared {
     heads: watch::Sender<Heads>,
     stale: Mutex<Option<Duration>>,
     no_majority: Mutex<bool>,
+    no_room_for_keys: Mutex<bool>,
     typing: Mutex<Vec<Typing>>,
 }
 
@@ -61,6 +62,7 @@ impl SingleNode {
                 heads: watch::Sender::new(Heads::default()),
                 stale: Mutex::default(),
                 no_majority: Mutex::default(),
+                no_room_for_keys: Mutex::default(),
                 typing: Mutex::default(),
             }),
         }
@@ -72,6 +74,11 @@ impl SingleNode {
 
     pub fn set_no_majority(&self, none: bool) {
         *self.shared.no_majority.lock().unwrap() = none;
+    }
+
+    /// While true, no key of data is added, as when disks are nearly full.
+    pub fn set_no_room_for_keys(&self, none: bool) {
+        *self.shared.no_room_for_keys.lock().unwrap() = none;
     }
 
     pub fn typing(&self) -> Vec<Typing> {
@@ -147,6 +154,9 @@ impl Handle for SingleNode {
     async fn propose(&self, envelope: Envelope, _deadline: Instant) -> Result<Answer, ProposeError> {
         if *self.shared.no_majority.lock().unwrap() {
             return Err(ProposeError::NoMajority);
+        }
+        if matches!(envelope.command, Command::AddDataKey(_)) && *self.shared.no_room_for_keys.lock().unwrap() {
+            return Err(ProposeError::DiskFull);
         }
         Ok(self.apply(envelope).await)
     }

@@ -46,6 +46,27 @@ pub async fn own(node: &SingleNode, command: Command) {
     answer.result.expect("a node's command");
 }
 
+fn serving(
+    node: &SingleNode,
+    pair: seal::NodeKey,
+    cost: PasswordCost,
+    batches: mpsc::Receiver<raft::Applied>,
+    notices: mpsc::Receiver<raft::Typing>,
+) -> Services<SingleNode> {
+    let metrics = Metrics::register(&prometheus::Registry::new()).expect("metrics");
+    let audit_key = Some(Arc::new(signer(Slot::A)));
+    let config = Config { epoch: EPOCH, password_cost: cost, audit_key, audit_spool: None };
+    Services::start(node.clone(), config, pair, metrics, batches, notices).expect("a cost")
+}
+
+async fn listening(services: &Services<SingleNode>) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let router = Server::builder().add_routes(services.routes());
+    tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+    address
+}
+
 impl World {
     pub async fn start() -> Self {
         Self::start_with(PasswordCost { memory_kib: 8, passes: 1, lanes: 1 }).await
@@ -56,22 +77,25 @@ impl World {
         let (applied, batches) = mpsc::channel(64);
         let (typing, notices) = mpsc::channel(64);
         let node = SingleNode::new(applied);
-        let metrics = Metrics::register(&prometheus::Registry::new()).expect("metrics");
-        let config =
-            Config { epoch: EPOCH, password_cost: cost, audit_key: Some(Arc::new(signer(Slot::A))), audit_spool: None };
         let pair = seal::NodeKey::generate().expect("a pair");
         let keys = first_keys(&pair);
-        let services = Services::start(node.clone(), config, pair, metrics, batches, notices).expect("a cost");
+        let services = serving(&node, pair, cost, batches, notices);
         own(&node, Command::Found(founding(keys))).await;
         own(&node, Command::RenewLease(Lease { epoch: EPOCH })).await;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let router = Server::builder().add_routes(services.routes());
-        tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+        let address = listening(&services).await;
         // A small window, so that a reader who does not read is soon felt by the server.
         let endpoint = Endpoint::new(format!("http://{address}")).expect("an address");
         let channel = endpoint.initial_stream_window_size(65_535).connect().await.expect("up");
         Self { node, services, channel, typing, address }
+    }
+
+    /// A connection to services of the same node that hold none of the cluster's keys.
+    pub async fn channel_without_keys(&self) -> Channel {
+        let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
+        let pair = seal::NodeKey::generate().expect("a pair");
+        let services = serving(&self.node, pair, cost, mpsc::channel(1).1, mpsc::channel(1).1);
+        let address = listening(&services).await;
+        Endpoint::new(format!("http://{address}")).expect("an address").connect().await.expect("up")
     }
 
     /// A connection from another address of this machine.
