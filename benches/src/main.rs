@@ -1,6 +1,7 @@
 //! `ops/bench`: how fast three nodes on this machine keep messages, beside what the machine itself can do.
 
 mod cost;
+mod crowd;
 mod delivery;
 mod failover;
 mod floor;
@@ -53,6 +54,10 @@ struct Arguments {
     /// Also three nodes that are filled with so many messages: what that changes. 5000000 take some ten minutes.
     #[arg(long, value_name = "MESSAGES")]
     stored: Option<u64>,
+    /// Also so many sessions on one node, with two streams each: what an idle one costs, and how soon all are live again when
+    /// that node dies. 5000 take some five minutes.
+    #[arg(long, value_name = "SESSIONS", value_parser = clap::value_parser!(u32).range(1..=9_000))]
+    crowd: Option<u32>,
     /// Also the loads unary-64 and stream-256 with the daemon and, in turns, with `tricordd-bare` beside it, which is built
     /// without sealing and audit: what these cost. `ops/bench --bare` builds it.
     #[arg(long)]
@@ -117,6 +122,9 @@ async fn bench(arguments: &Arguments) -> Result<()> {
     }
     if let Some(stored) = arguments.stored.or(arguments.smoke.then_some(2_000)) {
         growth::measure(stored, &scale, &mut report).await?;
+    }
+    if let Some(sessions) = arguments.crowd.or(arguments.smoke.then_some(20)) {
+        crowd::measure(usize::try_from(sessions)?, scale.idle, &mut report).await?;
     }
     if arguments.bare {
         cost::measure(&scale, &mut report).await?;

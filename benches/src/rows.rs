@@ -102,6 +102,13 @@ pub const COST: &[(&str, &str, Aim)] = &[
     ("sealed-audited-stream-256-cpu-percent", "%", Aim::Most(15.0)),
 ];
 
+/// Rows of `--crowd`: so many sessions on one node, two streams each.
+pub const CROWD: &[(&str, &str, Aim)] = &[
+    ("crowd-idle-stream-kib", "KiB", Aim::Most(40.0)),
+    ("crowd-idle-cpu-percent", "%", Aim::None),
+    ("crowd-reconnect-s", "s", Aim::Most(5.0)),
+];
+
 /// Rows of `--peer`: what the peer does, and what we do as a multiple of that.
 pub const PEERS: &[(&str, &str, Aim)] = &[
     ("unary-1-rate-to-etcd", "", Aim::None),
@@ -127,13 +134,13 @@ pub const PEERS: &[(&str, &str, Aim)] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static (&'static str, &'static str, Aim)> {
-    [ROWS, GROWTH, COST, PEERS].into_iter().flatten()
+    [ROWS, GROWTH, COST, CROWD, PEERS].into_iter().flatten()
 }
 
 /// One answer.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// As in [`ROWS`], [`GROWTH`], [`COST`] or [`PEERS`].
+    /// As in [`ROWS`], [`GROWTH`], [`COST`], [`CROWD`] or [`PEERS`].
     pub id: &'static str,
     /// In the unit of its row.
     pub value: f64,

@@ -21,6 +21,8 @@ pub struct Scale {
     pub missed: usize,
     /// Times the leader goes.
     pub deaths: usize,
+    /// How long it is looked at what idle streams use: two progress marks on each.
+    pub idle: Duration,
     /// Messages on the nodes when growth is first looked at.
     pub few: u64,
 }
@@ -37,6 +39,7 @@ impl Scale {
             cases: 200,
             missed: 5_000,
             deaths: 20,
+            idle: Duration::from_secs(30),
             few: 10_000,
         }
     }
@@ -57,6 +60,7 @@ impl Scale {
             cases: 10,
             missed: 50,
             deaths: 1,
+            idle: Duration::from_secs(1),
             few: 200,
         }
     }

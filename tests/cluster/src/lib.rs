@@ -15,6 +15,7 @@ mod refusal;
 pub mod replacing;
 pub mod runbook;
 mod stolen;
+mod streams;
 mod tool;
 
 pub mod faults;
@@ -32,6 +33,7 @@ pub use observer::{Observer, Seen, Sink};
 pub use people::{Person, create_group, enrol_all};
 pub use refusal::{reason, retryable, survived};
 pub use stolen::{Stolen, listens_on};
+pub use streams::Streams;
 pub use tool::tricord;
 
 /// What a step of a test ends with when it fails: said once, where it is handled.

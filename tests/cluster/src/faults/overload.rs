@@ -2,21 +2,20 @@
 //! stay bounded, those who are admitted must not wait long, and nobody may be held up by somebody else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
 use proto::v1::message_service_client::MessageServiceClient;
-use proto::v1::sync_response::Item;
 use proto::v1::sync_service_client::SyncServiceClient;
 use proto::v1::{OutgoingMessage, SendMessageRequest, SyncRequest};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Status;
 use tonic_types::StatusExt;
 
 use super::memory::Memory;
-use crate::{ATTEMPT, Client, Cluster, Observer, Options, Person, Result, Samples, create_group, enrol_all, reason};
+use crate::{
+    ATTEMPT, Client, Cluster, Observer, Options, Person, Result, Samples, Streams, create_group, enrol_all, reason,
+};
 
 /// How much of each.
 #[derive(Clone, Copy, Debug)]
@@ -102,21 +101,18 @@ pub async fn overload(crowd: Crowd, tell: impl Fn(&str) + Sync) -> Result<Crowde
     tell(&format!("quiet, {} clients: {told}", quiet.len()));
 
     // The storm: every session follows a stream, and the leader dies.
-    let live: Live = Arc::default();
-    let mut streams = JoinSet::new();
-    for client in &clients {
-        streams.spawn(follow(Arc::clone(client), Arc::clone(&live)));
-    }
-    wait_live(&live, clients.len()).await?;
+    let mut streams = Streams::default();
+    clients.iter().for_each(|client| streams.open(Arc::clone(client), false));
+    streams.wait(clients.len(), STORM_MAX).await?;
     memory.look(&cluster);
     tell(&format!("{} streams; memory {memory}", clients.len()));
     let leader = cluster.leader().await?;
     let began = Instant::now();
     cluster.node(leader).kill()?;
-    while live[leader].load(Ordering::Relaxed) > 0 && began.elapsed() < STORM_MAX {
+    while streams.on(leader) > 0 && began.elapsed() < STORM_MAX {
         sleep(Duration::from_millis(5)).await; // Until those of the leader have found out.
     }
-    wait_live(&live, clients.len()).await?;
+    streams.wait(clients.len(), STORM_MAX).await?;
     seen.storm = began.elapsed();
     memory.look(&cluster);
     cluster.node(leader).start()?;
@@ -138,7 +134,7 @@ pub async fn overload(crowd: Crowd, tell: impl Fn(&str) + Sync) -> Result<Crowde
     memory.look(&cluster);
     (seen.rush_p99, seen.rush, seen.waited_p99) = (told.p99, (told.done, told.refused), told.waited);
     tell(&format!("rush, {} clients: {told}; memory {memory}", many.len()));
-    streams.abort_all();
+    drop(streams);
     cluster.wait_until_well().await?;
     seen.memory = memory.most();
     cluster.check_logs(&[])?;
@@ -275,47 +271,4 @@ async fn send(
 
 fn told(status: &Status) -> crate::Failure {
     format!("write: {} {}", reason(status), status.message()).into()
-}
-
-/// Streams that are live, by node.
-type Live = Arc<[AtomicUsize; 3]>;
-
-async fn wait_live(live: &Live, count: usize) -> Result<()> {
-    let began = Instant::now();
-    loop {
-        let now: usize = live.iter().map(|node| node.load(Ordering::Relaxed)).sum();
-        if now >= count {
-            return Ok(());
-        }
-        if began.elapsed() > STORM_MAX {
-            return Err(format!("{now} of {count} streams are live").into());
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Follows a stream, and another when it ends; `live` counts those that are.
-async fn follow(client: Arc<Client>, live: Live) {
-    let mut cursor = client.credentials.cursor.clone();
-    for tries in 0.. {
-        let node = (client.node() + tries) % 3;
-        let Ok(wire) = client.wire_to(node) else { return };
-        let request = SyncRequest { cursor: cursor.clone(), ..SyncRequest::default() };
-        if let Ok(Ok(answer)) = timeout(ATTEMPT * 10, SyncServiceClient::new(wire).sync(request)).await {
-            let (mut stream, mut counted) = (answer.into_inner(), false);
-            while let Ok(Some(item)) = stream.message().await {
-                if !item.cursor.is_empty() {
-                    cursor = item.cursor;
-                }
-                if matches!(item.item, Some(Item::Progress(_))) && !counted {
-                    counted = true;
-                    live[node].fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            if counted {
-                live[node].fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
 }
