@@ -7,7 +7,7 @@ mod stored;
 mod trust;
 
 pub(super) use logged::{answers, entry, envelopes};
-pub(super) use stored::{keys, rows};
+pub(super) use stored::{keys, records_of_each_action, rows};
 
 use types::key::{Envelope as KeyEnvelope, Holder};
 use types::message::{Header, MessageKind, Priority, Sealed};

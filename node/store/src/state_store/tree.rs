@@ -23,6 +23,7 @@ impl<V: View<Fault = Fault>> Nodes for TreeNodes<'_, V> {
         let (first, last) = (place * count, place * count + (count - 1));
         let mut below = Edge::default();
         for (_, row) in self.0.scan(&Key::Record(first), &Key::Record(last), false, 1 << level)? {
+            // `codec` reads nothing but what it would write again, byte for byte, so these are the bytes that are stored.
             below.push(record::leaf_hash(&codec::encode_row(&row)), |_, _, _| ());
         }
         if below.size() == count { Ok(below.root()) } else { Err(damaged()) }

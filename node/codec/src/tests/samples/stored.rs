@@ -419,6 +419,18 @@ fn bodies() -> Vec<EventBody> {
     ]
 }
 
+/// A record of each action, and of each purpose.
+pub(in crate::tests) fn records_of_each_action() -> Vec<Record> {
+    let purposes =
+        [Purpose::Treatment, Purpose::Emergency, Purpose::Operations, Purpose::Compliance, Purpose::BreakGlass];
+    let of = |action: &Action, purpose| {
+        let agent = Agent::User { user: ANA, acting_role: None, device: PHONE, session: SESSION };
+        Record { purpose, ..Record::new(AT, NodeId(6), agent, *action, vec![Entity::User(BEN)]) }
+    };
+    let of_purposes = purposes.map(|purpose| of(&Action::Look, Some(purpose)));
+    Action::ALL.iter().map(|action| of(action, None)).chain(of_purposes).collect()
+}
+
 fn records() -> Vec<Record> {
     let done = Record {
         at: AT,
