@@ -89,6 +89,64 @@ fn invalid(name: &str, why: &str) -> io::Error {
 mod tests {
     use super::*;
 
+    /// A variable of these tests, and what it says.
+    const VARIABLE: &str = "TRICORD_TEST_SECRET";
+    const WORDS: &str = "correct-horse-battery-7Qx";
+
+    /// This test alone, in a process of its own.
+    fn alone(test: &str, secret: Option<&str>) -> std::process::Output {
+        let mut anew = Command::new(std::env::current_exe().expect("a program"));
+        anew.args(["--exact", &format!("environment::tests::{test}"), "--nocapture"]).env_remove(VARIABLE);
+        anew.env("TRICORD_TEST_ALONE", "1").envs(secret.map(|secret| (VARIABLE, secret)));
+        anew.output().expect("runs")
+    }
+
+    fn is_alone() -> bool {
+        std::env::var_os("TRICORD_TEST_ALONE").is_some()
+    }
+
+    #[test]
+    fn a_secret_leaves_the_environment_is_given_once_and_to_nobody_else() {
+        if !is_alone() {
+            let ran = alone("a_secret_leaves_the_environment_is_given_once_and_to_nobody_else", Some(WORDS));
+            let said = String::from_utf8_lossy(&ran.stdout);
+            assert!(
+                ran.status.success() && said.contains("1 passed"),
+                "{said}{}",
+                String::from_utf8_lossy(&ran.stderr)
+            );
+            return;
+        }
+        hide(&[VARIABLE, "TRICORD_TEST_NOT_GIVEN"]).expect("begun anew");
+        // From here on it is the second beginning of the same process.
+        let has = |path: &str| {
+            let bytes = std::fs::read(path).expect("readable");
+            bytes.windows(WORDS.len()).any(|part| part == WORDS.as_bytes())
+        };
+        assert!(!has("/proc/self/environ") && !has("/proc/self/cmdline"));
+        assert_eq!(std::env::var_os(VARIABLE), None);
+        assert_eq!(std::env::var_os(descriptor("TRICORD_TEST_NOT_GIVEN")), None);
+        let file = given(VARIABLE).expect("handed over");
+        assert_eq!(take(VARIABLE).expect("readable").expect("given").as_str(), WORDS);
+        assert_eq!(std::fs::read(&file).expect("still open"), b"", "what was taken is gone");
+        let again = take(VARIABLE).expect_err("given once").to_string();
+        assert!(again.contains("was used already") && !again.contains(WORDS), "{again}");
+        let inherited = Command::new("sh").args(["-c", "env; cat \"$0\""]).arg(&file).output().expect("runs");
+        assert!(!inherited.stdout.is_empty());
+        assert!(!String::from_utf8_lossy(&inherited.stdout).contains(WORDS), "a program started from here has it");
+    }
+
+    #[test]
+    fn without_the_variable_nothing_begins_anew_and_none_is_taken() {
+        if !is_alone() {
+            let ran = alone("without_the_variable_nothing_begins_anew_and_none_is_taken", None);
+            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+            return;
+        }
+        hide(&[VARIABLE]).expect("nothing to do");
+        assert_eq!(take(VARIABLE).expect("nothing to read"), None);
+    }
+
     #[test]
     fn a_file_that_was_not_made_here_is_not_taken_for_a_secret() {
         let path = |file: &File| of(u32::try_from(file.as_raw_fd()).expect("a descriptor"));
