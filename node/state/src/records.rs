@@ -124,6 +124,8 @@ pub const fn reject_number(reject: &Reject) -> u16 {
 
 /// The number of a sign-in refused for a wrong password or code: a node says so, no command does.
 const WRONG_CREDENTIALS: u16 = 50;
+/// The number of refusals that were folded into one record, whatever they were for.
+pub(crate) const SEVERAL_REFUSALS: u16 = 53;
 
 /// Who put a command, and how.
 pub(crate) struct Putting {

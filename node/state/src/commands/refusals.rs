@@ -8,6 +8,7 @@ use types::record::{Action, Agent, Entity, Record, Result as End};
 use types::session::{Refusals, Session};
 use types::{Key, Row, SessionId, Timestamp};
 
+use crate::records::SEVERAL_REFUSALS;
 use crate::tx::{Step, Tx};
 use crate::view::{Rows, View};
 
@@ -39,11 +40,8 @@ pub(crate) fn fold<V: View>(tx: &mut Tx<'_, V>, session: &mut Session) {
     let agent = Agent::User { user: session.user, acting_role: None, device: session.device, session: session.id };
     let record = Record::new(tx.now, tx.origin, agent, Action::Look, vec![Entity::Session(session.id)]);
     let location = session.place.map(|place| place.location);
-    tx.record(Record { result: End::Refused(SEVERAL), count: Some(folded), location, ..record });
+    tx.record(Record { result: End::Refused(SEVERAL_REFUSALS), count: Some(folded), location, ..record });
 }
-
-/// The number of refusals that were folded, whatever they were for.
-const SEVERAL: u16 = 53;
 
 const fn minute(at: Timestamp) -> u64 {
     at.0 / MINUTE_MS
