@@ -58,8 +58,11 @@ pub(crate) async fn live(sim: Arc<Sim>) -> turmoil::Result {
         if clock(place).saturating_sub(before) < LOCK_MS_MIN + 1_000 {
             continue; // Cluster time has stepped ahead before, and stands until the clocks have come there.
         }
-        for part in crate::invariants::parts::open(&node) {
-            sim.found(&format!("{}: {part:?} is open though nothing was done in it for long", place.host()));
+        match crate::invariants::parts::open(&node) {
+            Ok(open) => open.iter().for_each(|part| {
+                sim.found(&format!("{}: {part:?} is open though nothing was done in it for long", place.host()));
+            }),
+            Err(why) => sim.found(&format!("{}: the sessions cannot be read: {why}", place.host())),
         }
     }
     Ok(())

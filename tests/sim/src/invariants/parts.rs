@@ -28,7 +28,13 @@ impl Parts {
         self.last_ms = sim.now();
         for place in &sim.places {
             let Some(node) = place.node().filter(|_| place.fatal().is_none()) else { continue };
-            let all = sessions(&node);
+            let all = match sessions(&node) {
+                Ok(all) => all,
+                Err(why) => {
+                    findings.push(format!("{}: the sessions cannot be read: {why}", place.host()));
+                    continue;
+                }
+            };
             let mut there: BTreeMap<SessionId, Vec<SessionId>> = BTreeMap::new();
             for (id, session) in all.iter().filter(|(_, session)| is_open(session)) {
                 if let Some(at) = session.place {
@@ -45,22 +51,25 @@ impl Parts {
     }
 }
 
-/// The parts that are open on a node.
-pub(crate) fn open(node: &SimNode) -> Vec<SessionId> {
-    let all = sessions(node).into_iter();
-    all.filter(|(_, session)| session.place.is_some() && is_open(session)).map(|(id, _)| id).collect()
+/// The parts that are open on a node. Errors: its state cannot be read, or has more sessions than are looked at.
+pub(crate) fn open(node: &SimNode) -> Result<Vec<SessionId>, String> {
+    let all = sessions(node)?.into_iter();
+    Ok(all.filter(|(_, session)| session.place.is_some() && is_open(session)).map(|(id, _)| id).collect())
 }
 
 fn is_open(session: &Session) -> bool {
     !matches!(session.state, SessionState::Ended(..))
 }
 
-fn sessions(node: &SimNode) -> BTreeMap<SessionId, Session> {
+fn sessions(node: &SimNode) -> Result<BTreeMap<SessionId, Session>, String> {
     let (from, to) = (Key::Session(SessionId([0; 16])), Key::Session(SessionId([0xff; 16])));
-    let rows = node.state().view().scan(&from, &to, false, SESSIONS_MAX).unwrap_or_default();
+    let rows = node.state().view().scan(&from, &to, false, SESSIONS_MAX).map_err(|fault| fault.to_string())?;
+    if rows.len() == SESSIONS_MAX {
+        return Err(format!("there are {SESSIONS_MAX} or more"));
+    }
     let session = |(_, row)| match row {
         Row::Session(session) => Some((session.id, session)),
         _ => None,
     };
-    rows.into_iter().filter_map(session).collect()
+    Ok(rows.into_iter().filter_map(session).collect())
 }
