@@ -177,6 +177,7 @@ fn next_after(reason: &str) -> Option<&'static str> {
         "LOCKED_OUT" => {
             "wait as long as it says; another of your devices, or the help desk (tricord user reset), helps sooner."
         }
+        "SESSION_LOCKED" => "unlock it with your password: tricord session unlock.",
         "TOKEN_EXPIRED" | "BAD_PROOF" => "this device could not prove itself: sign in again with tricord login LOGIN.",
         "BAD_CODE" => {
             "codes are good once, for 7 days (after a reset for one): ask for a new one (tricord user code @LOGIN)."

@@ -8,6 +8,8 @@ pub mod verify;
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use proto::v1;
 use proto::v1::audit_service_client::AuditServiceClient;
 
@@ -112,10 +114,10 @@ async fn consistency(session: &Session, global: &Global, old: u64, new: Option<u
         "VERIFIED. The log of {} records is the beginning of that of {}.\nold root {}\nnew root {}",
         thousands(old),
         thousands(answer.new_size),
-        crate::text::hex(&answer.old_root),
-        crate::text::hex(&answer.new_root)
+        STANDARD.encode(&answer.old_root),
+        STANDARD.encode(&answer.new_root)
     ))?;
-    say("Compare the roots with heads you keep: a node could answer with roots of its own making.");
+    say("Compare the roots with heads you keep (their third line): a node could answer with roots of\nits own making.");
     Ok(())
 }
 

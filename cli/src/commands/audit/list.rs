@@ -8,7 +8,7 @@ use types::limits::PAGE_SIZE_MAX;
 use crate::args::{AuditList, Format, Global};
 use crate::client::Call;
 use crate::error::Result;
-use crate::output::{COLUMNS, json_line, print};
+use crate::output::{COLUMNS, json_line, print, say};
 use crate::rows::{People, id_of};
 use crate::session::Session;
 use crate::text::{shorten, width};
@@ -18,6 +18,8 @@ use crate::{address, rpc};
 /// Columns of who did it, and of what was done.
 const WHO: usize = 14;
 const ACTION: usize = 21;
+/// What stands before an address: it begins below who did it.
+const FROM: &str = "                   from ";
 /// Digits of an id where it only tells one from another.
 const SHORT: usize = 8;
 
@@ -62,7 +64,7 @@ pub async fn run(session: &Session, global: &Global, wanted: AuditList) -> Resul
         request.set_outcome(v1::AuditOutcome::Refused);
     }
     let mut left = wanted.limit;
-    let mut last_day = String::new();
+    let (mut last_day, mut found) = (String::new(), false);
     loop {
         request.page_size = i32::try_from(left.min(PAGE_SIZE_MAX)).unwrap_or(i32::MAX);
         let call = Call::read("list the audit log").slow();
@@ -82,10 +84,17 @@ pub async fn run(session: &Session, global: &Global, wanted: AuditList) -> Resul
                         last_day = today;
                     }
                     print(&row(record, &people))?;
+                    if !record.address.is_empty() {
+                        print(&beneath(&record.address))?;
+                    }
                 }
             }
         }
+        found |= !page.records.is_empty();
         if left == 0 || page.next_page_token.is_empty() {
+            if !found && global.output == Format::Table {
+                say("No record is like that.");
+            }
             return Ok(());
         }
         request.page_token = page.next_page_token;
@@ -147,6 +156,12 @@ fn row(record: &v1::AuditRecord, people: &People) -> String {
     format!("{begun}{}", shorten(&what(record, people), room)).trim_end().to_owned()
 }
 
+/// From where, in a line of its own, as long as it may be: it is what was asked for.
+fn beneath(address: &str) -> String {
+    let room = usize::from(COLUMNS).saturating_sub(FROM.len());
+    format!("{FROM}{}", shorten(&crate::text::line(address), room))
+}
+
 /// Everything, tabs between.
 fn wide(record: &v1::AuditRecord, people: &People) -> String {
     let login = login(&record.user, people).map(|login| format!("@{login}"));
@@ -185,9 +200,7 @@ fn named(user: &str, people: &People) -> String {
 
 /// The main target, and how many more there are.
 fn what(record: &v1::AuditRecord, people: &People) -> String {
-    let Some(first) = record.targets.first() else {
-        return if record.address.is_empty() { String::new() } else { format!("from {}", record.address) };
-    };
+    let Some(first) = record.targets.first() else { return String::new() };
     let first = match first.split_once('/') {
         Some(("users", _)) => named(first, people),
         Some(("conversations", rest)) => match rest.split_once("/messages/") {
@@ -197,7 +210,6 @@ fn what(record: &v1::AuditRecord, people: &People) -> String {
         Some((kind, id)) => format!("{} {}", kind.strip_suffix('s').unwrap_or(kind), short(id)),
         None => first.clone(),
     };
-    let first = if record.address.is_empty() { first } else { format!("{first} from {}", record.address) };
     match record.targets.len() - 1 {
         0 => first,
         more => format!("{first} +{more}"),
@@ -255,6 +267,13 @@ mod tests {
         record.targets[0] = "伊藤先生\n".repeat(20);
         let row = row(&record, &People::default());
         assert!(width(&row) <= 80 && row.lines().count() == 1, "{} columns: {row}", width(&row));
+    }
+
+    #[test]
+    fn an_address_is_never_cut() {
+        let line = beneath("2001:0db8:85a3:0000:0000:8a2e:0370:7334");
+        assert_eq!(line, "                   from 2001:0db8:85a3:0000:0000:8a2e:0370:7334");
+        assert!(width(&beneath(&"x".repeat(200))) <= 80);
     }
 
     #[test]

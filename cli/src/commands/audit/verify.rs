@@ -1,5 +1,6 @@
 //! `audit verify`: offline, from the founding keys alone.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use record::note::Note;
@@ -13,7 +14,7 @@ use super::read;
 use super::tiles::{Tiles, WIDTH};
 use crate::args::{Format, Global};
 use crate::error::{Error, Result};
-use crate::output::print;
+use crate::output::{COLUMNS, print};
 use crate::text::{thousands, unhex};
 
 /// Whom to believe: the founding keys, and perhaps those of a restoration.
@@ -71,7 +72,10 @@ pub fn run(global: &Global, path: &Path, keys: &FoundingKeys, since: Option<&Ear
     if global.output == Format::Json {
         return crate::output::json(&serde_json::json!({ "verified": true, "words": words }));
     }
-    print(&words)
+    if std::io::stdout().is_terminal() {
+        return crate::text::wrap(&words, usize::from(COLUMNS)).iter().try_for_each(|row| print(row));
+    }
+    print(&words) // As one line, for whoever looks for a part of it.
 }
 
 fn wrong(problem: &Problem) -> Error {
