@@ -38,7 +38,7 @@ impl Xaes {
 
     /// Appends `nonce ‖ ciphertext ‖ tag` to `out`.
     pub(crate) fn seal(&self, aad: &[u8], plain: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        if cfg!(feature = "bare") {
+        if is_copied() {
             out.extend_from_slice(&[0; NONCE_BYTES]);
             out.extend_from_slice(plain);
             out.extend_from_slice(&[0; TAG_BYTES]);
@@ -64,7 +64,7 @@ impl Xaes {
     /// Errors: [`Error::Damaged`] for another key, other additional data, or a changed byte.
     pub(crate) fn open(&self, aad: &[u8], bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
         let (nonce, body) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(Error::Short(bytes.len()))?;
-        if cfg!(feature = "bare") && *nonce == [0; NONCE_BYTES] {
+        if cfg!(any(feature = "bare", feature = "unsealed")) && *nonce == [0; NONCE_BYTES] {
             let plain = body.len().saturating_sub(TAG_BYTES);
             return Ok(Zeroizing::new(body.get(..plain).unwrap_or_default().to_vec()));
         }
@@ -88,6 +88,18 @@ impl Xaes {
         let rest = Nonce::try_assume_unique_for_key(&nonce[12..]).map_err(|_| Error::Library)?;
         Ok((LessSafeKey::new(key), rest))
     }
+}
+
+/// Whether what would be sealed is only copied. In what ships: never.
+#[cfg(not(feature = "unsealed"))]
+const fn is_copied() -> bool {
+    cfg!(feature = "bare")
+}
+
+/// Whether what would be sealed is only copied: where the environment says so, to show that a search finds it then.
+#[cfg(feature = "unsealed")]
+fn is_copied() -> bool {
+    cfg!(feature = "bare") || std::env::var_os("TRICORD_UNSEALED").is_some()
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cluster::{Client, Cluster, Options, Person, Result, SLOTS, create_group, enrol_all, reason, tricord};
+use cluster::{Client, Cluster, FAILING, Options, Person, Result, SLOTS, create_group, enrol_all, reason, tricord};
 use hmac::{Hmac, KeyInit, Mac};
 use prost::Message;
 use proto::v1::key_service_client::KeyServiceClient;
@@ -24,6 +25,7 @@ const MESSAGE: &str = "canary-message-q7Zr1KfW9xLd3";
 const TITLE: &str = "canary-title-Vb5Jt8NcYs2Gm";
 const STATUS: &str = "canary-status-Hx4Pw6RzTk0Qe";
 const PATIENT: &str = "canary-patient-Uj3Ld9MvBa7Sf";
+const SEALED: [&str; 4] = [MESSAGE, TITLE, STATUS, PATIENT];
 /// A name of staff, which is not: by it the search shows that it would find the others.
 const STAFF: &str = "canary-staff-Ng2Xc5WoEi8Ry";
 /// From where someone signs in, which is sealed too.
@@ -33,22 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread")]
 async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_replaced() -> Result<()> {
     let mut cluster = Cluster::found(Options::default()).await?;
-    let people = [Person::new("nurse", STAFF), Person { kind: UserKind::Patient, ..Person::new("p-4711", PATIENT) }];
-    let clients = enrol_all(cluster.links(), cluster.admin(), &people, || {}).await?;
-    let (nurse, patient) = (&clients[0], &clients[1]);
-    let ward = create_group(nurse, TITLE, &[patient.user().to_owned()]).await?;
-    for round in 0..20 {
-        nurse.move_to(round % 3);
-        send(nurse, &ward, &format!("{MESSAGE} {round}")).await?;
-    }
-    set_status(nurse, STATUS).await?;
-
-    for password in ["password of nurse", "something else"] {
-        let from = cluster.links().endpoint(0)?.local_address(Some(ADDRESS.into())).connect().await?;
-        let request = SignInRequest { login: "nurse".into(), password: password.into(), ..SignInRequest::default() };
-        let answer = SessionServiceClient::new(from).sign_in(request).await;
-        assert_eq!(answer.is_ok(), password.starts_with("password"), "{answer:?}");
-    }
+    let (nurse, ward) = write_all(&cluster).await?;
 
     rotate(cluster.admin()).await?;
     for (node, slot) in SLOTS.iter().enumerate() {
@@ -59,7 +46,7 @@ async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_rep
         let expected: Vec<String> = (0..20).map(|round| format!("{MESSAGE} {round}")).collect();
         assert_eq!(texts, expected, "at {slot}");
     }
-    send(nurse, &ward, MESSAGE).await?;
+    send(&nurse, &ward, MESSAGE).await?;
 
     let target = back_up_and_verify(&cluster)?;
     cluster.check_logs(&[])?;
@@ -69,15 +56,13 @@ async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_rep
     }
     for slot in SLOTS {
         let files = files_of(cluster.dir(), slot)?;
-        assert!(files.iter().any(|(_, bytes)| contains(bytes, STAFF)), "the search finds nothing at all at {slot}");
-        for canary in [MESSAGE, TITLE, STATUS, PATIENT] {
-            let found: Vec<&str> =
-                files.iter().filter(|(_, bytes)| contains(bytes, canary)).map(|(name, _)| name.as_str()).collect();
+        assert!(!lies_in(&files, end_of(STAFF)).is_empty(), "the search finds nothing at all at {slot}");
+        for canary in SEALED {
+            let found = lies_in(&files, end_of(canary));
             assert!(found.is_empty(), "{canary} lies in {found:?}");
         }
         for spelling in spellings(ADDRESS) {
-            let found = files.iter().filter(|(_, bytes)| bytes.windows(spelling.len()).any(|part| part == spelling));
-            let found: Vec<&str> = found.map(|(name, _)| name.as_str()).collect();
+            let found = lies_in(&files, &spelling);
             assert!(found.is_empty(), "the address {spelling:?} lies in {found:?}");
         }
     }
@@ -87,17 +72,77 @@ async fn no_text_lies_in_any_file_and_all_are_read_after_the_cluster_key_was_rep
     let files = files_below(&target)?;
     assert!(files.len() > 8, "there are files: {}", files.len());
     for canary in [MESSAGE, TITLE, STATUS, PATIENT, STAFF, "canary", "admin"] {
-        let found: Vec<&str> =
-            files.iter().filter(|(_, bytes)| contains(bytes, canary)).map(|(name, _)| name.as_str()).collect();
+        let found = lies_in(&files, end_of(canary));
         assert!(found.is_empty(), "{canary} lies in {found:?}");
     }
     Ok(())
 }
 
-/// An address as text, as the 16 bytes it has as one of IPv6 (the last of them), and those in hexadecimal digits.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_search_finds_each_text_and_the_address_where_sealing_is_off() -> Result<()> {
+    let mut cluster = Cluster::found(Options::default()).await?;
+    for node in 0..3 {
+        let node = cluster.node(node);
+        assert!(node.stop(PATIENCE)?.success());
+        node.program = FAILING;
+        node.environment.push(("TRICORD_UNSEALED".into(), "1".into()));
+        node.start()?;
+    }
+    cluster.wait_until_well().await?;
+    write_all(&cluster).await?;
+    for node in 0..3 {
+        assert!(cluster.node(node).stop(PATIENCE)?.success());
+    }
+    let mut in_state = 0;
+    for slot in SLOTS {
+        let files = files_of(cluster.dir(), slot)?;
+        let texts = SEALED.map(|canary| (canary, lies_in(&files, end_of(canary))));
+        let address = spellings(ADDRESS).map(|spelling| lies_in(&files, &spelling)).concat();
+        for (what, found) in texts.into_iter().chain([("the address", address)]) {
+            assert!(found.iter().any(|file| file.contains("/log/")), "{what} is not in the log of {slot}: {found:?}");
+            in_state += found.iter().filter(|file| file.contains("/state-")).count();
+        }
+    }
+    // Of all of them some: what compactions have packed with Zstd no search of bytes finds.
+    assert!(in_state > 0, "nothing was found in any state");
+    Ok(())
+}
+
+/// Writes one text of each kind, and signs in from the address, well and not.
+async fn write_all(cluster: &Cluster) -> Result<(Arc<Client>, String)> {
+    let people = [Person::new("nurse", STAFF), Person { kind: UserKind::Patient, ..Person::new("p-4711", PATIENT) }];
+    let mut clients = enrol_all(cluster.links(), cluster.admin(), &people, || {}).await?;
+    let patient = clients.pop().ok_or("a patient")?;
+    let nurse = clients.pop().ok_or("a nurse")?;
+    let ward = create_group(&nurse, TITLE, &[patient.user().to_owned()]).await?;
+    for round in 0..20 {
+        nurse.move_to(round % 3);
+        send(&nurse, &ward, &format!("{MESSAGE} {round}")).await?;
+    }
+    set_status(&nurse, STATUS).await?;
+
+    for password in ["password of nurse", "something else"] {
+        let from = cluster.links().endpoint(0)?.local_address(Some(ADDRESS.into())).connect().await?;
+        let request = SignInRequest { login: "nurse".into(), password: password.into(), ..SignInRequest::default() };
+        let answer = SessionServiceClient::new(from).sign_in(request).await;
+        assert_eq!(answer.is_ok(), password.starts_with("password"), "{answer:?}");
+    }
+    Ok((nurse, ward))
+}
+
+/// What is searched for of a text: its last word. Compression (LZ4) leaves what comes for the first time as it is, and refers
+/// back for what came before, as the beginnings of these texts did.
+fn end_of(canary: &str) -> &[u8] {
+    canary.rsplit('-').next().unwrap_or(canary).as_bytes()
+}
+
+/// An address as text and in hexadecimal digits, which is how it is sealed, both but for the beginning that others have too; and
+/// as the bytes it has as one of IPv6, the last of them.
 fn spellings(address: Ipv4Addr) -> [Vec<u8>; 3] {
-    let digits: String = address.octets().iter().map(|byte| format!("{byte:02x}")).collect();
-    [address.to_string().into_bytes(), address.to_ipv6_mapped().octets()[10..].to_vec(), digits.into_bytes()]
+    let [_, ends @ ..] = address.octets();
+    let text = ends.map(|byte| byte.to_string()).join(".");
+    let digits = ends.map(|byte| format!("{byte:02x}")).concat();
+    [text.into_bytes(), digits.into_bytes(), address.to_ipv6_mapped().octets()[10..].to_vec()]
 }
 
 /// Makes a backup of everything and verifies it with the recovery kit; where it is.
@@ -228,6 +273,8 @@ fn files_below(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     Ok(files)
 }
 
-fn contains(bytes: &[u8], text: &str) -> bool {
-    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+/// The names of the files that have these bytes somewhere.
+fn lies_in<'a>(files: &'a [(String, Vec<u8>)], what: &[u8]) -> Vec<&'a str> {
+    let has = |bytes: &[u8]| bytes.windows(what.len()).any(|window| window == what);
+    files.iter().filter(|(_, bytes)| has(bytes)).map(|(name, _)| name.as_str()).collect()
 }

@@ -8,6 +8,8 @@ mod backup;
 mod doctor;
 #[path = "service/kit.rs"]
 mod kit;
+#[path = "service/out.rs"]
+mod out;
 #[path = "service/people.rs"]
 mod people;
 #[path = "service/reload.rs"]
