@@ -39,15 +39,17 @@ pub(crate) fn whole(
     state: Replicated,
 ) -> Health {
     let led = status.leader.is_some() && stale.is_none();
-    let own = status.nodes.iter().find(|node| node.slot == answered_by);
-    let low = own.is_some_and(|node| node.disk_low || node.disk_full);
+    // Whoever leads a cluster of one is it; the one that is on its way to join may be who answers.
+    let only = status.nodes.iter().find(|node| Some(node.node) == status.leader);
+    let at = only.map_or(answered_by, |node| node.slot);
+    let low = only.is_some_and(|node| node.disk_low || node.disk_full);
     let (health, summary) = match state.alone {
         Some(_) if led && low => {
-            let people = if own.is_some_and(|node| node.disk_full) { "nobody can read" } else { "people read" };
+            let people = if only.is_some_and(|node| node.disk_full) { "nobody can read" } else { "people read" };
             (
                 ClusterHealth::NotAccepting,
                 format!(
-                    "NOT ACCEPTING MESSAGES. The disk of {answered_by}, the only node of the cluster, is nearly full; {people}. Next: make \
+                    "NOT ACCEPTING MESSAGES. The disk of {at}, the only node of the cluster, is nearly full; {people}. Next: make \
                      room on it, then have another one join (tricord node replace)."
                 ),
             )
@@ -55,14 +57,14 @@ pub(crate) fn whole(
         Some(Alone::Waits) if led => (
             ClusterHealth::NotAccepting,
             format!(
-                "NOT ACCEPTING MESSAGES. {answered_by} is the only node of the cluster; people read. Next: have another one join \
+                "NOT ACCEPTING MESSAGES. {at} is the only node of the cluster; people read. Next: have another one join \
                  (tricord node replace)."
             ),
         ),
         Some(Alone::Accepted) if led => (
             ClusterHealth::Degraded,
             format!(
-                "ATTENTION. Serving, but do not stop {answered_by}: what is written lies on its disk alone. Have another node join \
+                "ATTENTION. Serving, but do not stop {at}: what is written lies on its disk alone. Have another node join \
                  (tricord node replace)."
             ),
         ),
@@ -262,6 +264,14 @@ mod tests {
                 assert!(told.summary.contains(disk) && told.summary.contains(people), "{}", told.summary);
             }
         }
+        // The one that is about to join is asked, and its own disk is nearly full: that is not the disk that counts.
+        let mut joining = status(Some(Slot::A), [(true, 100), (true, 40), (false, 0)]);
+        (joining.nodes[1].role, joining.nodes[1].disk_low) = (Role::Learner, true);
+        let asked = |status: &ClusterStatus, state| whole(status, Slot::B, None, Timestamp(0), state).summary;
+        assert!(asked(&joining, alone(Alone::Accepted)).contains("do not stop a: what is written lies on its disk"));
+        assert!(asked(&joining, alone(Alone::Waits)).contains("a is the only node"));
+        (joining.nodes[0].disk_low, joining.nodes[1].disk_low) = (true, false);
+        assert!(asked(&joining, alone(Alone::Accepted)).contains("The disk of a, the only node"));
         let two = status(Some(Slot::A), [(true, 100), (true, 100), (false, 0)]);
         let differ = Replicated { diverged: true, ..Replicated::default() };
         assert_eq!(told(&two, None, differ).health, ClusterHealth::NotAccepting);
