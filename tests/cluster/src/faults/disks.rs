@@ -3,12 +3,16 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::shell::{is_gone, run};
 use crate::Result;
 
 /// The smallest file system that mkfs.xfs makes.
 pub const MIB_MIN: u64 = 320;
+
+/// Longest that the system may take to let go of a disk that was unmounted.
+const LET_GO_MAX: Duration = Duration::from_secs(20);
 
 /// What fills a disk up.
 const FILLER: &str = "filler";
@@ -44,8 +48,18 @@ impl Disk {
     }
 
     /// The power is back: mounts it as it is. What used it must have ended.
+    ///
+    /// Errors: something else keeps the file system in use, as a process with mounts of its own that was started meanwhile: it
+    /// would come back as it was left, without power.
     pub fn restore_power(&self) -> Result<()> {
         run("umount", &[text(&self.mounted_at)?])?;
+        let began = Instant::now();
+        while !run("losetup", &["--associated", text(&self.image)?])?.trim().is_empty() {
+            if began.elapsed() > LET_GO_MAX {
+                return Err(format!("{} was unmounted, and something still has it in use", self.image.display()).into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.mount()
     }
 
