@@ -226,17 +226,6 @@ impl Memory {
         held.map_or(Ok(()), Err)
     }
 
-    /// Whether this node may vote for one whose log ends at `last`. Behind what it had acknowledged it may, for one that has all
-    /// of that: with its log whole it might have voted for that one too.
-    ///
-    /// Errors: why not.
-    pub(crate) fn may_vote_for(&self, last: Option<LogId>) -> Result<(), Held> {
-        match self.may_vote() {
-            Err(Held::Behind) if last >= self.lock().floor => Ok(()),
-            other => other,
-        }
-    }
-
     /// Whether this node takes part at all.
     pub(crate) fn is_barred(&self) -> bool {
         self.lock().remembered.barred
@@ -246,13 +235,13 @@ impl Memory {
         if inner.remembered.barred {
             return Some(Held::Restored);
         }
+        if end < inner.floor {
+            return Some(Held::Behind);
+        }
         // At its very first start a disk has promised nothing to anybody.
         let waited = self.clock.monotonic().saturating_sub(self.started) >= Duration::from_millis(VOTE_HELD_MS);
         let enough = if waited { 1 } else { Slot::ALL.len() - 1 };
-        if self.boot_seq > 1 && inner.heard.len() < enough {
-            return Some(Held::NotHeard);
-        }
-        (end < inner.floor).then_some(Held::Behind)
+        (self.boot_seq > 1 && inner.heard.len() < enough).then_some(Held::NotHeard)
     }
 
     /// Saves what has changed. Blocks on the disk.
@@ -441,20 +430,6 @@ mod tests {
         assert_eq!(memory.may_vote(), Err(Held::Behind));
         end.lock().expect("not poisoned").0 = Some(log(9));
         assert_eq!(memory.may_vote(), Ok(()));
-    }
-
-    #[test]
-    fn a_log_that_lost_its_end_votes_for_one_that_has_what_it_lost_and_for_no_other() {
-        let Fixture { memory, .. } = started(2, (Some(log(7)), None), None);
-        memory.told(B, &remembers(2, 5, Some(9))).expect("no vote is lost");
-        assert_eq!(memory.may_vote_for(Some(log(9))), Err(Held::NotHeard), "the other may know of more");
-        memory.told(C, &remembers(2, 5, Some(4))).expect("no vote is lost");
-        assert_eq!(memory.may_vote(), Err(Held::Behind), "it does not stand");
-        assert_eq!(memory.may_vote_for(Some(log(8))), Err(Held::Behind), "though that is more than it has");
-        assert_eq!(memory.may_vote_for(None), Err(Held::Behind));
-        assert_eq!(memory.may_vote_for(Some(log(9))), Ok(()));
-        let later = LogId { term: 4, node: B, index: 6 };
-        assert_eq!(memory.may_vote_for(Some(later)), Ok(()), "a later leader's: it had what was committed");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::machine::SnapshotData;
 use crate::memory::Held;
 use crate::propose::{Refusal, Wait};
 use crate::shared::Shared;
-use crate::stored::{to_id, to_vote};
+use crate::stored::to_vote;
 use crate::wire;
 
 use super::connect::{self, CALLER};
@@ -119,7 +119,7 @@ impl<E: Engine> PeerService for Service<E> {
         if !pre_vote {
             self.0.memory.saw_vote(caller.node, to_vote(&vote.vote));
         }
-        self.0.memory.may_vote_for(vote.last_log_id.as_ref().map(to_id)).map_err(held)?;
+        self.0.memory.may_vote().map_err(held)?;
         let response = if pre_vote { self.0.raft.pre_vote(vote).await } else { self.0.raft.vote(vote).await };
         Ok(Response::new(wire::vote_response(&response.map_err(core_ended)?)))
     }
