@@ -38,7 +38,7 @@ pub(crate) const NOBODYS: SessionId = SessionId([0; 16]);
 
 impl<H: Handle> Services<H> {
     /// Puts a command of this node with the address it came from, sealed. Where the state refuses the key, it is sealed anew
-    /// with another.
+    /// with another; where it refuses that too, it is put without.
     pub(crate) async fn put_from<F: Future<Output = Result<Done, Error>>>(
         &self,
         (of, address): (SessionId, Option<IpAddr>),
@@ -53,7 +53,7 @@ impl<H: Handle> Services<H> {
             self.inner.keyring.forget(KeyScope::Addresses);
             self.inner.handle.read_barrier(deadline).await?; // What the state knows that we do not.
         }
-        Err(Reject::UnknownKey.into())
+        put(None).await
     }
 
     /// The same for a command that is put as it is but for its address.

@@ -194,6 +194,11 @@ impl<H: Handle> Reader<H> {
                 // What was read or waited before is not told any more: it may be someone else who reads.
                 (self.ready, self.over) = (VecDeque::from([item]), true);
             }
+            // Whoever stole a token has no use of a stream it opened, once that has had its time; nor of what is ready on it.
+            if !self.over && self.place.services.inner.handle.heads().borrow().clock >= self.place.call.token_until {
+                (self.ready, self.fast, self.over) = (VecDeque::new(), None, true);
+                return Some(Err(self.place.services.status(&Error::TokenExpired)));
+            }
             if let Some(item) = self.ready.pop_front() {
                 self.spoke = Instant::now();
                 return Some(Ok(item));
@@ -231,10 +236,6 @@ impl<H: Handle> Reader<H> {
             Some(End::ShuttingDown) => return Err(Error::ShuttingDown),
             Some(End::Locked | End::Unlocked | End::SignedOut) => return Ok(()), // Said by `last_word`.
             None => {}
-        }
-        // Whoever stole a token has no use of a stream it opened, once that has had its time.
-        if self.place.services.inner.handle.heads().borrow().clock >= self.place.call.token_until {
-            return Err(Error::TokenExpired);
         }
         match self.stage {
             Stage::CatchUp(after) => self.catch_up(after).await,

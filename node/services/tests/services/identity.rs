@@ -167,6 +167,35 @@ async fn a_stream_ends_with_the_token_it_was_opened_with() {
 }
 
 #[tokio::test]
+async fn what_is_ready_on_a_stream_is_not_told_once_its_token_has_expired() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    never_lock(&world, &admin).await;
+    let mori = world.person(&admin, "mori").await;
+    world.person(&admin, "ito").await;
+    let person = Keyed::sign_in(&world, "ito").await.person(&world);
+    let ward = mori.group("Ward", &[&person]).await;
+    let count = 60; // Some times what the reader's machine takes without reading.
+    for _ in 0..count {
+        mori.send(&ward, &"x".repeat(8_000)).await.expect("sent");
+    }
+    let mut stream = person.sync(&person.cursor, &[]).await.expect("a stream");
+    let mut told = 0;
+    let end = loop {
+        match next(&mut stream).await {
+            Ok(Some(item)) => told += usize::from(matches!(item.item, Some(sync_response::Item::MessagePosted(_)))),
+            Ok(None) => panic!("ended without a reason"),
+            Err(status) => break status,
+        }
+        if told == 3 {
+            pass(&world, TOKEN_MS + 1_000).await;
+        }
+        assert!(told < count, "all of it was told");
+    };
+    assert_eq!(reason(&end), "TOKEN_EXPIRED");
+}
+
+#[tokio::test]
 async fn failures_of_strangers_do_not_lock_out_the_users_own_device() {
     let world = World::start().await;
     let admin = world.admin().await;
