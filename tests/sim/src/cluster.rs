@@ -92,6 +92,13 @@ impl Sim {
         &self.places[usize::from(slot.number() - 1)]
     }
 
+    /// Everybody's name in the network.
+    pub(crate) fn everybody(&self) -> Vec<String> {
+        let nodes = Slot::ALL.map(|slot| slot.letter().to_owned());
+        let clients = (0..self.plan.clients).map(|number| format!("client{number}"));
+        nodes.into_iter().chain(clients).chain([String::from("ward")]).collect()
+    }
+
     /// The place that a new node is on its way to.
     pub(crate) fn newcomer(&self) -> Option<Slot> {
         *self.newcomer.lock().unwrap_or_else(PoisonError::into_inner)

@@ -52,6 +52,9 @@ pub enum Kind {
     Stop,
     /// A disk is lost: a new node takes its place. One at a time.
     Replace,
+    /// A process neither hears nor says nor writes anything for 0.1 s to 60 s, and then finds its clocks on by as much again. What the
+    /// network can do of SIGSTOP: the node's own timers run meanwhile.
+    Pause,
     /// A process ends, and a bit of its last batch flips. Alone: with another disk's fault at once it would be two.
     FlipLast,
     /// A process ends, and a bit before its last batch flips: it must not start again.
@@ -67,7 +70,7 @@ impl Kind {
     }
 
     /// All that may come together.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Kill,
         Self::PowerCut,
         Self::PowerCutAll,
@@ -88,6 +91,7 @@ impl Kind {
         Self::Clock2099,
         Self::Stop,
         Self::Replace,
+        Self::Pause,
     ];
 }
 
@@ -102,6 +106,7 @@ enum Later {
     Lossless,
     Fast(Slot),
     RightClock(Slot),
+    Resume(Slot, u64),
 }
 
 /// Does it.
@@ -110,6 +115,7 @@ pub(crate) struct Nemesis {
     next_ms: u64,
     later: Vec<(u64, Later)>,
     down: [bool; 3],
+    paused: [bool; 3],
     flipped_ms: u64,
     /// A place whose log was damaged: it must stay down.
     pub(crate) damaged: Option<usize>,
@@ -251,6 +257,7 @@ impl Nemesis {
             Kind::ClockJump => self.clock(sim, slot, [-3_600_000, 3_600_000][sim.below(2) as usize], for_a_while),
             Kind::Clock2099 => self.clock(sim, slot, 73 * 365 * 86_400_000, for_a_while),
             Kind::Replace => self.replace(sim, world, slot, for_a_while),
+            Kind::Pause => self.pause(sim, world, slot),
             Kind::Stop => {
                 let leads = |slot: &Slot| {
                     let node = sim.place(*slot).node();
@@ -273,6 +280,39 @@ impl Nemesis {
         sim.place(slot).lose_disk();
         sim.set_newcomer(Some(slot));
         self.later(until, Later::Start(slot));
+    }
+
+    /// As many pauses between 0.1 s and 0.5 s as between 12 s and 60 s; of those over 2.5 s one at a time, for two leave nothing to do.
+    fn pause(&mut self, sim: &Sim, world: World<'_, '_>, slot: Slot) {
+        let at = usize::from(slot.number() - 1);
+        if self.down[at] || self.paused[at] {
+            self.done.entry(Kind::Pause).and_modify(|times| *times -= 1); // It was not done.
+            return;
+        }
+        let lengths = if self.paused.contains(&true) { 2 } else { 4 };
+        let least = [100, 500, 2_500, 12_000][sim.below(lengths) as usize];
+        let ms = least + sim.below(4 * least);
+        sim.say(&format!("{} stands still for {ms} ms", name(slot)));
+        sim.everybody()
+            .iter()
+            .filter(|peer| *peer != name(slot))
+            .for_each(|peer| world.hold(name(slot), peer.as_str()));
+        sim.place(slot).stall_until(sim.now() + ms);
+        self.paused[at] = true;
+        self.later(sim.now() + ms, Later::Resume(slot, sim.now()));
+    }
+
+    /// What was sent to it and by it meanwhile arrives at once, and its clocks jump.
+    fn resume(&mut self, sim: &Sim, world: World<'_, '_>, slot: Slot, since: u64) {
+        sim.everybody()
+            .iter()
+            .filter(|peer| *peer != name(slot))
+            .for_each(|peer| world.release(name(slot), peer.as_str()));
+        sim.place(slot).stall_until(0);
+        self.paused[usize::from(slot.number() - 1)] = false;
+        let ms = sim.now() - since;
+        sim.say(&format!("{} goes on after {ms} ms", name(slot)));
+        sim.place(slot).jump(ms);
     }
 
     /// One disk at a time, and only when its node has caught up since the last.
@@ -318,6 +358,7 @@ impl Nemesis {
                 }
             }
             Later::Fast(slot) => sim.place(slot).write_takes_us(300),
+            Later::Resume(slot, since) => self.resume(sim, world, slot, since),
             Later::RightClock(slot) => sim.place(slot).clock_off_ms.store(0, std::sync::atomic::Ordering::Relaxed),
         }
     }

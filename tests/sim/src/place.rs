@@ -32,6 +32,8 @@ pub(crate) struct Place {
     incarnation: AtomicU32,
     /// How far this machine's clock is from the right time.
     pub(crate) clock_off_ms: Arc<AtomicI64>,
+    /// How far its clock that never goes back is from everybody's.
+    ahead_ms: Arc<AtomicU64>,
     inner: Mutex<Inner>,
 }
 
@@ -43,6 +45,8 @@ struct Inner {
     /// Why the node did not start.
     refused: Option<String>,
     stop: Option<Arc<Notify>>,
+    /// Sets the clock of the process on, by milliseconds.
+    jump: Option<mpsc::UnboundedSender<u64>>,
     /// Until then nothing is written.
     stalled_until_ms: u64,
     /// A write takes so long, in microseconds.
@@ -52,8 +56,17 @@ struct Inner {
 impl Place {
     pub(crate) fn new(slot: Slot, dir: PathBuf) -> Self {
         let inner = Mutex::new(Inner { write_us: 300, ..Inner::default() });
-        let (boots, clock_off_ms) = (AtomicU64::new(0), Arc::default());
-        Self { slot, disk: MemDisk::default(), dir, boots, incarnation: AtomicU32::new(1), clock_off_ms, inner }
+        let (boots, clock_off_ms, ahead_ms) = (AtomicU64::new(0), Arc::default(), Arc::default());
+        Self {
+            slot,
+            disk: MemDisk::default(),
+            dir,
+            boots,
+            incarnation: AtomicU32::new(1),
+            clock_off_ms,
+            ahead_ms,
+            inner,
+        }
     }
 
     /// The node that is here.
@@ -82,7 +95,7 @@ impl Place {
     /// Takes away what a process had: all that outlives it is on the disk.
     pub(crate) fn end(&self) {
         let mut inner = self.lock();
-        (inner.stop, inner.fatal, inner.refused) = (None, None, None);
+        (inner.stop, inner.fatal, inner.refused, inner.jump) = (None, None, None, None);
         let node = inner.node.take();
         drop(inner);
         drop(node);
@@ -103,6 +116,13 @@ impl Place {
         }
     }
 
+    /// The process finds that it is so much later than it was: its timers that are due fire at once.
+    pub(crate) fn jump(&self, ms: u64) {
+        if let Some(jump) = &self.lock().jump {
+            let _ = jump.send(ms); // One that has ended needs no clock.
+        }
+    }
+
     pub(crate) fn stall_until(&self, ms: u64) {
         self.lock().stalled_until_ms = ms;
     }
@@ -119,6 +139,7 @@ impl Place {
 struct SimTime {
     now_ms: Arc<AtomicU64>,
     off_ms: Arc<AtomicI64>,
+    ahead_ms: Arc<AtomicU64>,
 }
 
 impl Time for SimTime {
@@ -127,7 +148,7 @@ impl Time for SimTime {
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.now_ms.load(Ordering::Relaxed))
+        Duration::from_millis(self.now_ms.load(Ordering::Relaxed) + self.ahead_ms.load(Ordering::Relaxed))
     }
 }
 
@@ -173,7 +194,11 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
         state,
         hub,
         typing,
-        time: Arc::new(SimTime { now_ms: sim.now_ms.clone(), off_ms: place.clock_off_ms.clone() }),
+        time: Arc::new(SimTime {
+            now_ms: sim.now_ms.clone(),
+            off_ms: place.clock_off_ms.clone(),
+            ahead_ms: place.ahead_ms.clone(),
+        }),
         on_fatal: Arc::new(move |why| {
             let place = fatal_sim.place(slot);
             fatal_sim.say(&format!("{} ends itself: {why}", place.host()));
@@ -197,9 +222,17 @@ async fn serve(sim: &Arc<Sim>, slot: Slot) -> turmoil::Result {
     let services = Services::start(node.clone(), options, pair(slot), metrics, applied, notices)?;
     tokio::spawn(admit(sim.clone(), slot, services.clone()));
     let stop = Arc::new(Notify::new());
+    let (jump, mut jumps) = mpsc::unbounded_channel();
+    let ahead_ms = place.ahead_ms.clone();
+    tokio::spawn(async move {
+        while let Some(ms) = jumps.recv().await {
+            ahead_ms.fetch_add(ms, Ordering::Relaxed);
+            tokio::time::advance(Duration::from_millis(ms)).await;
+        }
+    });
     {
         let mut inner = place.lock();
-        (inner.node, inner.stop) = (Some(node.clone()), Some(stop.clone()));
+        (inner.node, inner.stop, inner.jump) = (Some(node.clone()), Some(stop.clone()), Some(jump));
     }
     sim.say(&format!("{} runs", place.host()));
     let connections = futures::stream::unfold(client_port, |port| async move {

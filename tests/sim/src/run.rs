@@ -72,7 +72,9 @@ impl Plan {
             number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (number >> 33) % n
         };
-        let mut faults: Vec<Kind> = Kind::ALL.into_iter().filter(|_| below(2) == 0).collect();
+        // Pauses are drawn last: what a seed did before there were any, it does beside them.
+        let drawn = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Pause);
+        let mut faults: Vec<Kind> = drawn.filter(|_| below(2) == 0).collect();
         if faults.is_empty() {
             faults.push(Kind::Kill);
         }
@@ -91,6 +93,9 @@ impl Plan {
         let pause_ms = [150, 600, 2_000][below(3) as usize];
         if below(10) == 0 {
             faults = vec![Kind::FlipLast];
+        }
+        if below(2) == 0 {
+            faults.push(Kind::Pause);
         }
         Self { seed, safety_ms: 12_000, pause_ms, clients: 4, faults, snapshots, aloud: false }
     }

@@ -67,3 +67,8 @@ fn a_leader_whose_clock_says_2099_changes_nothing() {
 fn no_read_is_stale_when_a_follower_restarts_fast_and_the_leader_is_cut_off() {
     holds("17", "Kill,Isolate,OneWay");
 }
+
+#[test]
+fn nodes_that_stood_still_for_up_to_a_minute_take_nothing_for_true_that_was_true_before() {
+    holds("19", "Pause,Isolate");
+}
