@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
+use cluster::faults::{Load, Size, settle};
 use cluster::replay::{Entry, list_all};
 use cluster::{Client, Cluster, Options, Person, Result, create_group, enrol_all, reason, run_daemon};
 use proto::v1::message_service_client::MessageServiceClient;
@@ -115,11 +116,24 @@ fn flip(path: &Path, at: usize) -> Result<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_in_any_file_is_noticed_or_harmless() -> Result<()> {
     let (mut cluster, client, ward) = ward(60).await?;
-    let ended = flip_each(&mut cluster, &client, &ward).await;
+    let ended = flip_under_load(&mut cluster, &client, &ward).await;
     if ended.is_err() {
         eprintln!("the nodes' logs are kept in {}", cluster.keep_logs()?.display());
     }
     ended
+}
+
+/// People write to all nodes and read from them meanwhile, in conversations of their own; in the end every answer is checked, what each
+/// node holds, and that all three agree.
+async fn flip_under_load(cluster: &mut Cluster, client: &Client, ward: &str) -> Result<()> {
+    let size = Size { writers: 4, conversations: 2, pause: Duration::from_millis(60), ..Size::default() };
+    let mut load = Load::start(cluster, size).await?;
+    flip_each(cluster, client, ward).await?;
+    let report = settle(cluster, &mut load).await?;
+    eprintln!("{report}");
+    assert!(report.is_clean(), "{report}");
+    assert!(report.acknowledged > 100, "{report}");
+    Ok(())
 }
 
 async fn flip_each(cluster: &mut Cluster, client: &Client, ward: &str) -> Result<()> {
