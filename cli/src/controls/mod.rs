@@ -186,7 +186,7 @@ mod tests {
         assert!(table.contains(&format!("\n| all | | {FAULTS} | |\n")), "tests/README.md has another sum");
         assert!(table.contains(&format!("{} writes acknowledged", thousands(WRITES))), "or other writes");
         let said = faults();
-        assert!(said.contains("fewer than 1 loss in 115,642 writes and fewer than 1 in 420 faults"), "{said}");
+        assert!(said.contains("fewer than 1 loss in 228,453 writes and fewer than 1 in 753 faults"), "{said}");
     }
 
     pub fn facts() -> Facts {
