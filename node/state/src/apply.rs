@@ -202,7 +202,7 @@ fn user_command<V: View>(tx: &mut Tx<'_, V>, actor: &Actor, command: &Command) -
 
 fn by_session<V: View>(tx: &mut Tx<'_, V>, request: &Request, command: &Command) -> Step<Answer, V> {
     let number = Some(request.number);
-    let found = policy::standing(tx, tx.now, request.session)?; // Here, so that no node can speak for someone.
+    let found = policy::standing(tx, tx.now, request.session)?; // Here, on every node: a session is needed to speak for someone.
     let Some(actor) = found else {
         let answer = tx.answer(Err(Reject::NoSession));
         record(tx, command, Putting::unknown(number), &answer.result);

@@ -42,8 +42,8 @@ pub struct Envelope {
     pub command: Command,
 }
 
-/// On whose behalf a command is put. It names a session, not a user: `apply` looks the user up, so that no node can
-/// speak for someone.
+/// On whose behalf a command is put. It names a session, not a user: `apply` looks the user up, so that a node speaks for
+/// nobody who has no session. Whom it has signed in a node says itself, and that is recorded with it (ADR keys).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Author {
     /// A signed-in user.
