@@ -4,8 +4,10 @@
 //! Access is decided here, and the record of each fetch is made here: it is committed, and applied on this node, before
 //! content leaves. What a stream brings as it happens is covered by the record of the stream's opening.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
+use futures::future::try_join_all;
 use proto::v1::{self, ReadOptions};
 use raft::Handle;
 use state::Rows;
@@ -39,11 +41,10 @@ impl<H: Handle> Services<H> {
         let seen = |&(id, first, last): &Run| {
             seen(call.session, Fetched::FetchMessages, vec![Entity::Messages(id, first, last)])
         };
-        // One command takes so many; what is shown waits for all of them.
-        for some in runs.chunks(RUNS_AT_ONCE) {
-            self.observe(some.iter().map(seen).collect(), call.deadline).await?;
-        }
-        Ok(())
+        // One command takes so many; they go one beside the other, and what is shown waits for all of them.
+        let parts = runs.chunks(RUNS_AT_ONCE);
+        let recorded = parts.map(|some| self.observe(some.iter().map(seen).collect(), call.deadline));
+        try_join_all(recorded).await.map(drop)
     }
 
     /// Records that titles are about to be shown in a session.
@@ -107,13 +108,17 @@ pub(crate) fn range(messages: &[v1::Message]) -> Option<(Seq, Seq)> {
 /// The runs of messages that items of a stream show.
 pub(crate) fn runs(items: &[v1::SyncResponse]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
+    let mut newest: HashMap<ConversationId, usize> = HashMap::new(); // Of each conversation, its last run so far.
     for item in items {
         let Some(v1::sync_response::Item::MessagePosted(posted)) = &item.item else { continue };
         let Some(message) = &posted.message else { continue };
         let Ok((id, seq)) = names::message("name", &message.name) else { continue };
-        match runs.iter_mut().rev().find(|(of, ..)| *of == id) {
+        match newest.get(&id).and_then(|&at| runs.get_mut(at)) {
             Some((_, _, last)) if last.next() == seq => *last = seq,
-            _ => runs.push((id, seq, seq)),
+            _ => {
+                newest.insert(id, runs.len());
+                runs.push((id, seq, seq));
+            }
         }
     }
     runs
@@ -145,4 +150,27 @@ pub(crate) fn open_visible<V: state::View<Fault = raft::Fault>>(
         _ => String::new(), // A newer kind: the client says so.
     };
     Ok(convert::message(conversation, message, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(items: &[(u8, u64)]) -> Vec<v1::SyncResponse> {
+        let posted = items.iter().map(|&(id, seq)| {
+            let name = names::of_message(ConversationId([id; 16]), Seq(seq));
+            let message = Some(v1::Message { name, ..v1::Message::default() });
+            v1::sync_response::Item::MessagePosted(v1::MessagePosted { message, ..v1::MessagePosted::default() })
+        });
+        let other = v1::sync_response::Item::Progress(v1::Progress::default());
+        posted.chain([other]).map(|item| v1::SyncResponse { item: Some(item), ..v1::SyncResponse::default() }).collect()
+    }
+
+    #[test]
+    fn messages_that_follow_each_other_are_one_run_whatever_came_between() {
+        let items = shown(&[(1, 4), (2, 9), (1, 5), (1, 6), (2, 11), (2, 12), (3, 1), (1, 7)]);
+        let run = |id, first, last| (ConversationId([id; 16]), Seq(first), Seq(last));
+        assert_eq!(runs(&items), [run(1, 4, 7), run(2, 9, 9), run(2, 11, 12), run(3, 1, 1)]);
+        assert!(runs(&shown(&[])).is_empty());
+    }
 }
