@@ -18,6 +18,7 @@ use crate::duties;
 use crate::handle::Role;
 use crate::kinds::{NodeInfo, RaftMembership};
 use crate::shared::Shared;
+use crate::snapshots::is_revived;
 
 /// Looks after nodes on their way while this node leads.
 pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>) {
@@ -30,13 +31,16 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>) {
         }
         let seats = {
             let shared = shared.clone();
-            crate::blocking::run(move || read(&shared)).await
+            crate::blocking::run(move || {
+                Ok::<_, Fault>((read(&shared)?, is_revived(&shared.state.view(), &shared.log)?))
+            })
+            .await
         };
         match seats {
-            Ok(Ok(seats)) if seats.is_empty() => {}
-            Ok(Ok(seats)) => {
+            Ok(Ok((seats, _))) if seats.is_empty() => {}
+            Ok(Ok((seats, revived))) => {
                 let limit = Duration::from_millis(SEAT_CHANGE_MS_MAX);
-                let _ = timeout(limit, advance(&shared, &seats)).await; // The next look sees what came of it.
+                let _ = timeout(limit, advance(&shared, &seats, revived)).await; // The next look sees what came of it.
             }
             Ok(Err(fault)) => (shared.on_fatal)(&format!("read the state: {fault}")),
             Err(_) => {}
@@ -46,8 +50,13 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>) {
 
 /// All nodes that were let in after founding, ascending.
 pub(crate) fn read<E: Engine>(shared: &Shared<E>) -> Result<Vec<(NodeId, Seat)>, Fault> {
+    all(&shared.state.view())
+}
+
+/// As [`read`], of a view.
+pub(crate) fn all<V: View<Fault = Fault>>(view: &V) -> Result<Vec<(NodeId, Seat)>, Fault> {
     let (from, to) = keys::seats();
-    let rows = shared.state.view().scan(&from, &to, false, SEATS_MAX)?;
+    let rows = view.scan(&from, &to, false, SEATS_MAX)?;
     let seats = rows.into_iter().filter_map(|(key, row)| match (key, row) {
         (Key::Seat(node), Row::Seat(seat)) => Some((node, seat)),
         _ => None,
@@ -55,7 +64,7 @@ pub(crate) fn read<E: Engine>(shared: &Shared<E>) -> Result<Vec<(NodeId, Seat)>,
     Ok(seats.collect())
 }
 
-async fn advance<E: Engine>(shared: &Arc<Shared<E>>, seats: &[(NodeId, Seat)]) {
+async fn advance<E: Engine>(shared: &Arc<Shared<E>>, seats: &[(NodeId, Seat)], revived: bool) {
     let metrics = shared.raft.metrics().borrow_watched().clone();
     let last = metrics.last_log_index.unwrap_or_default();
     let replication = metrics.replication.unwrap_or_default();
@@ -64,6 +73,9 @@ async fn advance<E: Engine>(shared: &Arc<Shared<E>>, seats: &[(NodeId, Seat)]) {
         Some(last.saturating_sub(matched.index()))
     };
     let Some(step) = next(seats, metrics.membership_config.membership(), lag) else { return };
+    if revived && matches!(step, Step::Learn(_)) {
+        return; // A moment later it gets a snapshot, and not a log that does not begin with the founding.
+    }
     tracing::info!(?step, "a node is on its way to its slot");
     let (learns, votes) = (matches!(step, Step::Learn(_)), matches!(step, Step::Vote(_)));
     if votes {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use state::{Rows, View};
 use store::{Engine, Fault, LogStore, StateStore};
 use tokio::time::{MissedTickBehavior, interval};
 use types::limits;
@@ -69,11 +70,12 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, log: LogStore<E>, lim
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut snapshot = Due::new(limits.log_bytes, limits.every);
     let mut flush = Due::new(limits.flush_bytes, limits.flush_every);
+    let mut revived = false;
     loop {
         ticks.tick().await;
         let applied = shared.applied_bytes.load(Ordering::Relaxed);
-        let flushes = flush.is_now(applied);
-        if snapshot.is_now(applied) && shared.raft.trigger().snapshot().await.is_err() {
+        let flushes = flush.is_now(applied) || revived;
+        if (snapshot.is_now(applied) || revived) && shared.raft.trigger().snapshot().await.is_err() {
             return;
         }
         let looking = {
@@ -82,13 +84,14 @@ pub(crate) async fn run<E: Engine>(shared: Arc<Shared<E>>, log: LogStore<E>, lim
                 if flushes {
                     shared.state.flush()?;
                 }
-                look(&shared, &log, limits)
+                Ok::<_, Fault>((look(&shared, &log, limits)?, is_revived(&shared.state.view(), &log)?))
             })
             .await
         };
         match looking {
-            Ok(Ok(Some(upto))) if shared.raft.trigger().purge_log(upto).await.is_err() => return,
-            Ok(Ok(_)) | Err(_) => {}
+            Ok(Ok((Some(upto), _))) if shared.raft.trigger().purge_log(upto).await.is_err() => return,
+            Ok(Ok((_, is_revived))) => revived = is_revived,
+            Err(_) => {}
             Ok(Err(fault)) => (shared.on_fatal)(&format!("look after the stores: {fault}")),
         }
     }
@@ -103,6 +106,12 @@ pub(crate) fn mender<E: Engine>(state: Arc<StateStore<E>>, on_fatal: OnFatal) ->
         Ok(false) => {}
         Err(fault) => on_fatal(&format!("replace a snapshot that has rotted: {fault}")),
     })
+}
+
+/// Whether the log goes on from a state that came from a backup, and still begins at its beginning. Sent from there to a node whose
+/// state is empty it would make another state there; so all of it is purged as soon as a snapshot covers it, and who is new gets that.
+pub(crate) fn is_revived<E: Engine, V: View<Fault = Fault>>(view: &V, log: &LogStore<E>) -> Result<bool, Fault> {
+    Ok(log.bounds().0.is_none() && view.refounding()?.is_some())
 }
 
 /// How far the log may be purged: to what a snapshot and durable state both cover, less the tail that is kept so that a
@@ -121,7 +130,8 @@ fn look<E: Engine>(shared: &Shared<E>, log: &LogStore<E>, limits: SnapshotLimits
     let (purged, last) = log.bounds();
     let by_count =
         last.and_then(|last| last.index.checked_sub(limits.log_kept_entries)).map(|index| index.min(covered));
-    let upto = point.max(by_count);
+    let all = is_revived(&shared.state.view(), log)?.then_some(covered);
+    let upto = point.max(by_count).max(all);
     Ok(upto.filter(|upto| purged.is_none_or(|purged| purged.index < *upto)))
 }
 

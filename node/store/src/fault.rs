@@ -62,6 +62,12 @@ pub enum Fault {
         /// Its index.
         index: u64,
     },
+    /// The log goes on from a state that this node never had.
+    #[error(
+        "this node was sent a log that goes on from a restored backup, without what the backup holds: stop it, put its data directory \
+         aside and replace it again"
+    )]
+    Unfounded,
     /// A caller broke the contract of this crate: going on would write what cannot be read.
     #[error("{0}")]
     Misuse(&'static str),
@@ -75,6 +81,19 @@ impl Fault {
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { doing, path, source }
+    }
+
+    /// Whether what is stored is not what was written: no other disk, room or right would mend it.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Decode(_) | Self::Damaged { .. } | Self::DamagedLog { .. } | Self::Hole { .. } => true,
+            Self::Engine { source, .. } => {
+                let error = source.downcast_ref::<rocksdb::Error>();
+                error.is_some_and(|error| error.kind() == rocksdb::ErrorKind::Corruption)
+            }
+            Self::Io { .. } | Self::Newer { .. } | Self::Unfounded | Self::Misuse(_) | Self::Stopped => false,
+        }
     }
 
     pub(crate) fn damaged(what: impl Into<String>) -> Self {

@@ -1,6 +1,7 @@
 //! From committed entries to one batch and what is told to whom.
 
 use record::tree::Edge;
+use state::Rows as _;
 use types::reply::Answer;
 use types::{Command, Event, Key, Row, Table, UserId};
 
@@ -80,6 +81,9 @@ fn apply_entry(overlay: &mut Overlay<'_, StateView>, known: u32, bytes: &[u8]) -
     let mut outputs = Outputs::default();
     for envelope in &entry.envelopes {
         check(known, level_of(&envelope.command))?; // Before anything of this call is written.
+        if is_of_a_founded(&envelope.command) && overlay.cluster()?.is_none() {
+            return Err(Fault::Unfounded);
+        }
         let outcome = state::apply(overlay, entry.at, envelope)?;
         overlay.extend(outcome.changes);
         outputs.answers.push(outcome.answer);
@@ -89,6 +93,11 @@ fn apply_entry(overlay: &mut Overlay<'_, StateView>, known: u32, bytes: &[u8]) -
     outputs.presence.sort_unstable();
     outputs.presence.dedup();
     Ok(outputs)
+}
+
+/// Whether a node puts this only when its own state is founded: then so was that of all who had applied the log up to there.
+const fn is_of_a_founded(command: &Command) -> bool {
+    matches!(command, Command::RenewLease(_) | Command::AdmitNode(_) | Command::SeatNode(_))
 }
 
 /// The feature level that a command sets; 0 if it sets none.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use cluster::ports::free_ports;
+use cluster::replacing::{approve, replace, said};
 use cluster::{survived, tricord};
 use proto::v1::sync_service_client::SyncServiceClient;
 use proto::v1::{GetClusterStatusResponse, SurvivingConversation, SyncRequest};
@@ -182,6 +184,32 @@ async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() 
         sleep(Duration::from_millis(50)).await;
     }
     assert!(cluster.node(2).log().contains("founded anew"), "{}", cluster.node(2).log());
-    send(&people[0], &conversation, "two of three serve").await.map_err(|status| reason(&status))?;
+    let text = "two of three serve".to_owned();
+    let seq = send(&people[0], &conversation, &text).await.map_err(|status| reason(&status))?.seq;
+    sent.push((seq, text));
+
+    // A machine in its place gets all of it: what the backup had is in no node's log.
+    cluster.node(2).kill()?; // Which has ended already.
+    std::fs::rename(&data, data.with_extension("ended"))?;
+    let ([port], config) = (free_ports()?, cluster.dir().join("c/tricordd.toml"));
+    let (showing, code) = tokio::task::block_in_place(|| approve(&cluster, port, &["--confirm", "c2"]))?;
+    let output = tokio::task::block_in_place(|| replace(&config, port, &code))?;
+    assert!(output.status.success(), "{}", said(&output));
+    tokio::task::block_in_place(|| showing.wait_with_output())?;
+    cluster.node(2).start()?;
+    cluster.wait_until_well().await?;
+    timeout(Duration::from_secs(30), async {
+        while all_nodes_answer(&people[0], &conversation).await.is_err() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await?;
+    all_nodes_hold(&people[0], &conversation, &sent).await
+}
+
+async fn all_nodes_answer(client: &Client, conversation: &str) -> Result<()> {
+    for node in 0..SLOTS.len() {
+        list(client, node, conversation, linearizable()).await?;
+    }
     Ok(())
 }
