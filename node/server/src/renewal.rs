@@ -46,6 +46,8 @@ pub struct Renewal {
     begins: SystemTime,
     ends: i64,
     failing: Mutex<Failing>,
+    /// Held while a pair is replaced: two at once would take each other's files.
+    replacing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -112,6 +114,7 @@ impl Renewal {
                 .map_err(|error| format!("{}: {error}", certificate.display()))?,
             pem,
             failing: Mutex::default(),
+            replacing: Mutex::default(),
         }))
     }
 
@@ -168,7 +171,9 @@ impl Renewal {
     }
 
     fn renew_these(&self, files: &TlsFiles, which: &[(&PathBuf, &PathBuf)]) -> Result<(), Failure> {
+        let replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         let done = which.iter().try_for_each(|(cert, key)| self.replace(&files.ca, cert, key));
+        drop(replacing);
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         match &done {
             Ok(()) => *failing = Failing::default(),

@@ -189,3 +189,17 @@ fn a_certificate_of_another_authority_is_left_to_whoever_issued_it() {
     assert!(renewal.look(&machine.files, |_| false).expect("the other one is renewed"));
     assert_eq!(Shown::read(&machine.files.client_cert).expect("a certificate").names, [HOST]);
 }
+
+#[test]
+fn two_renewals_at_once_leave_pairs_that_fit() {
+    let machine = machine(5, &[PEER, HOST]);
+    let renewal = machine.open();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..5).for_each(|_| renewal.renew(&machine.files).expect("renewed")));
+        }
+    });
+    for (cert, key) in pairs(&machine.files) {
+        tls::server_config(cert, key, &[], None).expect("they fit");
+    }
+}
