@@ -1,7 +1,7 @@
 //! For how long this node has had no word from a leader, by its own monotonic clock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use types::limits::STALE_AFTER_MS;
@@ -44,6 +44,31 @@ impl Contact {
     }
 }
 
+/// For how long this node has not caught up with what a majority had.
+pub(crate) struct Lag {
+    clock: Arc<ClusterClock>,
+    /// What a majority had when this was last reached, and when that was.
+    mark: Mutex<(u64, Duration)>,
+}
+
+impl Lag {
+    pub(crate) fn new(clock: Arc<ClusterClock>) -> Self {
+        let now = clock.monotonic();
+        Self { clock, mark: Mutex::new((0, now)) }
+    }
+
+    /// Zero while what was committed at one look is applied at the next. Otherwise for how long it is not.
+    pub(crate) fn age(&self, committed: u64, applied: u64) -> Duration {
+        let now = self.clock.monotonic();
+        let mut mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        if applied >= mark.0 {
+            *mark = (committed, now);
+            return Duration::ZERO;
+        }
+        now.saturating_sub(mark.1)
+    }
+}
+
 fn millis(at: Duration) -> u64 {
     u64::try_from(at.as_millis()).unwrap_or(u64::MAX - 1)
 }
@@ -66,5 +91,23 @@ mod tests {
         assert_eq!(contact.stale_age(), Some(Duration::from_millis(1_500)));
         contact.heard_at(Duration::from_millis(200));
         assert_eq!(contact.stale_age(), Some(Duration::from_millis(1_300)));
+    }
+
+    #[test]
+    fn whoever_keeps_up_does_not_lag_however_much_is_written_and_whoever_does_not_does() {
+        let hand = Hand::default();
+        let lag = Lag::new(Arc::new(ClusterClock::new(Arc::new(hand.clone()))));
+        for second in 0..10 {
+            hand.0.store(1_000 * second, Ordering::Relaxed);
+            assert_eq!(lag.age(100 * (second + 1), 100 * second), Duration::ZERO, "always a little behind");
+        }
+        for (second, age) in [(20, 11), (30, 21)] {
+            hand.0.store(1_000 * second, Ordering::Relaxed);
+            assert_eq!(lag.age(9_000, 950), Duration::from_secs(age), "it does not reach 1,000");
+        }
+        assert_eq!(lag.age(9_000, 1_000), Duration::ZERO, "it does; but what was there then is far");
+        hand.0.store(36_000, Ordering::Relaxed);
+        assert_eq!(lag.age(9_000, 5_000), Duration::from_secs(6));
+        assert_eq!(lag.age(9_100, 9_000), Duration::ZERO);
     }
 }

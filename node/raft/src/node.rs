@@ -29,7 +29,7 @@ use types::row::Heads;
 use types::{Envelope, NodeId, Slot};
 
 use crate::clock::{ClusterClock, Time};
-use crate::contact::Contact;
+use crate::contact::{Contact, Lag};
 use crate::early::Streams;
 use crate::forward::Forwarder;
 use crate::founding::Founding;
@@ -240,6 +240,7 @@ impl<E: Engine> Node<E> {
             state,
             leases: leases.clone(),
             contact: Contact::new(clock.clone()),
+            lag: Lag::new(clock.clone()),
             reports: Reports::new(clock.clone()),
             arrivals: Arrivals::default(),
             proposer,
@@ -327,6 +328,12 @@ impl<E: Engine> Node<E> {
     pub fn set_disk(&self, space: Space) {
         *self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner) = Some(space);
         self.shared.judge_disks();
+    }
+
+    /// For how long this node has not caught up with what a majority had; zero if it keeps up.
+    #[must_use]
+    pub fn lag(&self) -> Duration {
+        self.shared.lag()
     }
 
     /// Nodes that were let in after founding, ascending.

@@ -16,7 +16,7 @@ use types::reply::Answer;
 use types::{Envelope, NodeId, Slot, Timestamp};
 
 use crate::clock::ClusterClock;
-use crate::contact::Contact;
+use crate::contact::{Contact, Lag};
 use crate::early::Streams;
 use crate::forward::Forwarder;
 use crate::gossip::{self, Reports};
@@ -43,6 +43,7 @@ pub(crate) struct Shared<E: Engine> {
     pub(crate) clock: Arc<ClusterClock>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) contact: Contact,
+    pub(crate) lag: Lag,
     pub(crate) reports: Reports,
     pub(crate) arrivals: Arrivals,
     pub(crate) proposer: Proposer,
@@ -250,6 +251,12 @@ impl<E: Engine> Shared<E> {
     pub(crate) fn stale_age(&self) -> Option<Duration> {
         let alone = self.alone.load(Ordering::Relaxed) && self.leadership.borrow().own == Role::Leader;
         if alone { None } else { self.contact.stale_age() }
+    }
+
+    /// For how long this node has not caught up with what a majority had; zero if it keeps up.
+    pub(crate) fn lag(&self) -> Duration {
+        let committed = self.raft.metrics().borrow_watched().cluster_committed;
+        self.lag.age(committed.map_or(0, |id| id.index), self.applied_index())
     }
 
     fn applied_index(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! Accepting TLS connections: handshakes run beside each other, bounded in number and in time, so that a client that
-//! connects and says nothing holds up nobody. Connections are bounded too: past that, the next one is closed at once.
+//! connects and says nothing holds up nobody; likewise one that says nothing after the handshake. Connections are bounded
+//! too: past that, the next one is closed at once. No address alone has all places; nearly all it may, for a gateway may stand
+//! before everybody.
 
 use std::io;
 use std::pin::Pin;
@@ -10,18 +12,26 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
+use crate::addresses::{Addresses, Counted};
 use crate::certificates::Shown;
 use crate::revocation::{Guarded, Revocations};
 
-/// Handshakes at a time; more connections wait in the kernel's queue.
+/// Handshakes at a time; more connections wait for their turn.
 const HANDSHAKES_MAX: usize = 256;
+/// Of one address: a gateway may stand before many.
+const HANDSHAKES_PER_ADDRESS_MAX: usize = 64;
 /// Longest handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// How long a connection may wait for the turn of its handshake.
+const TURN_MAX: Duration = Duration::from_secs(20);
+/// From the handshake to the first byte: a client that speaks HTTP says something at once.
+const FIRST_BYTE_MAX: Duration = Duration::from_secs(10);
 /// Wait after a failed accept (out of file descriptors, say), so that it is not tried in a loop.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -36,15 +46,15 @@ pub fn accept(
     let (ready, connections) = mpsc::channel(HANDSHAKES_MAX);
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let open = Arc::new(Semaphore::new(connections_max));
+    let addresses = Addresses::new(connections_max - connections_max / 8, HANDSHAKES_PER_ADDRESS_MAX);
     tokio::spawn(async move {
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let accepted = tokio::select! {
                 () = ready.closed() => return,
                 accepted = listener.accept() => accepted,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, address) = match accepted {
+                Ok((stream, address)) => (stream, address.ip()),
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -55,13 +65,25 @@ pub fn accept(
                 tracing::debug!(connections_max, "too many connections; a new one was closed");
                 continue;
             };
-            let (acceptor, ready) = (TlsAcceptor::from(shown.load_full()), ready.clone());
+            let Some(of_address) = addresses.enter(address) else {
+                tracing::debug!("too many connections of one address; a new one was closed");
+                continue;
+            };
+            let (shown, ready, places) = (Arc::clone(&shown), ready.clone(), Arc::clone(&places));
             let revocations = Arc::clone(&revocations);
             tokio::spawn(async move {
                 let _ = stream.set_nodelay(true);
-                match tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
+                let Ok(Some(place)) = timeout(TURN_MAX, turn(&of_address, places)).await else {
+                    return tracing::debug!("a connection waited too long for its handshake; it was closed");
+                };
+                let acceptor = TlsAcceptor::from(shown.load_full());
+                match timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
                     Ok(Ok(stream)) => match guard(&revocations, stream) {
-                        Ok(stream) => drop(ready.send(Ok(Connection { stream, _counted: counted })).await),
+                        Ok(stream) => {
+                            let silent = Some(Box::pin(sleep(FIRST_BYTE_MAX)));
+                            let connection = Connection { stream, silent, _counted: (counted, of_address) };
+                            drop(ready.send(Ok(connection)).await);
+                        }
                         Err(error) => tracing::warn!(%error, "a client was refused"),
                     },
                     Ok(Err(error)) => tracing::debug!(%error, "a client's TLS handshake failed"),
@@ -79,10 +101,18 @@ fn guard(revocations: &Arc<Revocations>, stream: TlsStream<TcpStream>) -> io::Re
     revocations.guard(stream, &shown)
 }
 
+/// A place for a handshake: one of those of its address first, so that whoever has many waits behind itself alone.
+async fn turn(of: &Counted, places: Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+    let own = Arc::clone(&of.handshakes).acquire_owned().await.ok()?;
+    Some((own, places.acquire_owned().await.ok()?))
+}
+
 /// An accepted connection; its place is free again when it is dropped.
 pub struct Connection {
     stream: Guarded<TlsStream<TcpStream>>,
-    _counted: OwnedSemaphorePermit,
+    /// Until something was read.
+    silent: Option<Pin<Box<Sleep>>>,
+    _counted: (OwnedSemaphorePermit, Counted),
 }
 
 impl Connection {
@@ -102,7 +132,13 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            self.silent = None;
+        } else if self.silent.as_mut().is_some_and(|silent| silent.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)));
+        }
+        read
     }
 }
 

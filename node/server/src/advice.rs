@@ -25,12 +25,12 @@ pub fn about(config: &Config, what: &str, failure: Failure) -> Failure {
     format!("{failure}\n{}", words(config.slot, what, &answers)).into()
 }
 
-/// The same for a fault that shows within a runtime: without asking anybody.
-pub fn later(config: &Config, failure: Failure) -> Failure {
-    let slot = config.slot;
+/// The same for damage that shows within a runtime: without asking anybody, so nothing is said of the others.
+pub fn damaged(slot: Slot, failure: Failure) -> Failure {
     format!(
-        "{failure}\nIf this disk is damaged, it cannot be mended: nothing that was acknowledged is only here. Put this machine's disk \
-         aside and run `tricord node replace {slot}`. Until then the two others go on."
+        "{failure}\nFirst see on the two others whether they take messages: tricord cluster status. If they do, nothing that was \
+         acknowledged is only here: put this machine's disk aside and run `tricord node replace {slot}`. If they do not, this disk may \
+         hold the only copy: keep it as it is, and go by the runbook two-nodes-lost."
     )
     .into()
 }

@@ -2,6 +2,7 @@
 
 mod abort;
 mod accept;
+mod addresses;
 mod adopt;
 mod advice;
 mod backups;

@@ -7,7 +7,9 @@ use futures::future::BoxFuture;
 use raft::{Certified, Dial, Handshake, Io, Listen, PeerTls};
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
+use types::limits::PEER_HANDSHAKES_MAX;
 
+use crate::addresses::Addresses;
 use crate::revocation::Revocations;
 
 /// The bound peer port, with the certificates for it.
@@ -18,14 +20,29 @@ pub struct PeerPort {
     pub tls: PeerTls,
     /// What it does not.
     pub revocations: Arc<Revocations>,
+    /// Whose handshakes are under way: a stranger that connects and says nothing leaves places for the peers.
+    pub shaking: Arc<Addresses>,
 }
+
+/// Handshakes of one address at a time.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = PEER_HANDSHAKES_MAX / 2;
 
 impl Listen for PeerPort {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Handshake>> {
         Box::pin(async {
-            let (tcp, _) = self.listener.accept().await?;
-            let (tls, revocations) = (self.tls.clone(), Arc::clone(&self.revocations));
-            Ok(Box::pin(handshake(tcp, tls, revocations)) as Handshake)
+            loop {
+                let (tcp, address) = self.listener.accept().await?;
+                let Some(counted) = self.shaking.enter(address.ip()) else {
+                    tracing::debug!("too many handshakes of one address; a new connection was closed");
+                    continue;
+                };
+                let (tls, revocations) = (self.tls.clone(), Arc::clone(&self.revocations));
+                return Ok(Box::pin(async move {
+                    let shaken = handshake(tcp, tls, revocations).await;
+                    drop(counted);
+                    shaken
+                }) as Handshake);
+            }
         })
     }
 }

@@ -24,6 +24,7 @@ use tonic_health::ServingStatus;
 use types::limits::DISK_LOOK_MS;
 use types::{Incarnation, NodeId, Slot};
 
+use crate::addresses::Addresses;
 use crate::backups::{self, Backups};
 use crate::certificates::Certificates;
 use crate::config::Config;
@@ -32,7 +33,7 @@ use crate::history::History;
 use crate::local::Local;
 use crate::logging::Level;
 use crate::ops_port::{OpsPort, Readiness};
-use crate::peer_port::{PeerDial, PeerPort};
+use crate::peer_port::{self, PeerDial, PeerPort};
 use crate::places::Places;
 use crate::process::Process;
 use crate::reload::{InForce, Reload, password_cost};
@@ -48,6 +49,8 @@ const HUB_BATCHES_MAX: usize = 256;
 const TYPING_MAX: usize = 1_024;
 /// How long streams and calls may take to end when the node stops.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// A node that is further behind than this sends those who ask to the others.
+const LAG_MAX: Duration = Duration::from_secs(5);
 /// How often readiness, and what is told of it, is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often the node measures itself.
@@ -64,10 +67,11 @@ pub type Consensus = Node<RocksEngine>;
 
 /// Runs the node until it is told to stop.
 pub fn run(config: Config, logging: (Recent, Level)) -> Result<(), Failure> {
-    check_files(&config)?;
     let identity = DataDir::identify(&config.data).map_err(|error| unusable(&config, error))?;
     check_identity(&config, &identity)?;
     let data = DataDir::open(&config.data, Some(config.cluster), None).map_err(|error| unusable(&config, error))?;
+    renewal::settle(&config.tls)?; // Once it is sure that no other daemon is at it; before they are read.
+    check_files(&config)?;
     let restored = restored::load(&config.data, data.identity())?;
     let key = keys::open_or_make(&config.keys, &config.data)?;
     keys::forget_handed_over();
@@ -141,7 +145,6 @@ async fn serve(
     consensus: tokio::runtime::Handle,
 ) -> Result<(), Failure> {
     let ports = Ports::bind(&config).await?;
-    renewal::settle(&config.tls)?;
     let renewal = Renewal::open(&config.tls, &config.data, &pair).unwrap_or_else(|error| {
         tracing::warn!(error = crate::chain(&*error), "this node does not renew its certificates by itself");
         None
@@ -154,7 +157,8 @@ async fn serve(
     let (typing_in, typing) = mpsc::channel(TYPING_MAX);
     let whose = (&data, restored.is_some(), public);
     let tls = certificates.peer();
-    let port = PeerPort { listener: ports.peer, tls: tls.clone(), revocations: Arc::clone(&revocations) };
+    let shaking = Addresses::new(peer_port::HANDSHAKES_PER_ADDRESS_MAX, 1);
+    let port = PeerPort { listener: ports.peer, tls: tls.clone(), revocations: Arc::clone(&revocations), shaking };
     let dial = PeerDial { tls, revocations: Arc::clone(&revocations) };
     let raft = raft_config(&config, whose, (port, dial), hub, typing_in, &registry)?;
     revocations.look(&raft.state.view())?; // Before the first peer is heard: a restart forgets nothing.
@@ -305,9 +309,11 @@ fn raft_config(
 ) -> Result<raft::Config<RocksEngine>, Failure> {
     let own = *data.identity();
     let disk = RocksDisk::default();
-    let damaged = |failure: Failure| advice::later(config, failure);
-    let log = LogStore::open_dir(&disk, &data.log_dir()).map_err(|error| damaged(error.into()))?;
-    let state = StateStore::open(Arc::new(disk), &data.state_dir()).map_err(|error| damaged(error.into()))?;
+    let advised = |damaged, failure| if damaged { advice::damaged(config.slot, failure) } else { failure };
+    let log = LogStore::open_dir(&disk, &data.log_dir());
+    let log = log.map_err(|error| advised(error.is_damage(), error.into()))?;
+    let state = StateStore::open(Arc::new(disk), &data.state_dir());
+    let state = state.map_err(|error| advised(error.is_damage(), error.into()))?;
     let state = state.knowing(FEATURE_LEVEL)?;
     if state.view().cluster()?.is_some_and(|cluster| cluster.lineage != own.lineage) {
         return Err("a new history was begun here and not ended: run 'tricord disaster refound --begin' again".into());
@@ -462,12 +468,14 @@ async fn watch_disk(node: Consensus, data: PathBuf) {
     }
 }
 
-/// A node is of use when it knows a leader, has heard of it within the last second, and the cluster is founded.
+/// A node is of use when it knows a leader, has heard of it within the last second, has caught up, and the cluster is founded.
 fn readiness(node: &Consensus) -> Readiness {
     if node.heads().borrow().clock.0 == 0 {
         Readiness::NotReady("the cluster is not founded yet; are all three nodes started?")
     } else if node.stale_age().is_some() {
         Readiness::NotReady("no word from a leader; writes are refused, reads are stale")
+    } else if node.lag() > LAG_MAX {
+        Readiness::NotReady("it is catching up; what it shows is old, other nodes show what is new")
     } else {
         Readiness::Ready
     }

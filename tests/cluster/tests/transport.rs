@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use cluster::{Client, Cluster, Options, Person, Result, SLOTS, binary, create_group, enrol_all, listens_on};
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::{OutgoingMessage, SendMessageRequest};
+use tokio::net::TcpSocket;
 use tokio::time::sleep;
 
 /// How long a port may take to turn a stranger away.
@@ -88,6 +89,34 @@ async fn no_port_answers_in_clear_or_in_an_older_tls() -> Result<()> {
 }
 
 /// Issues a certificate for a node into its directory, in place of the one there.
+/// Silent connections from a machine of their own: more than a node has places for handshakes, three times over.
+const SILENT: usize = 800;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_connects_and_says_nothing_keeps_nobody_out() -> Result<()> {
+    let cluster = Cluster::found(Options::default()).await?;
+    let people = enrol_all(cluster.links(), cluster.admin(), &[Person::new("ito", "Dr Ito")], || {}).await?;
+    let ward = create_group(&people[0], "Ward 3", &[]).await?;
+    let address: std::net::SocketAddr = cluster.links().address(0).parse()?;
+    let silent = (0..SILENT).map(|_| async move {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind("127.0.0.2:0".parse().map_err(std::io::Error::other)?)?;
+        socket.connect(address).await
+    });
+    let silent = futures::future::try_join_all(silent).await?;
+    let began = Instant::now();
+    let number = people[0].numbers.take();
+    let id = people[0].numbers.request_id(number);
+    let message =
+        OutgoingMessage { conversation: ward, text: "is anybody there?".into(), ..OutgoingMessage::default() };
+    let request = SendMessageRequest { message: Some(message), request_id: Some(id) };
+    MessageServiceClient::new(people[0].own_wire_to(0)?).send_message(request).await?;
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(8), "{waited:?} behind those who say nothing");
+    drop(silent);
+    cluster.check_logs(&[])
+}
+
 fn renew(dir: &Path, slot: &str, arguments: &[&str]) -> Result<()> {
     let output = Command::new(binary("tricord")?)
         .args(["pki", "issue", "--ca"])

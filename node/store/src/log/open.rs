@@ -25,6 +25,17 @@ pub enum OpenError {
     Fault(Fault),
 }
 
+impl OpenError {
+    /// See [`Fault::is_damage`].
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::DamagedLog { .. } => true,
+            Self::Fault(fault) => fault.is_damage(),
+        }
+    }
+}
+
 impl From<Fault> for OpenError {
     fn from(fault: Fault) -> Self {
         match fault {
