@@ -27,4 +27,7 @@ pub struct Refound {
     /// Take messages although they are on one disk alone until another node has joined.
     #[arg(long)]
     pub accept_single_copy: bool,
+    /// This place (a, b or c) is lost for good, although something listens at its address: another machine or service by now.
+    #[arg(long, value_name = "SLOT")]
+    pub lost: Vec<String>,
 }

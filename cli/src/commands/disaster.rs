@@ -28,7 +28,9 @@ pub fn run(global: &Global, command: DisasterCommand) -> Result<()> {
 }
 
 fn refound(global: &Global, args: &Refound) -> Result<()> {
-    let before = ask(args, &["refound"])?;
+    let mut looking = vec!["refound"];
+    args.lost.iter().for_each(|slot| looking.extend(["--lost", slot.as_str()]));
+    let before = ask(args, &looking)?;
     if global.output == Format::Table {
         persuade(&before, args);
     }
@@ -46,7 +48,8 @@ fn refound(global: &Global, args: &Refound) -> Result<()> {
         None if std::io::stdin().is_terminal() => prompt::line("Type the name of the cluster to begin anew")?,
         None => return Err(Error::Usage("the name of the cluster is needed: --name".into())),
     };
-    let mut arguments = vec!["refound", "--begin", "--name", &name];
+    let mut arguments = looking;
+    arguments.extend(["--begin", "--name", &name]);
     if args.accept_single_copy {
         arguments.push("--accept-single-copy");
     }

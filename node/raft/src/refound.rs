@@ -18,6 +18,7 @@ use types::seat::{Refound, Refounding};
 use types::{Author, Command, Entry, Envelope, Lineage, Timestamp};
 
 use crate::kinds::{NodeInfo, RaftMembership};
+use crate::seats;
 use crate::wire::membership_bytes;
 
 /// Why no new history was begun.
@@ -55,6 +56,8 @@ pub struct Survey {
     pub records: u64,
     /// The refounding that was begun here and not ended, or the last one.
     pub refounding: Option<Refounding>,
+    /// By slot: where the state says that peers reach the node there, if it says so.
+    pub addresses: [Option<String>; 3],
 }
 
 /// Where a node keeps what it has.
@@ -76,6 +79,12 @@ pub fn survey(dirs: &Dirs) -> Result<Survey, RefoundError> {
     apply_all(&log, &state)?; // In memory: a young node's state may be in its log alone.
     let view = state.view();
     let cluster = view.cluster()?.ok_or(RefoundError::NotFounded)?;
+    let mut addresses = [const { None }; 3];
+    for (node, seat) in seats::all(&view)? {
+        if let Some(slot) = node.slot() {
+            addresses[usize::from(slot.number()) - 1] = Some(seat.peer_address); // The newest of a slot comes last.
+        }
+    }
     let survey = Survey {
         name: cluster.name,
         lineage: cluster.lineage,
@@ -83,6 +92,7 @@ pub fn survey(dirs: &Dirs) -> Result<Survey, RefoundError> {
         unapplied,
         records: state.heads().records,
         refounding: view.refounding()?,
+        addresses,
     };
     drop((view, state, log));
     drop(writer);

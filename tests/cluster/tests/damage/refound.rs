@@ -91,8 +91,16 @@ async fn refounded(cluster: &mut Cluster, client: std::sync::Arc<Client>, ward: 
     };
     let refused = refound(&[]).expect_err("two others answer").to_string();
     assert!(refused.contains("together nothing is lost. Start this node instead"), "{refused}");
+    // One has ended, the other hangs: what takes connections and says nothing is not taken for lost.
+    cluster.node(1).kill()?;
+    cluster.node(2).pause()?;
+    let words = ["disaster", "refound", "--config", &config, "--begin", "--name", "Test hospital"];
+    let refused = tokio::task::block_in_place(|| tricord(cluster, SURVIVOR, &words, ""));
+    let refused = refused.expect_err("something listens").to_string();
+    assert!(refused.contains("something listens at") && refused.contains("--lost c"), "{refused}");
+    cluster.node(2).resume()?;
+    cluster.node(2).kill()?;
     for node in [1, 2] {
-        cluster.node(node).kill()?;
         let data = cluster.dir().join(SLOTS[node]).join("data");
         fs::rename(&data, data.with_extension("burnt"))?;
     }
