@@ -155,13 +155,14 @@ impl<E: Engine> PeerService for Service<E> {
         &self,
         request: Request<Streaming<peer::SendSnapshotRequest>>,
     ) -> Reply<peer::SendSnapshotResponse> {
-        let (caller, _call) = self.authorize(&request).await?;
+        let (caller, call) = self.authorize(&request).await?;
         let mut chunks = request.into_inner();
         let first = chunks.message().await?.ok_or(wire::Malformed("a snapshot's first message"))?;
         let vote = wire::vote_of(first.ballot)?;
         own_vote(&caller, &vote)?;
         let raft = self.0.raft.clone();
-        let install = |meta, incoming| async move {
+        let install = move |meta, incoming| async move {
+            let _installing = call; // Consensus ends after it, also when the caller is gone.
             let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(incoming) };
             raft.install_full_snapshot(vote, snapshot).await.map_err(core_ended)
         };

@@ -13,7 +13,7 @@ use proto::peer;
 use store::{Engine, Fault, Incoming, Manifest, Position, ReceiveError, Receiver, StateStore};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 use types::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_STALL_MS_MAX};
 
 use super::append::unreachable;
@@ -96,21 +96,25 @@ fn chunks(
 /// Where snapshots arrive: one at a time.
 #[derive(Default)]
 pub(crate) struct Arrivals {
-    /// Held by whoever writes to the directory.
-    writing: Arc<Mutex<()>>,
-    offered: Mutex<Option<Offered>>,
+    /// Held by whoever writes to the directory. A call may break off at any moment, and what it began goes on: so whatever
+    /// does something there takes this along, and puts it back when it has ended.
+    arriving: Arc<Mutex<Option<Arriving>>>,
     transfers: AtomicU64,
-    /// Bytes that have arrived of the snapshot that does now, and its bytes in all; 0: none.
+    /// Bytes that have arrived of the snapshot that does now, and its bytes in all; 0: none arrives.
     arrived: AtomicU64,
-    all: AtomicU64,
+    all: Arc<AtomicU64>,
 }
 
-struct Offered {
+/// The snapshot that arrives, as far as it has.
+struct Arriving {
+    /// Of the newest offer: what comes on an older one is refused.
     transfer: u64,
     meta: SnapshotMeta,
     receiver: Receiver,
-    _writing: OwnedMutexGuard<()>,
 }
+
+/// The way to the directory, and what arrives there.
+type Held = OwnedMutexGuard<Option<Arriving>>;
 
 impl Arrivals {
     /// Bytes that have arrived, and bytes in all; 0: none arrives.
@@ -118,7 +122,7 @@ impl Arrivals {
         (self.arrived.load(Ordering::Relaxed), self.all.load(Ordering::Relaxed))
     }
 
-    /// Takes an offer and says from where to send.
+    /// Takes an offer and says from where to send. It waits for what goes on in the directory.
     pub(crate) async fn offer<E: Engine>(
         &self,
         state: &StateStore<E>,
@@ -129,48 +133,72 @@ impl Arrivals {
         if manifest.applied.map(from_id) != meta.last_log_id {
             return Err(wire::Malformed("a snapshot's head").into());
         }
-        let mut offered = self.offered.lock().await;
-        *offered = None; // An offer that was not followed up gives way.
-        let all: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+        let all = manifest.bytes();
         let sizes: Vec<u64> = manifest.files.iter().map(|file| file.bytes).collect();
-        let writing = self.writing.clone().try_lock_owned().map_err(|_| Status::aborted("another snapshot arrives"))?;
+        let mut held = self.arriving.clone().lock_owned().await;
+        let transfer = self.transfers.fetch_add(1, Ordering::Relaxed) + 1;
         let dir = state.incoming_dir();
-        let receiver = blocking(move || Receiver::begin(&dir, manifest)).await?;
-        let from = receiver.resume_point();
+        let (_held, from) = blocking(move || {
+            *held = None; // An offer that was not followed up gives way.
+            let receiver = Receiver::begin(&dir, manifest)?;
+            let from = receiver.resume_point();
+            *held = Some(Arriving { transfer, meta, receiver });
+            Ok((held, from))
+        })
+        .await?;
         self.arrived.store(sizes.iter().take(from.file).sum::<u64>() + from.offset, Ordering::Relaxed);
         self.all.store(all, Ordering::Relaxed);
-        let transfer = self.transfers.fetch_add(1, Ordering::Relaxed) + 1;
-        *offered = Some(Offered { transfer, meta, receiver, _writing: writing });
         let file = u32::try_from(from.file).map_err(|_| wire::Malformed("a snapshot's manifest"))?;
         Ok(peer::OfferSnapshotResponse { file, offset: from.offset, transfer })
     }
 
-    /// Takes the bytes of a snapshot that was offered, has it installed, and returns what `install` says.
+    /// Takes the bytes of a snapshot that was offered, has it installed, and returns what `install` says. Once all have
+    /// arrived it is installed, whether anybody waits for the answer or not.
     pub(crate) async fn receive<F, R>(
         &self,
         first: &peer::SendSnapshotRequest,
-        mut chunks: Streaming<peer::SendSnapshotRequest>,
-        install: impl FnOnce(SnapshotMeta, Incoming) -> F,
+        mut chunks: impl Stream<Item = Result<peer::SendSnapshotRequest, Status>> + Unpin + Send,
+        install: impl FnOnce(SnapshotMeta, Incoming) -> F + Send + 'static,
     ) -> Result<R, Status>
     where
-        F: Future<Output = Result<R, Status>>,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+        R: Send + 'static,
     {
-        let offered = self.offered.lock().await.take_if(|offered| offered.transfer == first.transfer);
-        let offered = offered.ok_or_else(|| Status::aborted("no such transfer"))?;
-        let mut receiver = offered.receiver;
+        // Whoever offers meanwhile gets in before: then this transfer is over.
+        let mut held =
+            self.arriving.clone().try_lock_owned().map_err(|_| Status::aborted("another snapshot arrives"))?;
+        if held.as_ref().is_none_or(|arriving| arriving.transfer != first.transfer) {
+            return Err(Status::aborted("no such transfer"));
+        }
         let patience = Duration::from_millis(SNAPSHOT_STALL_MS_MAX);
         let stalled = |_| Status::deadline_exceeded("the snapshot does not go on");
-        while let Some(chunk) = timeout(patience, chunks.message()).await.map_err(stalled)?? {
-            let at = Position { file: chunk.file as usize, offset: chunk.offset };
+        while let Some(chunk) = timeout(patience, chunks.next()).await.map_err(stalled)?.transpose()? {
             self.arrived.fetch_add(chunk.data.len() as u64, Ordering::Relaxed);
-            receiver = blocking(move || receiver.write(at, &chunk.data).map(|()| receiver)).await?;
+            held = blocking(move || write(held, &chunk)).await?;
             store::failing::end_at("snapshot-receiving");
         }
-        let incoming = blocking(move || receiver.finish()).await?;
-        let installed = install(offered.meta, incoming).await;
-        self.all.store(0, Ordering::Relaxed);
-        installed
+        let Some(Arriving { meta, receiver, .. }) = held.take() else {
+            return Err(Status::aborted("no such transfer"));
+        };
+        let all = self.all.clone();
+        // On its own: a snapshot waits in consensus until it is installed, also when whoever sent it has gone. Until then
+        // nobody else may write where it lies.
+        let installing = tokio::spawn(async move {
+            let _held = held;
+            let incoming = blocking(move || receiver.finish()).await?;
+            let installed = install(meta, incoming).await;
+            all.store(0, Ordering::Relaxed);
+            installed
+        });
+        installing.await.map_err(|_| Status::internal("the receiver panicked"))?
     }
+}
+
+/// Writes the next bytes.
+fn write(mut held: Held, chunk: &peer::SendSnapshotRequest) -> Result<Held, ReceiveError> {
+    let at = Position { file: chunk.file as usize, offset: chunk.offset };
+    let arriving = held.as_mut().ok_or(ReceiveError::Incomplete)?;
+    arriving.receiver.write(at, &chunk.data).map(|()| held)
 }
 
 async fn blocking<T: Send + 'static>(
@@ -203,3 +231,6 @@ pub(crate) fn copy<E: Engine>(state: &StateStore<E>, snapshot: &store::Snapshot)
     }
     receiver.finish().map_err(fault)
 }
+
+#[cfg(test)]
+mod tests;
