@@ -221,6 +221,7 @@ impl<E: Engine> Node<E> {
             mend: snapshots::mender(state.clone(), config.on_fatal.clone()),
             engine: PhantomData,
         };
+        snapshots::catch_up(&state, &log).await.map_err(|fault| StartError::Recover(fault.to_string()))?;
         let settings = Arc::new(openraft_config(identity.cluster.to_string())?);
         let recover = |error: openraft::errors::Fatal<_>| StartError::Recover(error.to_string());
         let raft =

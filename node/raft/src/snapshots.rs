@@ -114,6 +114,23 @@ pub(crate) fn is_revived<E: Engine, V: View<Fault = Fault>>(view: &V, log: &LogS
     Ok(log.bounds().0.is_none() && view.refounding()?.is_some())
 }
 
+/// Makes a fresh snapshot where the one there is ends below what the log begins with, or will once openraft has seen that
+/// the state is ahead of it: a crash right after the installation of a snapshot, or a new history, leaves it so. openraft
+/// would send it again and again to a peer that it does not help.
+pub(crate) async fn catch_up<E: Engine>(state: &Arc<StateStore<E>>, log: &LogStore<E>) -> Result<(), Fault> {
+    let (purged, last) = log.bounds();
+    let (applied, _) = state.applied()?;
+    let begins_after = if applied > last { applied } else { purged };
+    let covered = state.current_snapshot().and_then(|snapshot| snapshot.manifest().applied);
+    if covered >= begins_after {
+        return Ok(());
+    }
+    tracing::info!(?covered, ?begins_after, "the snapshot ends before the log begins: a fresh one is made");
+    let state = state.clone();
+    let built = crate::blocking::run(move || state.build_snapshot()).await;
+    built.unwrap_or(Err(Fault::Misuse("the making of a snapshot panicked"))).map(drop)
+}
+
 /// How far the log may be purged: to what a snapshot and durable state both cover, less the tail that is kept so that a
 /// peer that was away needs no snapshot. On the way, whether the engines are well.
 fn look<E: Engine>(shared: &Shared<E>, log: &LogStore<E>, limits: SnapshotLimits) -> Result<Option<u64>, Fault> {

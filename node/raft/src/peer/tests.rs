@@ -10,7 +10,7 @@ use openraft::raft::{AppendEntriesRequest, VoteRequest};
 use prometheus::Registry;
 use proto::peer::{GossipRequest, HelloRequest};
 use store::engine::{Kind, MemDisk, MemEngine};
-use store::{Disk, LogStore, StateStore};
+use store::{Disk, LogEntry, LogId, LogStore, Payload, StateStore};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -51,6 +51,16 @@ async fn node_on(
     on_fatal: OnFatal,
 ) -> (TempDir, Result<Node<MemEngine>, StartError>, String) {
     let dir = tempfile::tempdir().expect("a directory");
+    let (node, address) = node_in(&dir, disk, tls, on_fatal).await;
+    (dir, node, address)
+}
+
+async fn node_in(
+    dir: &TempDir,
+    disk: Arc<MemDisk>,
+    tls: PeerTls,
+    on_fatal: OnFatal,
+) -> (Result<Node<MemEngine>, StartError>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
     let log = LogStore::open(disk.open(&dir.path().join("log"), Kind::Log).expect("opens")).expect("is empty");
@@ -76,7 +86,7 @@ async fn node_on(
         snapshots: crate::SnapshotLimits::default(),
         key: None,
     };
-    (dir, Node::start(config).await, address)
+    (Node::start(config).await, address)
 }
 
 /// What slot a says to a caller of this identity with these certificates, who takes it for `target`.
@@ -258,4 +268,39 @@ async fn a_log_that_cannot_be_written_ends_the_node() {
     assert!(!matches!(answer, Ok(Ok(_))), "a vote that is not on disk was answered");
     let why = tokio::time::timeout(Duration::from_secs(10), fatal.recv()).await;
     assert!(matches!(why, Ok(Some(_))), "nobody was told");
+}
+
+/// Where the snapshot ends after the start of a node that has applied entries up to 19, with a snapshot of those up to
+/// `snapshot`, and a log that was purged up to `purged`; none: that lost all it had.
+async fn snapshot_after_a_start(snapshot: u64, purged: Option<u64>) -> u64 {
+    let (disk, dir) = (Arc::new(MemDisk::default()), tempfile::tempdir().expect("a directory"));
+    let id = |index| LogId { term: 1, node: identity(Slot::B).node, index };
+    let state = StateStore::open(disk.clone(), &dir.path().join("state")).expect("opens");
+    let blank = |index| (id(index), Payload::Blank);
+    state.apply((0..=snapshot).map(blank).collect()).expect("applied");
+    state.build_snapshot().expect("built");
+    state.apply((snapshot + 1..=19).map(blank).collect()).expect("applied");
+    state.flush().expect("flushed");
+    drop(state);
+    if let Some(purged) = purged {
+        let engine = disk.open(&dir.path().join("log"), Kind::Log).expect("opens");
+        let (log, writer) = LogStore::open(engine).expect("is empty");
+        let entries = (0..=19).map(|index| LogEntry { id: id(index), payload: Payload::Blank });
+        log.save_vote(store::Vote { term: 1, node: identity(Slot::B).node, committed: true }, Box::new(drop));
+        log.append(entries.collect(), Box::new(drop)).expect("they follow");
+        log.purge(id(purged));
+        drop(log);
+        writer.run().expect("written");
+    }
+    let tls = Authority::new().tls(CLUSTER, Slot::A);
+    let (node, _) = node_in(&dir, disk, tls, Arc::new(|why| panic!("{why}"))).await;
+    let state = node.expect("it starts").state();
+    state.current_snapshot().and_then(|snapshot| snapshot.manifest().applied).expect("there is one").index
+}
+
+#[tokio::test]
+async fn a_node_whose_snapshot_ends_below_its_log_makes_a_fresh_one_when_it_starts() {
+    assert_eq!(snapshot_after_a_start(12, Some(10)).await, 12, "all that follows on it is in the log");
+    assert_eq!(snapshot_after_a_start(4, Some(10)).await, 19);
+    assert_eq!(snapshot_after_a_start(4, None).await, 19, "the log goes on behind what is applied");
 }

@@ -102,7 +102,8 @@ impl Snapshots {
     }
 
     /// Makes one out of a checkpoint. What it holds is read from the checkpoint itself: the state goes on meanwhile.
-    /// Where nothing has changed since the one before, that stays, but for those of its files that are `rotten`.
+    /// Where nothing has changed since the one before, that stays, but for those of its files that are `rotten`; and one
+    /// of a newer state stays.
     pub fn build<E: Engine>(
         &self,
         disk: &dyn Disk<E>,
@@ -116,6 +117,10 @@ impl Snapshots {
         make_dir(&building)?;
         checkpoint(&database)?;
         let manifest = describe(disk, &database, self.current().as_ref())?;
+        if let Some(newer) = self.current().filter(|current| current.manifest.applied > manifest.applied) {
+            remove_dir(&building)?;
+            return Ok(newer); // The log may have been purged up to there.
+        }
         sync_dir(&database)?;
         replace_file(&building.join(MANIFEST), &manifest.encode())?;
         let dir = self.root.join(manifest.id());

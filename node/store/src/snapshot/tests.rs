@@ -114,6 +114,29 @@ fn the_manifest_is_right_also_for_files_that_were_in_the_snapshot_before() {
 }
 
 #[test]
+fn a_snapshot_of_an_older_state_does_not_take_the_place_of_a_newer_one() {
+    let (disk, dir) = (MemDisk::default(), tempfile::tempdir().expect("dir"));
+    let store = memory(&disk, &dir.path().join("from"));
+    store.apply(log(5)).expect("apply");
+    let old = store.build_snapshot().expect("build");
+    store.apply(log(9).split_off(5)).expect("apply");
+    let new = store.build_snapshot().expect("build");
+    let kept = Snapshots::open(&dir.path().join("kept")).expect("open");
+    let build = |of: &Snapshot| {
+        let copy = |to: &Path| {
+            copy_tree(&of.dir(), to);
+            Ok(())
+        };
+        kept.build(&disk, &[], copy).expect("build")
+    };
+    build(&new);
+    assert_eq!(build(&old).manifest().applied, Some(id(8)), "the newer one is the answer");
+    assert_eq!(kept.current().expect("it stays").manifest().applied, Some(id(8)));
+    let reopened = Snapshots::open(&dir.path().join("kept")).expect("open");
+    assert_eq!(reopened.current().expect("it stays").manifest().applied, Some(id(8)));
+}
+
+#[test]
 fn a_snapshot_of_what_is_applied_but_not_flushed_is_complete() {
     let (disk, dir) = (MemDisk::default(), tempfile::tempdir().expect("dir"));
     let (from, to) = (memory(&disk, &dir.path().join("from")), memory(&disk, &dir.path().join("to")));

@@ -186,8 +186,8 @@ impl<E: Engine> StateStore<E> {
 
     fn build_in_place_of(&self, rotten: &[&str]) -> Result<Snapshot, Fault> {
         let _timer = self.metrics.snapshot_seconds.start_timer();
-        let current = self.current();
-        let snapshot = self.snapshots.build(self.disk.as_ref(), rotten, |dir| current.engine.checkpoint(dir));
+        let checkpoint = |dir: &Path| self.current().engine.checkpoint(dir); // Of what is current when its turn comes.
+        let snapshot = self.snapshots.build(self.disk.as_ref(), rotten, checkpoint);
         self.metrics.snapshots.with_label_values(&[if snapshot.is_ok() { "made" } else { "failed" }]).inc();
         snapshot.inspect(|snapshot| self.note(snapshot))
     }
