@@ -161,8 +161,8 @@ impl<E: Engine> RaftStateMachine<TypeConfig> for Machine<E> {
                 SnapshotData::Received(incoming) => incoming,
                 SnapshotData::Own(snapshot) => crate::peer::transfer::copy(&state, &snapshot)?,
             };
-            state.install(incoming)?;
-            state.build_snapshot() // openraft counts on having what it installed, to send it on.
+            let received = state.install(incoming)?;
+            state.build_snapshot_of(&received) // openraft counts on having what it installed, to send it on.
         };
         self.worker.run(install).await?.map_err(io::Error::other)?;
         let heads = self.state.heads();

@@ -106,6 +106,8 @@ pub(crate) fn names(dir: &Path) -> Result<Vec<String>, Fault> {
 
 /// Length and SHA-256 of a file.
 pub(crate) fn hash_file(path: &Path) -> Result<(u64, [u8; 32]), Fault> {
+    #[cfg(test)]
+    HASHED.with_borrow_mut(|hashed| hashed.extend(path.file_name().map(|name| name.to_string_lossy().into_owned())));
     let mut file = File::open(path).map_err(Fault::io("open", path))?;
     let mut hash = Sha256::new();
     let mut chunk = vec![0; 256 * 1024];
@@ -130,6 +132,8 @@ fn step() {
 thread_local! {
     /// What a test does at each step of this thread.
     pub(crate) static STEP: std::cell::RefCell<Option<Box<dyn FnMut()>>> = const { std::cell::RefCell::new(None) };
+    /// The names of files that this thread has hashed.
+    pub(crate) static HASHED: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
 /// A directory that is removed when nobody looks at it any more, once it is retired.

@@ -181,7 +181,9 @@ impl Incoming {
         self.dir.join(DATABASE)
     }
 
-    pub(crate) fn remove(self) -> Result<(), Fault> {
-        remove_dir(&self.dir)
+    /// Removes what is left of it.
+    pub(crate) fn remove(self) -> Result<Manifest, Fault> {
+        remove_dir(&self.dir)?;
+        Ok(self.manifest)
     }
 }

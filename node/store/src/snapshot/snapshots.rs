@@ -103,10 +103,11 @@ impl Snapshots {
 
     /// Makes one out of a checkpoint. What it holds is read from the checkpoint itself: the state goes on meanwhile.
     /// Where nothing has changed since the one before, that stays, but for those of its files that are `rotten`; and one
-    /// of a newer state stays.
+    /// of a newer state stays. Tables of `received` have been verified, and the state has not been reopened since.
     pub fn build<E: Engine>(
         &self,
         disk: &dyn Disk<E>,
+        received: Option<&Manifest>,
         rotten: &[&str],
         checkpoint: impl FnOnce(&Path) -> Result<(), Fault>,
     ) -> Result<Snapshot, Fault> {
@@ -116,7 +117,7 @@ impl Snapshots {
         remove_dir(&building)?;
         make_dir(&building)?;
         checkpoint(&database)?;
-        let manifest = describe(disk, &database, self.current().as_ref())?;
+        let manifest = describe(disk, &database, self.current().as_ref(), received)?;
         if let Some(newer) = self.current().filter(|current| current.manifest.applied > manifest.applied) {
             remove_dir(&building)?;
             return Ok(newer); // The log may have been purged up to there.
@@ -141,7 +142,12 @@ impl Snapshots {
     }
 }
 
-fn describe<E: Engine>(disk: &dyn Disk<E>, database: &Path, before: Option<&Snapshot>) -> Result<Manifest, Fault> {
+fn describe<E: Engine>(
+    disk: &dyn Disk<E>,
+    database: &Path,
+    before: Option<&Snapshot>,
+    received: Option<&Manifest>,
+) -> Result<Manifest, Fault> {
     let (applied, membership) = read_applied(disk.open_checkpoint(database, Kind::State)?.as_ref())?;
     let mut files = Vec::new();
     for name in names(database)? {
@@ -150,7 +156,8 @@ fn describe<E: Engine>(disk: &dyn Disk<E>, database: &Path, before: Option<&Snap
         }
         let path = database.join(&name);
         File::open(&path).and_then(|file| file.sync_all()).map_err(Fault::io("sync", &path))?;
-        let file = match before.and_then(|before| same_file(before, &name, &path)) {
+        let known = before.and_then(|before| same_file(before, &name, &path));
+        let file = match known.or_else(|| received_file(received?, &name, &path)) {
             Some(known) => known.clone(),
             None => {
                 let (bytes, sha256) = hash_file(&path)?;
@@ -171,6 +178,14 @@ fn same_file<'a>(before: &'a Snapshot, name: &str, path: &Path) -> Option<&'a Sn
     let known = before.manifest.files.iter().find(|file| file.name == name)?;
     let (old, new) = (fs::metadata(before.dir().join(name)).ok()?, fs::metadata(path).ok()?);
     let same = (old.dev(), old.ino(), old.len()) == (new.dev(), new.ino(), known.bytes);
+    (is_table(name) && same).then_some(known)
+}
+
+/// The entry of a table that came with a snapshot, which became the state: RocksDB keeps the next free number of a file
+/// beside what it knows of the files, so a new table never has the name of one that was there.
+fn received_file<'a>(received: &'a Manifest, name: &str, path: &Path) -> Option<&'a SnapshotFile> {
+    let known = received.files.iter().find(|file| file.name == name)?;
+    let same = fs::metadata(path).ok()?.len() == known.bytes;
     (is_table(name) && same).then_some(known)
 }
 

@@ -21,7 +21,7 @@ use crate::engine::{Disk, Engine, Family};
 use crate::files::{move_dir, remove_dir};
 use crate::log::decode_log_id;
 use crate::metrics::StateMetrics;
-use crate::snapshot::{self, Incoming, Snapshot, Snapshots};
+use crate::snapshot::{self, Incoming, Manifest, Snapshot, Snapshots};
 use crate::{Fault, LogId, Payload, failing};
 
 /// The last applied entry, and the membership with the entry it came by.
@@ -161,7 +161,12 @@ impl<E: Engine> StateStore<E> {
     /// Makes a snapshot of everything applied. Apply calls go on meanwhile. The one before is removed once nobody
     /// reads it.
     pub fn build_snapshot(&self) -> Result<Snapshot, Fault> {
-        self.build_in_place_of(&[])
+        self.build(None, &[])
+    }
+
+    /// The same right after [`StateStore::install`]: of the tables that were `received` and verified none is read again.
+    pub fn build_snapshot_of(&self, received: &Manifest) -> Result<Snapshot, Fault> {
+        self.build(Some(received), &[])
     }
 
     /// Looks through a snapshot that did not arrive as it should have. If it has rotted on this node's disk, a fresh one
@@ -179,15 +184,15 @@ impl<E: Engine> StateStore<E> {
         }
         let newer = self.current_snapshot().is_some_and(|newest| newest.dir() != snapshot.dir());
         if !newer {
-            self.build_in_place_of(&rotten)?;
+            self.build(None, &rotten)?;
         }
         Ok(true)
     }
 
-    fn build_in_place_of(&self, rotten: &[&str]) -> Result<Snapshot, Fault> {
+    fn build(&self, received: Option<&Manifest>, rotten: &[&str]) -> Result<Snapshot, Fault> {
         let _timer = self.metrics.snapshot_seconds.start_timer();
         let checkpoint = |dir: &Path| self.current().engine.checkpoint(dir); // Of what is current when its turn comes.
-        let snapshot = self.snapshots.build(self.disk.as_ref(), rotten, checkpoint);
+        let snapshot = self.snapshots.build(self.disk.as_ref(), received, rotten, checkpoint);
         self.metrics.snapshots.with_label_values(&[if snapshot.is_ok() { "made" } else { "failed" }]).inc();
         snapshot.inspect(|snapshot| self.note(snapshot))
     }
@@ -207,8 +212,10 @@ impl<E: Engine> StateStore<E> {
     /// Replaces the whole state by a snapshot that was received: a crash leaves the old one or the new one. Views
     /// handed out before go on showing the old one.
     ///
+    /// Returns what it consisted of, for [`StateStore::build_snapshot_of`].
+    ///
     /// Errors: [`Fault::Damaged`] if it does not hold what its manifest says; the old state is still there.
-    pub fn install(&self, incoming: Incoming) -> Result<(), Fault> {
+    pub fn install(&self, incoming: Incoming) -> Result<Manifest, Fault> {
         let mut current = self.lock_current();
         let number = current.number + 1;
         remove_dir(&generation::dir(&self.root, number))?; // An attempt that failed may have left it.
