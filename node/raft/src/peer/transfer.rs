@@ -122,7 +122,8 @@ impl Arrivals {
         (self.arrived.load(Ordering::Relaxed), self.all.load(Ordering::Relaxed))
     }
 
-    /// Takes an offer and says from where to send. It waits for what goes on in the directory.
+    /// Takes an offer and says from where to send. It waits for what goes on in the directory; where that, or a call that
+    /// broke off, has come so far with the same snapshot, nothing is looked through again.
     pub(crate) async fn offer<E: Engine>(
         &self,
         state: &StateStore<E>,
@@ -139,8 +140,8 @@ impl Arrivals {
         let transfer = self.transfers.fetch_add(1, Ordering::Relaxed) + 1;
         let dir = state.incoming_dir();
         let (_held, from) = blocking(move || {
-            *held = None; // An offer that was not followed up gives way.
-            let receiver = Receiver::begin(&dir, manifest)?;
+            let goes_on = held.take().map(|arriving| arriving.receiver).filter(|old| *old.manifest() == manifest);
+            let receiver = goes_on.map_or_else(|| Receiver::begin(&dir, manifest), Ok)?;
             let from = receiver.resume_point();
             *held = Some(Arriving { transfer, meta, receiver });
             Ok((held, from))
@@ -177,8 +178,8 @@ impl Arrivals {
             held = blocking(move || write(held, &chunk)).await?;
             store::failing::end_at("snapshot-receiving");
         }
-        let Some(Arriving { meta, receiver, .. }) = held.take() else {
-            return Err(Status::aborted("no such transfer"));
+        let Some(Arriving { meta, receiver, .. }) = held.take_if(|arriving| arriving.receiver.is_complete()) else {
+            return Err(Status::aborted(ReceiveError::Incomplete.to_string()));
         };
         let all = self.all.clone();
         // On its own: a snapshot waits in consensus until it is installed, also when whoever sent it has gone. Until then
@@ -194,11 +195,15 @@ impl Arrivals {
     }
 }
 
-/// Writes the next bytes.
+/// Writes the next bytes. What this node could not write is given up, and looked through when it is offered again.
 fn write(mut held: Held, chunk: &peer::SendSnapshotRequest) -> Result<Held, ReceiveError> {
     let at = Position { file: chunk.file as usize, offset: chunk.offset };
-    let arriving = held.as_mut().ok_or(ReceiveError::Incomplete)?;
-    arriving.receiver.write(at, &chunk.data).map(|()| held)
+    let written =
+        held.as_mut().map_or(Err(ReceiveError::Incomplete), |arriving| arriving.receiver.write(at, &chunk.data));
+    if matches!(written, Err(ReceiveError::Fault(_))) {
+        *held = None;
+    }
+    written.map(|()| held)
 }
 
 async fn blocking<T: Send + 'static>(

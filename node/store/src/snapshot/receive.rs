@@ -76,6 +76,18 @@ impl Receiver {
         self.position
     }
 
+    /// What it consists of.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Whether everything has arrived.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.position.file >= self.manifest.files.len()
+    }
+
     /// Takes the next bytes, of one file.
     pub fn write(&mut self, at: Position, bytes: &[u8]) -> Result<(), ReceiveError> {
         let Some(expected) = self.manifest.files.get(at.file).filter(|_| at == self.position) else {
@@ -104,7 +116,7 @@ impl Receiver {
 
     /// That everything has arrived and is durable.
     pub fn finish(self) -> Result<Incoming, ReceiveError> {
-        if self.position.file < self.manifest.files.len() {
+        if !self.is_complete() {
             return Err(ReceiveError::Incomplete);
         }
         let database = self.dir.join(DATABASE);

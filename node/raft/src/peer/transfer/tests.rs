@@ -71,3 +71,30 @@ async fn a_call_that_breaks_off_leaves_the_directory_to_what_is_installed_from_i
     assert_eq!(to.applied().expect("readable").0, old.manifest().applied);
     assert_eq!(next.await.offset, 0);
 }
+
+#[tokio::test]
+async fn what_has_arrived_is_neither_sent_nor_looked_through_again() {
+    let (_dir, from, to) = stores();
+    let arrivals = Arrivals::default();
+    let snapshot = snapshot(&from, 3);
+    let begin = offer(&arrivals, &to, &snapshot).await;
+    let ten = message(&begin, 0, snapshot.read(0, 0, 10).expect("readable"));
+    let broken = stream::iter([Ok(ten.clone()), Err(Status::unavailable("the connection is gone"))]);
+    let install = |_, _| async { panic!("not all has arrived") };
+    let received: Result<(), Status> = arrivals.receive(&ten, broken.boxed(), install).await;
+    assert!(received.is_err());
+    // Whoever looked would not find this, and would begin anew.
+    std::fs::remove_file(to.incoming_dir().join("manifest")).expect("it is there");
+    let again = offer(&arrivals, &to, &snapshot).await;
+    assert_eq!(again.offset, 10);
+    let short = stream::iter([Ok(message(&again, 10, snapshot.read(0, 10, 10).expect("readable")))]);
+    let received: Result<(), Status> = arrivals.receive(&message(&again, 10, Bytes::new()), short, install).await;
+    assert_eq!(received.expect_err("something is missing").code(), Code::Aborted);
+    let again = offer(&arrivals, &to, &snapshot).await;
+    assert_eq!(again.offset, 20);
+    let rest = message(&again, 20, snapshot.read(0, 20, usize::MAX).expect("readable"));
+    let state = to.clone();
+    let install = move |_, incoming| async move { state.install(incoming).map_err(|_| Status::internal("it failed")) };
+    arrivals.receive(&rest, stream::iter([Ok(rest.clone())]), install).await.expect("installed");
+    assert_eq!(to.digest().expect("readable"), from.digest().expect("readable"));
+}
