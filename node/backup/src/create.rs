@@ -12,6 +12,7 @@ use state::view::{Rows, heads};
 use store::{Fault, Snapshot, SnapshotFile, Space, TreeNodes};
 use types::key::Holder;
 use types::limits::BACKUP_CHUNK_BYTES;
+use types::row::Heads;
 use types::{ClusterId, Lineage, NodeId, Timestamp};
 
 use crate::contents::Contents;
@@ -36,7 +37,8 @@ pub struct Order {
     pub recovery: PublicKey,
     /// The node that makes it.
     pub node: NodeId,
-    /// When, by this machine's clock.
+    /// When: the time that the cluster has in the snapshot, or the first one after it that gives the backup a name of its
+    /// own. No machine's clock: that may be years off.
     pub created: Timestamp,
     /// Records of the audit log in the snapshot.
     pub records: u64,
@@ -49,18 +51,19 @@ pub struct Order {
 }
 
 impl Order {
-    /// What a snapshot says of itself. `view` is of the snapshot.
+    /// What a snapshot says of itself, to be put into `target`. `view` is of the snapshot.
     ///
     /// Errors: [`Error::NoKit`] if nothing could open a backup.
     pub fn new<V: View<Fault = Fault>>(
         snapshot: Snapshot,
         view: &V,
         node: NodeId,
-        created: Timestamp,
+        target: &Target,
     ) -> Result<Self, Error> {
         let cluster = view.cluster()?.ok_or(Error::NoKit)?;
         let recovery = PublicKey(view.key_holder(Holder::Recovery)?.ok_or(Error::NoKit)?.public);
-        let records = heads(view)?.records;
+        let Heads { clock, records, .. } = heads(view)?;
+        let created = target.free_time(clock, node);
         let root = tree::root(&TreeNodes(view), records)?;
         let (cluster, lineage, signers) = (cluster.id, cluster.lineage, evidence::signers(view)?);
         Ok(Self { snapshot, cluster, lineage, recovery, node, created, records, root, signers, evidence: None })

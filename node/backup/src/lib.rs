@@ -15,6 +15,7 @@
 //!
 //! All here blocks on disks; whoever serves calls it on a thread of its own.
 
+mod age;
 mod contents;
 mod create;
 mod error;
@@ -32,6 +33,7 @@ mod series;
 mod target;
 mod verify;
 
+pub use age::sort_by_age;
 pub use create::{Made, Order, create};
 pub use error::Error;
 pub use evidence::Evidence;

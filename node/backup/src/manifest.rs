@@ -28,7 +28,7 @@ pub struct Manifest {
     pub lineage: Lineage,
     /// The node that made it.
     pub node: NodeId,
-    /// When, by that machine's clock.
+    /// When, in cluster time: that of the newest entry in it.
     pub created: Timestamp,
     /// The index of the last log entry whose effects it holds.
     pub applied: u64,

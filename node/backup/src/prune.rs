@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
-use types::{ClusterId, NodeId};
-
+use crate::age::sort_by_age;
 use crate::target::{list, sync_dir};
 use crate::{Error, Manifest, Target, hex};
 
@@ -19,18 +18,20 @@ pub struct Pruned {
     pub unreadable: Option<String>,
 }
 
-/// Keeps the newest `keep` backups that this slot's nodes made of this cluster, at least one. Others' are not touched.
-pub fn prune(target: &Target, cluster: ClusterId, node: NodeId, keep: usize) -> Result<Pruned, Error> {
+/// Keeps the newest `keep` backups that nodes of one slot made of one cluster: that which was just `made`, whatever clocks
+/// said, and the newest of the others. Other slots' and clusters' are not touched.
+pub fn prune(target: &Target, made: &Manifest, keep: usize) -> Result<Pruned, Error> {
     let (mut own, mut all, mut pruned) = (Vec::new(), Vec::new(), Pruned::default());
-    for name in target.names()? {
+    for name in target.names()?.into_iter().filter(|name| *name != made.name) {
         match target.manifest(&name) {
-            Ok(manifest) if manifest.cluster == cluster && manifest.node.slot() == node.slot() => own.push(manifest),
-            Ok(manifest) => all.push(manifest),
+            Ok(one) if one.cluster == made.cluster && one.node.slot() == made.node.slot() => own.push(one),
+            Ok(one) => all.push(one),
             Err(_) => pruned.unreadable = Some(name),
         }
     }
-    own.sort_by_key(|manifest| (manifest.created, manifest.name.clone()));
-    let kept = own.split_off(own.len().saturating_sub(keep.max(1)));
+    sort_by_age(&mut own, Some((made.cluster, made.lineage)));
+    let mut kept = own.split_off(own.len().saturating_sub(keep.saturating_sub(1)));
+    kept.push(made.clone());
     for old in &own {
         target.remove_manifest(&old.name)?; // First: a backup that is listed is whole.
         pruned.backups.push(old.name.clone());

@@ -66,7 +66,7 @@ impl Target {
         &self.dir
     }
 
-    /// The names of all backups that are complete, the oldest first.
+    /// The names of all backups that are complete, sorted.
     pub fn names(&self) -> Result<Vec<String>, Error> {
         let dir = self.dir.join(MANIFESTS);
         let mut names: Vec<String> =

@@ -8,7 +8,7 @@ mod schedule;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use backup::{Evidence, Order, Pace, Pruned, Series, Target};
 use raft::Handle;
@@ -19,7 +19,7 @@ use store::{RocksDisk, StateView};
 use tokio::sync::Mutex;
 use types::backup::{BackupDeed, NoteBackup};
 use types::limits::{BACKUP_HEAD_MS_MAX, BACKUP_REASON_BYTES_MAX};
-use types::{NodeId, Timestamp, row};
+use types::{NodeId, row};
 
 pub use command::{BackupCommand, run as run_command};
 pub use metrics::Metrics;
@@ -153,7 +153,7 @@ impl Backups {
             let target = if wish.init { Target::init(&at)? } else { Target::open(&at)? };
             let snapshot = inner.node.state().build_snapshot()?;
             let view = StateView::of_checkpoint(&RocksDisk::default(), &snapshot.dir())?;
-            let order = Order::new(snapshot, &view, inner.node.node(), target.free_time(now(), inner.node.node()))?;
+            let order = Order::new(snapshot, &view, inner.node.node(), &target)?;
             Ok((target, order))
         })
         .await?;
@@ -167,7 +167,7 @@ impl Backups {
             let pace = Pace::new(config.bytes_per_second, stop);
             let made = backup::create(&order, &target, &series, inner.signer.as_deref(), pace, &mut progress)?;
             let pruned = match keep {
-                Some(keep) => backup::prune(&target, order.cluster, order.node, keep)?,
+                Some(keep) => backup::prune(&target, &made.manifest, keep)?,
                 None => Pruned::default(),
             };
             Ok((made, pruned))
@@ -231,11 +231,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, BackupError> {
     let done = tokio::task::spawn_blocking(work).await.map_err(|_| BackupError::Stopping)?;
     Ok(done?)
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// As much of a reason as a record may hold.

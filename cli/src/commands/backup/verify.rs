@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::daemon::Daemon;
-use super::{ask_node, bar, client, directory, listing, size};
+use super::{Listed, ask_node, bar, client, directory, listing, size};
 use crate::args::{BackupPlace, BackupVerify, Format, Global};
 use crate::error::{Error, Result};
 use crate::output::{print, say};
@@ -109,8 +109,18 @@ pub(super) async fn run(global: &Global, asked: &BackupVerify) -> Result<()> {
 
 pub(super) fn newest(place: &BackupPlace, node: Option<&GetBackupsResponse>) -> Result<String> {
     let listed = listing(place, node)?;
-    let newest = listed.into_iter().rev().max_by_key(|one| one.created_ms);
-    newest.map(|one| one.name).ok_or_else(|| Error::Usage("there is no backup there yet: tricord backup create".into()))
+    let newest = newest_of(&listed, node.map(|node| (node.cluster.as_str(), node.lineage.as_str())));
+    newest.map(str::to_owned).ok_or_else(|| Error::Usage("there is no backup there yet: tricord backup create".into()))
+}
+
+/// The last one of those listed, the oldest first; of the own cluster and history, where there is one.
+fn newest_of<'a>(listed: &'a [Listed], own: Option<(&str, &str)>) -> Option<&'a str> {
+    let near = |one: &Listed| {
+        let of_cluster = own.is_some_and(|(cluster, _)| cluster == one.cluster);
+        let of_history = own.is_some_and(|(_, lineage)| lineage == one.lineage);
+        (one.problem.is_none(), of_cluster, of_cluster && of_history)
+    };
+    listed.iter().max_by_key(|one| near(one)).map(|one| one.name.as_str()) // Of several, the last.
 }
 
 /// The series' key of the node on this machine, if whoever runs this may read it.
@@ -220,5 +230,33 @@ fn tell_restored(
             kit.cluster_keys, kit.data_keys, kit.messages
         )),
         None => missing.push("that the recovery kit opens it: two shares are needed (--kit)".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_is_the_last_listed_of_this_history_whatever_its_date() {
+        let one = |name: &str, cluster: &str, lineage: &str, created_ms: u64| {
+            let said = serde_json::json!({
+                "name": name, "cluster": cluster, "lineage": lineage, "created_ms": created_ms
+            });
+            serde_json::from_value::<Listed>(said).expect("a line of the list")
+        };
+        let bad = serde_json::json!({ "name": "bad", "problem": "it is no text" });
+        let bad: Listed = serde_json::from_value(bad).expect("a line of the list");
+        let listed = [bad, one("ahead", "x", "1", 9_000), one("after", "x", "1", 10), one("restored", "x", "2", 20)];
+        assert_eq!(newest_of(&listed, None), Some("restored"));
+        assert_eq!(newest_of(&listed, Some(("x", "1"))), Some("after"), "by the log, not by the clock");
+        assert_eq!(newest_of(&listed, Some(("x", "3"))), Some("restored"), "this history has none yet");
+        assert_eq!(newest_of(&listed, Some(("y", "1"))), Some("restored"), "nor has this cluster");
+        assert_eq!(
+            newest_of(&listed[..1], None),
+            Some("bad"),
+            "what cannot be read is looked at if there is nothing else"
+        );
+        assert_eq!(newest_of(&[], None), None);
     }
 }

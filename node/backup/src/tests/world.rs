@@ -1,5 +1,6 @@
 //! The state of one node, with keys that open.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,10 +14,11 @@ use types::command::*;
 use types::conversation::{ConversationKind, POLICY_FROM_JOINING};
 use types::key::{Envelope as KeyEnvelope, Holder, KeyScope, Month, NewClusterKey};
 use types::message::{Header, MessageKind, Priority};
+use types::seat::AdmitNode;
 use types::user::{PermissionSet, Realm, UserKind};
 use types::{
-    Author, ClusterId, Command, ConversationId, DeviceId, Entry, Envelope, Incarnation, Lineage, NodeId, Request,
-    SessionId, Slot, Timestamp, UserId,
+    Author, ClusterId, Command, ConversationId, DeviceId, Entry, Envelope, Incarnation, Lineage, NodeId, Request, Row,
+    SessionId, Slot, Table, Timestamp, UserId,
 };
 
 use crate::{Error, Evidence, Made, Opener, Order, Pace, Series, Target, create};
@@ -34,6 +36,8 @@ pub(super) struct World {
     now: u64,
     kit: NodeKey,
     key: DataKey,
+    founding: FoundingKeys,
+    nodes: [NodeId; 3],
     signers: [Signer; 3],
 }
 
@@ -45,12 +49,10 @@ impl World {
         let store = StateStore::open(Arc::new(RocksDisk::default()), &dir.path().join("state")).expect("opens");
         let (kit, cluster) = (NodeKey::generate().expect("a pair"), ClusterKey::generate(1).expect("a key"));
         let (key, wrapped) = DataKey::mint(&cluster, KeyScope::Conversation(TALK), Month(0)).expect("a key");
-        let signer = |slot: Slot| {
-            let name = key_name(CLUSTER, NodeId::new(slot, Incarnation(1)));
-            Signer::from_seed(&name, [slot.number(); 32]).expect("a signer")
-        };
-        let signers = Slot::ALL.map(signer);
-        let mut world = Self { dir, store, index: 0, number: 0, now: 1_000_000, kit, key, signers };
+        let nodes = Slot::ALL.map(|slot| NodeId::new(slot, Incarnation(1)));
+        let signers = nodes.map(signer);
+        let founding = FoundingKeys::new(CLUSTER, signers.each_ref().map(|one| *one.verifier().key())).expect("keys");
+        let mut world = Self { dir, store, index: 0, number: 0, now: 1_000_000, kit, key, founding, nodes, signers };
         let public = world.kit.public().expect("public");
         let envelope = KeyEnvelope {
             holder: Holder::Recovery,
@@ -117,8 +119,34 @@ impl World {
         }
     }
 
+    /// The next node of a slot takes it, and begins to sign; none of before has vouched for it yet.
+    pub fn replace(&mut self, slot: Slot) {
+        let at = usize::from(slot.number() - 1);
+        let node = NodeId::new(slot, Incarnation(self.nodes[at].incarnation().0 + 1));
+        let envelope = KeyEnvelope { holder: Holder::Node(node), public: [4; 32], sealed: vec![1] };
+        self.node(
+            A,
+            Command::AdmitNode(AdmitNode {
+                node,
+                disk: [4; 16],
+                public: [4; 32],
+                peer_address: "new:1".into(),
+                client_address: "new:2".into(),
+                envelopes: vec![(1, envelope)],
+            }),
+        );
+        self.node(A, Command::SeatNode(node));
+        (self.nodes[at], self.signers[at]) = (node, signer(node));
+        self.node(node, Command::SetSigner(*self.signers[at].verifier().key()));
+        assert!(self.store.view().signer(node).expect("readable").is_some(), "{node} signs");
+    }
+
     /// Two nodes sign the tree as it is.
     pub fn seal_head(&mut self) {
+        self.seal_head_by([Slot::A, Slot::B]);
+    }
+
+    pub fn seal_head_by(&mut self, slots: [Slot; 2]) {
         self.now += 10_000;
         self.node(A, Command::Tick); // If time has stepped, that is a record, which the head is to hold.
         self.node(A, Command::MarkHead);
@@ -127,10 +155,9 @@ impl World {
         let number = view.head(size).expect("readable").expect("marked").number;
         let root = tree::root(&TreeNodes(&view), size).expect("whole");
         let text = Checkpoint { origin: origin(CLUSTER), size, root }.text();
-        for (slot, at) in [(Slot::A, 0), (Slot::B, 1)] {
+        for at in slots.map(|slot| usize::from(slot.number() - 1)) {
             let signature = self.signers[at].sign(&text);
-            let node = NodeId::new(slot, Incarnation(1));
-            self.node(node, Command::SignHead(SignHead { number, size, root, signature }));
+            self.node(self.nodes[at], Command::SignHead(SignHead { number, size, root, signature }));
         }
         let sealed = self.store.view().head(size).expect("readable").expect("there").sealed;
         assert!(sealed.is_some(), "two signatures seal a head");
@@ -156,11 +183,43 @@ impl World {
         pace: Pace,
         progress: crate::Progress<'_>,
     ) -> Result<Made, Error> {
+        let order = self.order(target, snapshot)?;
+        create(&order, target, &self.series(), Some(&self.signers[0]), pace, progress)
+    }
+
+    /// As an earlier release made it, which dated it by the machine's clock.
+    pub fn back_up_dated(&mut self, target: &Target, created: Timestamp) -> Result<Made, Error> {
+        let snapshot = self.snapshot();
+        let order = Order { created, ..self.order(target, snapshot)? };
+        create(&order, target, &self.series(), Some(&self.signers[0]), Pace::unbounded(), &mut |_, _| {})
+    }
+
+    fn order(&mut self, target: &Target, snapshot: Snapshot) -> Result<Order, Error> {
         self.now += 60_000;
         let view = StateView::of_checkpoint(&RocksDisk::default(), &snapshot.dir())?;
-        let mut order = Order::new(snapshot, &view, A, Timestamp(self.now))?;
+        let mut order = Order::new(snapshot, &view, self.nodes[0], target)?;
         order.evidence = Evidence::of(&self.store.view(), order.records, &order.signers)?;
-        create(&order, target, &self.series(), Some(&self.signers[0]), pace, progress)
+        Ok(order)
+    }
+
+    pub fn records(&self) -> u64 {
+        heads(&self.store.view()).expect("heads").records
+    }
+
+    pub fn sealed_heads(&self) -> usize {
+        let mut sealed = 0;
+        let counted = self.store.view().each(Table::Head, &mut |_, value| {
+            let row = codec::decode_row(Table::Head, value)?;
+            sealed += usize::from(matches!(row, Row::Head(head) if head.sealed.is_some()));
+            Ok(ControlFlow::Continue(()))
+        });
+        counted.expect("readable");
+        sealed
+    }
+
+    /// The time that the cluster has.
+    pub fn clock(&self) -> Timestamp {
+        heads(&self.store.view()).expect("heads").clock
     }
 
     pub fn series_file(&self) -> PathBuf {
@@ -182,13 +241,23 @@ impl World {
     }
 
     pub fn founding(&self) -> FoundingKeys {
-        FoundingKeys::new(CLUSTER, self.signers.each_ref().map(|one| *one.verifier().key())).expect("keys")
+        self.founding.clone()
+    }
+
+    /// The keys of those who sign now, as `--signers` takes them.
+    pub fn signers(&self) -> String {
+        self.signers.iter().map(|one| format!("{}\n", one.verifier())).collect()
     }
 
     /// Where backups are restored to be verified.
     pub fn room(&self) -> &Path {
         Box::leak(self.dir.path().join("room").into_boxed_path())
     }
+}
+
+fn signer(node: NodeId) -> Signer {
+    let number = node.incarnation().0 * 8 + u32::from(node.slot().map_or(0, Slot::number));
+    Signer::from_seed(&key_name(CLUSTER, node), [u8::try_from(number).expect("a few"); 32]).expect("a signer")
 }
 
 fn found(audit_keys: [[u8; 32]; 3], (cluster_key, request_key): (NewClusterKey, AddDataKey)) -> Found {

@@ -23,7 +23,7 @@ const TOLD_EVERY_BYTES: u64 = 4 * 1024 * 1024;
 /// What can be done with backups without a node.
 #[derive(Subcommand)]
 pub enum BackupCommand {
-    /// Lists the backups in a directory.
+    /// Lists the backups in a directory: those that cannot be read, then the others, the oldest first.
     List {
         /// The directory with the backups.
         #[arg(long)]
@@ -96,18 +96,22 @@ pub fn run(command: &BackupCommand) -> Result<(), Failure> {
 
 fn list(dir: &Path) -> Result<(), Failure> {
     let target = Target::open(dir)?;
-    let mut backups = Vec::new();
+    let (mut backups, mut manifests) = (Vec::new(), Vec::new());
     for name in target.names()? {
-        backups.push(match target.manifest(&name) {
-            Ok(manifest) => json!({
-                "name": name, "cluster": manifest.cluster.to_string(), "lineage": manifest.lineage.to_string(),
-                "node": manifest.node.to_string(), "created_ms": manifest.created.0, "records": manifest.records,
-                "bytes": manifest.bytes(), "files": manifest.files.len(), "recovery": manifest.recovery.to_string(),
-                "signed": manifest.signer().map(|key| key.name().to_owned()),
-            }),
-            Err(error) => json!({ "name": name, "problem": crate::chain(&error) }),
-        });
+        match target.manifest(&name) {
+            Ok(manifest) => manifests.push(manifest),
+            Err(error) => backups.push(json!({ "name": name, "problem": crate::chain(&error) })),
+        }
     }
+    backup::sort_by_age(&mut manifests, None);
+    backups.extend(manifests.iter().map(|manifest| {
+        json!({
+            "name": manifest.name, "cluster": manifest.cluster.to_string(), "lineage": manifest.lineage.to_string(),
+            "node": manifest.node.to_string(), "created_ms": manifest.created.0, "records": manifest.records,
+            "bytes": manifest.bytes(), "files": manifest.files.len(), "recovery": manifest.recovery.to_string(),
+            "signed": manifest.signer().map(|key| key.name().to_owned()),
+        })
+    }));
     tell(&json!({ "backups": backups }).to_string())
 }
 
