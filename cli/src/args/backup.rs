@@ -49,6 +49,10 @@ pub struct BackupRestore {
     /// Hold the audit log in it to the founding keys (audit.pub of the founding bundle).
     #[arg(long, value_name = "FILE")]
     pub founding: Option<PathBuf>,
+    /// Only if the cluster was restored before, from a backup or from one node: a file with the keys of the nodes that came
+    /// with that, as audit verify takes it.
+    #[arg(long, value_name = "FILE", requires = "founding")]
+    pub signers: Option<PathBuf>,
 }
 
 /// `backup create`
@@ -94,6 +98,10 @@ pub struct BackupVerify {
     /// Also hold the audit log in it to the founding keys (audit.pub of the founding bundle).
     #[arg(long, value_name = "FILE")]
     pub founding: Option<PathBuf>,
+    /// Only after a restoration, when nobody from before is left to vouch for the new nodes: a file with their keys, as
+    /// audit verify takes it.
+    #[arg(long, value_name = "FILE", requires = "founding")]
+    pub signers: Option<PathBuf>,
     /// It must be of this cluster (its id); default: the node's on this machine, if there is one.
     #[arg(long, value_name = "ID")]
     pub cluster: Option<String>,

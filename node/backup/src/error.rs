@@ -102,6 +102,18 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The founding keys do not reach up to the backup.
+    #[error(
+        "the audit log in {path} cannot be held to the founding keys. UNKNOWN SIGNER: record {record} names a signer that no two \
+         signers from before it vouch for. That says nothing against the backup: if the cluster was restored then, from a \
+         backup or from one node, give its new keys (--signers), or leave --founding out"
+    )]
+    Unvouched {
+        /// Its manifest.
+        path: PathBuf,
+        /// The record.
+        record: u64,
+    },
     /// The recovery kit does not open what is in it.
     #[error("{path}: the recovery kit does not open {what}")]
     Kit {
@@ -131,6 +143,35 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it speaks against the backup: that is not what was written, or cannot be read. All else is of who looked,
+    /// with what, and where.
+    #[must_use]
+    pub fn refutes(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::Length { .. }
+            | Self::Changed { .. }
+            | Self::Contents { .. }
+            | Self::Audit { .. }
+            | Self::Kit { .. } => true,
+            Self::State(fault) => !matches!(fault, store::Fault::Io { .. } | store::Fault::Newer { .. }),
+            // The disk does not give back what is on it.
+            Self::Io { doing, source, .. } => {
+                matches!(*doing, "open" | "read") && source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+            }
+            Self::NoTarget { .. }
+            | Self::NoRoom { .. }
+            | Self::NoBackup { .. }
+            | Self::Newer { .. }
+            | Self::Foreign { .. }
+            | Self::Unvouched { .. }
+            | Self::Series { .. }
+            | Self::NoKit
+            | Self::Stopped
+            | Self::Seal(_) => false,
+        }
+    }
+
     /// For `map_err` on file operations.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();

@@ -16,6 +16,10 @@ use types::{ClusterId, Key, NodeId, Row};
 
 /// Heads that can be between two that are sealed, and more.
 const UNSEALED_MAX: usize = 64;
+/// Heads that are read at a time.
+const READ_AT_ONCE: usize = 1_024;
+/// Heads that are tried for each signer who came later: one is enough unless a signature on it is false.
+const VOUCHING_MAX: usize = 4;
 
 /// A sealed head, and the proof that a log of some smaller size is its beginning.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,14 +96,35 @@ pub(crate) fn signers<V: View<Fault = Fault>>(view: &V) -> Result<Vec<(NodeId, S
         .collect())
 }
 
-/// Sealed heads up to this size, the newest first, as notes.
-pub(crate) fn heads<V: View<Fault = Fault>>(view: &V, cluster: ClusterId, size: u64) -> Result<Vec<String>, Fault> {
+/// The newest sealed head up to this size, as a note; none: none is sealed yet.
+pub(crate) fn newest<V: View<Fault = Fault>>(view: &V, cluster: ClusterId, size: u64) -> Result<Option<String>, Fault> {
     let (from, to) = keys::heads_to(size);
-    let mut notes = Vec::new();
-    for (size, head) in view.scan(&from, &to, true, SIGNERS_MAX)?.into_iter().filter_map(sealed) {
-        notes.extend(note(view, cluster, size, &head)?);
+    let head = view.scan(&from, &to, true, READ_AT_ONCE)?.into_iter().find_map(sealed);
+    head.map_or(Ok(None), |(size, head)| note(view, cluster, size, &head))
+}
+
+/// The heads up to this size that can vouch for `node`, whom the record `index` names as a signer: the first ones above it
+/// that two others have signed who came before. However long ago that was, they are kept.
+pub(crate) fn vouching<V: View<Fault = Fault>>(
+    view: &V,
+    (cluster, size): (ClusterId, u64),
+    signers: &[(NodeId, Signer)],
+    (index, node): (u64, NodeId),
+) -> Result<Vec<String>, Fault> {
+    let came_before = |(other, signer): &&(NodeId, Signer)| *other != node && signer.since <= index;
+    let old: Vec<_> = signers.iter().filter(came_before).cloned().collect();
+    let (mut notes, mut from) = (Vec::new(), index.saturating_add(1));
+    loop {
+        let rows = view.scan(&Key::Head(from), &Key::Head(size), false, READ_AT_ONCE)?;
+        let Some(Key::Head(last)) = rows.last().map(|(key, _)| key.clone()) else { return Ok(notes) };
+        for (size, head) in rows.into_iter().filter_map(sealed).filter(|(_, head)| sealed_among(head, &old)) {
+            notes.extend(note(view, cluster, size, &head)?);
+            if notes.len() >= VOUCHING_MAX {
+                return Ok(notes);
+            }
+        }
+        from = last.saturating_add(1);
     }
-    Ok(notes)
 }
 
 /// Whether signers of two slots have signed what most did.

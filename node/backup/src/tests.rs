@@ -1,6 +1,7 @@
 //! A small cluster's state with real keys, backed up, damaged in every way, verified and restored.
 
 mod damage;
+mod founding;
 mod series;
 mod world;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use record::FoundingKeys;
 use record::tree::{self, Hash, Memory};
-use record::verify::{Log, Problem};
+use record::verify::{Log, Problem, Report};
 use seal::NodeKey;
 use sha2::{Digest, Sha256};
 use state::view::{Rows, heads};
@@ -63,6 +63,8 @@ pub struct Restored {
     /// The size up to which the founding keys vouch for the records; none: no founding keys were given, or no head was
     /// sealed yet.
     pub founded: Option<u64>,
+    /// Records that name signers whom only the keys given for a restoration vouch for.
+    pub believed: Vec<u64>,
     /// What the recovery kit has opened; none: it was not given.
     pub kit: Option<KitProof>,
 }
@@ -200,19 +202,20 @@ fn look(
         }
         None => Vec::new(),
     };
-    let founded = match &expected.founding {
-        Some(keys) => {
-            let heads = evidence::heads(&view, manifest.cluster, records)?;
-            founded(&log, keys, &heads, contents.evidence.as_ref()).map_err(audit)?
-        }
-        None => None,
+    let (founded, believed) = match &expected.founding {
+        Some(keys) => match founded(&view, &log, keys, contents.evidence.as_ref())? {
+            Ok((size, believed)) => (size, believed),
+            Err(Problem::Signer(record)) => return Err(Error::Unvouched { path, record }),
+            Err(problem) => return Err(audit(problem.to_string())),
+        },
+        None => (None, Vec::new()),
     };
     let kit = match with {
         Opener::Kit(pair) => Some(kit::prove(&view, pair, &path)?),
         Opener::Series(_) => None,
     };
     let (files, bytes) = (snapshot.files.len(), snapshot.bytes());
-    Ok(Restored { files, bytes, rows, messages, sealed_by, founded, kit })
+    Ok(Restored { files, bytes, rows, messages, sealed_by, founded, believed, kit })
 }
 
 /// Reads and decodes every row; rows, messages, and the audit log anew from its records' stored bytes.
@@ -238,22 +241,33 @@ fn root_of(tree: &Memory) -> Hash {
     tree::root(tree, tree.size()).unwrap_or_else(|_| tree::empty_root())
 }
 
-/// Up to which size the founding keys vouch for a log: by the sealed heads in it, the newest first, or, as long as it has
-/// none, by the one that was sealed soon after.
-fn founded(log: &Log, keys: &FoundingKeys, heads: &[String], later: Option<&Evidence>) -> Result<Option<u64>, String> {
-    let wrong = |problem: Problem| problem.to_string();
-    match (heads.split_first(), later) {
-        (Some((newest, older)), _) => {
-            let older: Vec<String> = older.iter().rev().cloned().collect();
-            let report = log.verify(keys, newest, &older, None).map_err(wrong)?;
-            Ok(Some(report.head.checkpoint.size))
-        }
-        (None, Some(later)) => {
-            record::verify::head(&later.note, keys).map_err(wrong)?;
-            Ok(Some(log.tree().size()))
-        }
-        (None, None) => Ok(None),
+/// Up to which size the founding keys vouch for a log, and the records that name whom only the keys of a restoration vouch
+/// for.
+type Founded = (Option<u64>, Vec<u64>);
+
+/// Holds a log to the founding keys: by the newest sealed head in it and those that vouch for who came later, or, as long
+/// as it has none, by the one that was sealed soon after.
+fn founded(
+    view: &StateView,
+    log: &Log,
+    keys: &FoundingKeys,
+    later: Option<&Evidence>,
+) -> Result<Result<Founded, Problem>, Error> {
+    let size = log.tree().size();
+    let Some(newest) = evidence::newest(view, keys.cluster, size)? else {
+        let sealed = later.map(|later| record::verify::head(&later.note, keys)).transpose();
+        let unknown = |problem| match (problem, log.named().next()) {
+            (Problem::TooFewSignatures { .. }, Some((record, _))) => Problem::Signer(record),
+            (problem, _) => problem,
+        };
+        return Ok(sealed.map(|sealed| (sealed.map(|_| size), Vec::new())).map_err(unknown));
+    };
+    let (signers, mut vouching) = (evidence::signers(view)?, Vec::new());
+    for named in log.named() {
+        vouching.extend(evidence::vouching(view, (keys.cluster, size), &signers, named)?);
     }
+    let report = log.verify(keys, &newest, &vouching, None);
+    Ok(report.map(|Report { head, believed, .. }| (Some(head.checkpoint.size), believed)))
 }
 
 fn hash(path: &Path, took: &mut dyn FnMut(u64)) -> Result<(u64, [u8; 32]), Error> {

@@ -213,6 +213,11 @@ impl Log {
         leaf
     }
 
+    /// The records that name a signer after the founding, and whom.
+    pub fn named(&self) -> impl Iterator<Item = (u64, NodeId)> {
+        self.changes.iter().map(|(index, node, _)| (*index, *node))
+    }
+
     /// The tree so far.
     #[must_use]
     pub const fn tree(&self) -> &Memory {
@@ -222,6 +227,7 @@ impl Log {
     /// Verifies what was taken: it must be what `checkpoint` seals, with signers that follow from the founding keys (older
     /// heads vouch for those that came later), and go on from the head `since`, if one is given. After a restoration nobody
     /// is left who could vouch: then the keys that came with the founding keys are believed ([`FoundingKeys::believe`]).
+    /// Who was named above the head need not be vouched for: nothing below it rests on them.
     pub fn verify(
         &self,
         founding: &FoundingKeys,
@@ -240,6 +246,7 @@ impl Log {
             return Err(if changed { Problem::Root } else { Problem::Founding });
         }
         let heads: Vec<&str> = older.iter().map(String::as_str).chain([checkpoint]).collect();
+        let (end, mut above) = (size_of(checkpoint), None);
         for (index, node, key) in &self.changes {
             let vouches = |note: &&str| {
                 let sealed = trusted.head(note, "a head", &origin).ok()?.checkpoint;
@@ -248,15 +255,23 @@ impl Log {
             let name = key_name(founding.cluster, *node);
             let verifier = Verifier::new(&name, *key).map_err(|_| Problem::Signer(*index))?;
             if !heads.iter().any(|note| vouches(note).is_some()) {
-                if !founding.restored.contains(&(*node, verifier.clone())) {
+                if founding.restored.contains(&(*node, verifier.clone())) {
+                    believed.push(*index);
+                } else if end.is_some_and(|end| *index >= end) {
+                    above.get_or_insert(*index);
+                    continue;
+                } else {
                     return Err(Problem::Signer(*index));
                 }
-                believed.push(*index);
             }
             ever.0.push((*node, verifier.clone()));
             trusted.replace(*node, verifier);
         }
-        let head = trusted.head(checkpoint, "the checkpoint", &origin)?;
+        let head = trusted.head(checkpoint, "the checkpoint", &origin).map_err(|problem| match (problem, above) {
+            // Whoever is named above may have signed a head from before.
+            (Problem::TooFewSignatures { .. }, Some(index)) => Problem::Signer(index),
+            (problem, _) => problem,
+        })?;
         if self.tree.size() < head.checkpoint.size {
             return Err(Problem::Missing(self.tree.size()));
         }
@@ -278,6 +293,11 @@ impl Log {
     fn root(&self, size: u64) -> Option<Hash> {
         if size > self.tree.size() { None } else { tree::root(&self.tree, size).ok() }
     }
+}
+
+/// The size that a head says it has.
+fn size_of(note: &str) -> Option<u64> {
+    Some(Checkpoint::parse(&Note::parse(note).ok()?.text)?.size)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use types::backup::{BackupDeed, NoteBackup};
 use types::limits::{BACKUP_HEAD_MS_MAX, BACKUP_REASON_BYTES_MAX};
 use types::{NodeId, row};
 
-pub use command::{BackupCommand, run as run_command};
+pub use command::{BackupCommand, REFUTED, run as run_command};
 pub use metrics::Metrics;
 pub use schedule::run as keep_schedule;
 

@@ -155,7 +155,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             say(&format!("tricordd: {}", chain(&*failure)));
-            ExitCode::FAILURE
+            let refuted = failure.downcast_ref::<backup::Error>().is_some_and(backup::Error::refutes);
+            if refuted { ExitCode::from(backups::REFUTED) } else { ExitCode::FAILURE }
         }
     }
 }

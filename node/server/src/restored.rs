@@ -81,7 +81,12 @@ pub fn restore(
     let slot = config.slot;
     let state = &data.join("state");
     let wish = Revival { target, name, expected, room: &room, state, slot, public, beginning };
-    let revived = backup::revive(&wish, kit, progress)?;
+    let revived = backup::revive(&wish, kit, progress).map_err(|error| match error {
+        backup::Error::Unvouched { .. } => {
+            Failure::from(format!("{error}. Empty {} before you run it again", data.display()))
+        }
+        other => other.into(),
+    })?;
     let manifest = &revived.verified.manifest;
     let identity = Identity::new(manifest.cluster, beginning.lineage, revived.node, beginning.at)?;
     DataDir::adopt(data, identity)?;

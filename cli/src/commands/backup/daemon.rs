@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 use crate::args::BackupPlace;
 use crate::error::{Error, Result};
 
+/// How it ends when a backup is not what was written; with another failure, nothing was found out.
+const REFUTED: i32 = 3;
 /// Longest line that it says, and longest complaint: a list of many backups.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -22,6 +24,8 @@ impl Daemon {
     }
 
     /// Runs it: its last line. `secret` goes to its standard input; `progress` is told what it tells.
+    ///
+    /// Errors: [`Error::NotVerified`] if the backup is not good, and only then.
     pub fn ask(
         &self,
         doing: &str,
@@ -63,6 +67,9 @@ impl Daemon {
             return Ok(last);
         }
         let why = complaints.trim().strip_prefix("tricordd: ").unwrap_or(complaints.trim());
+        if ended.code() == Some(REFUTED) {
+            return Err(Error::NotVerified(why.to_owned()));
+        }
         Err(failed(if why.is_empty() { format!("tricordd ended with {ended}") } else { why.to_owned() }))
     }
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::daemon::Daemon;
 use super::verify::{ask_kit, newest};
-use super::{bar, directory};
-use crate::args::{BackupRestore, Format, Global};
+use super::{bar, directory, listing};
+use crate::args::{BackupPlace, BackupRestore, Format, Global};
 use crate::error::{Error, Result};
 use crate::output::{print, say};
 use crate::prompt;
@@ -22,6 +22,9 @@ pub(super) fn run(global: &Global, asked: &BackupRestore) -> Result<()> {
         Some(name) => name.clone(),
         None => newest(place, None)?,
     };
+    if asked.founding.is_some() && asked.signers.is_none() {
+        warn_of_restorations(place, &name)?;
+    }
     let beginning = match &asked.beginning {
         Some(beginning) => beginning.clone(),
         None => {
@@ -47,12 +50,19 @@ pub(super) fn run(global: &Global, asked: &BackupRestore) -> Result<()> {
     if let Some(founding) = &asked.founding {
         arguments.extend(["--founding".into(), founding.into()]);
     }
+    if let Some(signers) = &asked.signers {
+        arguments.extend(["--signers".into(), signers.into()]);
+    }
     let (bar, began) = (bar(), Instant::now());
     let answer = Daemon::find(place)?.ask(&doing, &arguments, Some(&kit), &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
-    })?;
+    });
     bar.finish_and_clear();
+    let answer = answer.map_err(|error| match error {
+        Error::NotVerified(why) => Error::NotVerified(format!("{name} is not good, and was not restored. {why}")),
+        other => other,
+    })?;
     let mut report: Value = serde_json::from_str(&answer)
         .map_err(|error| Error::Content { doing, why: format!("tricordd said something else: {error}") })?;
     report["beginning"] = beginning.clone().into();
@@ -73,6 +83,26 @@ pub(super) fn run(global: &Global, asked: &BackupRestore) -> Result<()> {
     }
     say("Nothing of before is refused but old nodes and cursors: tricord cluster status.");
     Ok(())
+}
+
+/// Whether the founding keys reach up to a backup is known only when it is restored, which may take hours. Where they may
+/// not, that is said before.
+fn warn_of_restorations(place: &BackupPlace, name: &str) -> Result<()> {
+    let made_by = listing(place, None)?.into_iter().find(|one| one.name == name).map(|one| one.node);
+    if let Some(node) = made_by.filter(|node| came_later(node)) {
+        say(&format!(
+            "It was made by {}, which is not of the founding. If the cluster was restored since then, from a backup or from \
+             one node, the founding keys alone do not vouch for it, and that shows only at the end: give the keys of that \
+             restoration (--signers), or leave --founding out.",
+            crate::text::line(&node)
+        ));
+    }
+    Ok(())
+}
+
+/// `a1` is of the founding, `a2` is not.
+fn came_later(node: &str) -> bool {
+    node.trim_start_matches(|letter: char| letter.is_ascii_lowercase()) != "1"
 }
 
 /// A new lineage, and now.

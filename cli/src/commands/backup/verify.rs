@@ -41,6 +41,8 @@ struct Restored {
     messages: u64,
     sealed_by: Vec<String>,
     founded: Option<u64>,
+    #[serde(default)]
+    believed: Vec<u64>,
     kit: Option<Kit>,
 }
 
@@ -67,6 +69,9 @@ pub(super) async fn run(global: &Global, asked: &BackupVerify) -> Result<()> {
     if let Some(founding) = &asked.founding {
         option("--founding", founding.into());
     }
+    if let Some(signers) = &asked.signers {
+        option("--signers", signers.into());
+    }
     if let Some(room) = &asked.room {
         option("--room", room.into());
     }
@@ -74,12 +79,15 @@ pub(super) async fn run(global: &Global, asked: &BackupVerify) -> Result<()> {
     if let Some(cluster) = asked.cluster.clone().or(own.clone()) {
         option("--cluster", cluster.into());
     }
-    let series = asked.series.clone().or_else(|| series_of(node.as_ref()));
+    let own_series = if asked.series.is_none() { series_of(node.as_ref()) } else { None };
     let secret = if asked.kit { Some(ask_kit(place, node.as_ref(), &name)?) } else { None };
     if asked.kit {
         arguments.push("--kit".into());
-    } else if let Some(series) = &series {
+    } else if let Some(series) = &asked.series {
         arguments.extend(["--series".into(), series.into()]);
+    } else if let Some(series) = &own_series {
+        // Another node may have made it: that its own key does not open it says nothing against it.
+        arguments.extend(["--or-closed".into(), "--series".into(), series.into()]);
     }
     let bar = bar();
     let answer = Daemon::find(place)?.ask(&doing, &arguments, secret.as_ref(), &mut |done, total| {
@@ -92,7 +100,7 @@ pub(super) async fn run(global: &Global, asked: &BackupVerify) -> Result<()> {
             doing: doing.clone(),
             why: format!("tricordd said something else: {error}"),
         })?,
-        Err(Error::Content { why, .. }) => {
+        Err(Error::NotVerified(why)) => {
             note(asked, 0, &[0; 32], 0, &why).await;
             return Err(Error::NotVerified(format!("{name} is not good. {why}")));
         }
@@ -223,6 +231,10 @@ fn tell_restored(
             missing.push("that the founding keys vouch for it: no head is sealed".to_owned())
         }
         None => missing.push("that its audit log is this cluster's since founding (--founding audit.pub)".to_owned()),
+    }
+    for record in &restored.believed {
+        let record = thousands(*record);
+        missing.push(format!("who signs since record {record}: believed because of the keys given (--signers) alone"));
     }
     match &restored.kit {
         Some(kit) => shown.push(format!(

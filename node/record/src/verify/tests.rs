@@ -163,6 +163,23 @@ fn after_a_restoration_signers_are_believed_by_their_keys_alone_and_that_is_said
 }
 
 #[test]
+fn who_is_named_above_the_head_needs_no_voucher_and_seals_nothing_below() {
+    let [a, b, c] = founders();
+    let (b2, mut records) = (node(Slot::B, 2), records(10));
+    records.push(stored(2_000, Action::AddSigner, &[b2]));
+    records.push(stored(3_000, Action::Post, &[]));
+    let log = log(&records);
+    let report = log.verify(&founding(), &note(&records, 10, &[a, b]), &[], None).expect("verified up to the head");
+    assert_eq!((report.head.checkpoint.size, report.believed), (10, vec![]));
+    let signed_late = note(&records, 10, &[a, b2]);
+    assert_eq!(log.verify(&founding(), &signed_late, &[], None), Err(Problem::Signer(10)));
+    assert_eq!(log.verify(&founding(), &note(&records, 12, &[a, b2]), &[], None), Err(Problem::Signer(10)));
+    let believing = founding().believe(&signer(b2).verifier().to_string()).expect("a key");
+    log.verify(&believing, &signed_late, &[], None).expect("b2 is believed");
+    assert!(log.verify(&founding(), &note(&records, 12, &[a, c]), &[], None).is_ok(), "a and c vouch for it");
+}
+
+#[test]
 fn a_signer_that_was_refused_is_not_believed() {
     let [a, b, c] = founders();
     let mut records = records(10);

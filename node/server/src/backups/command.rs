@@ -1,7 +1,8 @@
 //! `tricordd backup …`: what needs no running node, and no cluster at all. `tricord backup` calls it, and shows what it says.
 //!
 //! It tells its progress and its result as lines on standard output: `progress DONE TOTAL` and at the end one JSON document.
-//! The recovery key comes on standard input, never as an argument.
+//! The recovery key comes on standard input, never as an argument. It ends with [`REFUTED`] if the backup is not good, and
+//! with 1 if that could not be found out.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::{Failure, restored};
 
+/// How it ends when a backup is not what was written.
+pub const REFUTED: u8 = 3;
 /// Progress is told at most so often: after so many bytes.
 const TOLD_EVERY_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -54,9 +57,15 @@ pub struct Verify {
     /// Who signed the audit log from its first record on: audit.pub of the founding bundle.
     #[arg(long)]
     founding: Option<PathBuf>,
+    /// Only after a restoration: the keys of the nodes that came with it, one a line.
+    #[arg(long, requires = "founding")]
+    signers: Option<PathBuf>,
     /// Open it with the series' own key, from a node's data directory: backup.series.
     #[arg(long, conflicts_with = "kit")]
     series: Option<PathBuf>,
+    /// If it is of another series, verify it as without a key.
+    #[arg(long, requires = "series")]
+    or_closed: bool,
     /// Open it with the recovery key, 64 hexadecimal digits on standard input.
     #[arg(long)]
     kit: bool,
@@ -80,6 +89,9 @@ pub struct Restore {
     /// Who signed the audit log from its first record on: audit.pub of the founding bundle.
     #[arg(long)]
     founding: Option<PathBuf>,
+    /// Only if the cluster was restored before: the keys of the nodes that came with that, one a line.
+    #[arg(long, requires = "founding")]
+    signers: Option<PathBuf>,
     /// How the new history begins, the same on all three machines: LINEAGE-MILLISECONDS.
     #[arg(long)]
     beginning: String,
@@ -119,7 +131,7 @@ fn restore(asked: &Restore) -> Result<(), Failure> {
     let config = Config::load(&asked.config)?;
     let beginning = restored::parse_beginning(&asked.beginning)
         .ok_or("--beginning: LINEAGE-MILLISECONDS is needed, as the first machine said")?;
-    let founding = founding(asked.founding.as_deref())?;
+    let founding = founding(asked.founding.as_deref(), asked.signers.as_deref())?;
     let expected = Expected { cluster: Some(config.cluster), lineage: None, founding };
     let target = Target::open(&asked.dir)?;
     let kit = recovery_key()?;
@@ -131,10 +143,18 @@ fn restore(asked: &Restore) -> Result<(), Failure> {
     tell(&answer.to_string())
 }
 
-fn founding(path: Option<&Path>) -> Result<Option<FoundingKeys>, Failure> {
-    let Some(path) = path else { return Ok(None) };
-    let text = std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?;
-    Ok(Some(FoundingKeys::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?))
+fn founding(founding: Option<&Path>, signers: Option<&Path>) -> Result<Option<FoundingKeys>, Failure> {
+    let Some(path) = founding else { return Ok(None) };
+    let wrong = |path: &Path, error| format!("read the keys {}: {error}", path.display());
+    let keys = FoundingKeys::parse(&read(path)?).map_err(|error| wrong(path, error))?;
+    Ok(Some(match signers {
+        Some(path) => keys.believe(&read(path)?).map_err(|error| wrong(path, error))?,
+        None => keys,
+    }))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    Ok(std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?)
 }
 
 /// Tells progress now and then.
@@ -149,22 +169,23 @@ fn told() -> impl FnMut(u64, u64) {
 }
 
 fn verify(asked: &Verify) -> Result<(), Failure> {
-    let founding = founding(asked.founding.as_deref())?;
+    let founding = founding(asked.founding.as_deref(), asked.signers.as_deref())?;
     let expected = Expected { cluster: asked.cluster, lineage: asked.lineage, founding };
-    let opener = opener(asked)?;
     let target = Target::open(&asked.dir)?;
+    let opener = opener(asked, &target)?;
     let room = asked.room.clone().unwrap_or_else(std::env::temp_dir);
     let verified = backup::verify(&target, &asked.name, &expected, opener.as_ref(), &room, &mut told())?;
     tell(&document(&verified).to_string())
 }
 
-fn opener(asked: &Verify) -> Result<Option<Opener>, Failure> {
+fn opener(asked: &Verify, target: &Target) -> Result<Option<Opener>, Failure> {
     if asked.kit {
         return Ok(Some(Opener::Kit(recovery_key()?)));
     }
     let Some(path) = &asked.series else { return Ok(None) };
     let series = Series::load(path)?.ok_or_else(|| format!("{}: this node has made no backup yet", path.display()))?;
-    Ok(Some(Opener::Series(series)))
+    let closed = asked.or_closed && target.manifest(&asked.name)?.series != series.id;
+    Ok((!closed).then_some(Opener::Series(series)))
 }
 
 /// The recovery key from standard input.
@@ -200,7 +221,7 @@ fn restored(restored: &Restored) -> serde_json::Value {
     let sealed_by: Vec<String> = restored.sealed_by.iter().map(ToString::to_string).collect();
     json!({
         "files": restored.files, "bytes": restored.bytes, "rows": restored.rows, "messages": restored.messages,
-        "sealed_by": sealed_by, "founded": restored.founded,
+        "sealed_by": sealed_by, "founded": restored.founded, "believed": restored.believed,
         "kit": restored.kit.map(|kit| json!({
             "cluster_keys": kit.cluster_keys, "data_keys": kit.data_keys, "messages": kit.messages,
         })),

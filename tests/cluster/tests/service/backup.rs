@@ -81,11 +81,20 @@ async fn a_backup_is_made_by_itself_under_load_verified_and_refused_once_it_is_d
     // Elsewhere, where nothing opens it, that much is said and no more.
     let closed = tricord(&cluster, 2, &["backup", "verify", first.trim(), "--dir", &dir, "--series", "/nowhere"], "");
     assert!(closed.is_err(), "a key that is not there");
+    let room = tricord(&cluster, 1, &["backup", "verify", "--room", "/nowhere"], "").expect_err("no room").to_string();
+    assert!(!room.contains("NOT VERIFIED"), "{room}");
+    // The node on this machine makes backups too, with a key of its own.
+    let other = tricord(&cluster, 0, &["backup", "create", "--dir", &dir], "")?;
+    let verified = tricord(&cluster, 1, &["backup", "verify"], "")?;
+    assert!(verified.starts_with("WHOLE.") && verified.contains(other.trim()), "{verified}");
+    let backup = cluster.status(1).await?.backup.unwrap_or_default();
+    assert_eq!(backup.fail_time, None, "nothing of that speaks against a backup: {}", backup.failure);
 
-    let file = std::fs::read_dir(target.join("files"))?.next().ok_or("no series")??.path();
     let mut files = Vec::new();
-    for file in std::fs::read_dir(file)? {
-        files.push(file?.path());
+    for series in std::fs::read_dir(target.join("files"))? {
+        for file in std::fs::read_dir(series?.path())? {
+            files.push(file?.path());
+        }
     }
     files.sort();
     for file in files {
@@ -169,6 +178,7 @@ async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() 
     assert!(again.trim().ends_with("-c2"), "{again}");
     let verified = tricord(&cluster, 2, &["backup", "verify", again.trim(), "--dir", &dir, "--kit"], &shares)?;
     assert!(verified.starts_with("GOOD.") && verified.contains("head covers which"), "{verified}");
+    held_to_the_founding_keys(&cluster, &dir, &founding, &shares).await?;
 
     // A disk that survived after all is of the history that ended.
     assert!(cluster.node(2).stop(Duration::from_secs(30))?.success());
@@ -211,5 +221,39 @@ async fn all_nodes_answer(client: &Client, conversation: &str) -> Result<()> {
     for node in 0..SLOTS.len() {
         list(client, node, conversation, linearizable()).await?;
     }
+    Ok(())
+}
+
+/// After a restoration nobody of before vouches for the three who sign now: their keys have to be given.
+async fn held_to_the_founding_keys(cluster: &Cluster, dir: &str, founding: &str, shares: &str) -> Result<()> {
+    let mut keys = String::new();
+    for (node, slot) in SLOTS.iter().enumerate() {
+        let key = cluster.dir().join(slot).join("audit.key").to_string_lossy().into_owned();
+        keys += &tricord(cluster, node, &["audit", "key", &key], "")?;
+    }
+    let signers = cluster.dir().join("restored.pub");
+    std::fs::write(&signers, keys)?;
+    let signers = signers.to_string_lossy().into_owned();
+    let began = Instant::now();
+    let name = loop {
+        let made = tricord(cluster, 2, &["backup", "create", "--dir", dir], "")?;
+        let words = ["backup", "verify", made.trim(), "--dir", dir, "--kit", "--founding", founding];
+        match tricord(cluster, 2, &words, shares) {
+            // As long as only heads of before are in it, the founding keys reach up to those.
+            Ok(verified) => assert!(verified.starts_with("GOOD."), "{verified}"),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("UNKNOWN SIGNER") && !error.contains("NOT VERIFIED"), "{error}");
+                break made.trim().to_owned();
+            }
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "no new head is sealed");
+    };
+    let backup = cluster.status(2).await?.backup.unwrap_or_default();
+    assert_eq!(backup.fail_time, None, "that says nothing against it: {}", backup.failure);
+    let words = ["backup", "verify", &name, "--dir", dir, "--kit", "--founding", founding, "--signers", &signers];
+    let verified = tricord(cluster, 2, &words, shares)?;
+    let (good, said) = (verified.starts_with("GOOD."), verified.contains("--signers"));
+    assert!(good && said && verified.contains("the founding keys vouch for"), "{verified}");
     Ok(())
 }
