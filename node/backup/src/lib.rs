@@ -29,6 +29,7 @@ mod pace;
 mod prune;
 mod restore;
 mod revive;
+mod room;
 mod series;
 mod target;
 mod verify;

@@ -16,6 +16,7 @@ use types::{ClusterId, Lineage, NodeId, Table};
 
 use crate::contents::Contents;
 use crate::kit::{self, KitProof};
+use crate::room::Room;
 use crate::{Error, Evidence, Manifest, Progress, Series, Target, evidence, restore};
 
 /// What a backup is opened with.
@@ -83,9 +84,8 @@ pub fn verify(
         let manifest = structure(target, name, expected, 1, progress)?;
         return Ok(Verified { manifest, restored: None });
     };
-    let dir = tempfile::Builder::new().prefix("tricord-verify-").tempdir_in(room);
-    let dir = dir.map_err(Error::io("make a directory in", room))?;
-    restore_into(target, name, expected, with, dir.path(), progress)
+    let room = Room::make(room)?;
+    restore_into(target, name, expected, with, room.path(), progress)
 }
 
 /// Restores a backup into an empty directory, and verifies it there: what is left is a database that holds what it says.

@@ -5,6 +5,7 @@
 //! and goes away when the node has its slot.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -62,19 +63,7 @@ pub fn restore(
     }
     // The slot's real id is known only from the backup; until then nothing makes this directory a node's.
     let room = data.join(ROOM);
-    match fs::read_dir(data) {
-        Ok(mut there) => {
-            if there.any(|one| one.map_or(true, |one| one.file_name() != "lost+found")) {
-                return Err(format!(
-                    "{} is not empty: a backup is restored to a new node's empty disk",
-                    data.display()
-                )
-                .into());
-            }
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => fs::create_dir_all(data)?,
-        Err(error) => return Err(format!("list {}: {error}", data.display()).into()),
-    }
+    make_empty(data)?;
     fs::write(data.join(RESTORING), b"")?;
     fs::create_dir(&room)?;
     let (_, public) = keys::open_or_make(&config.keys, data)?;
@@ -103,6 +92,25 @@ pub fn restore(
     Ok(revived)
 }
 
+/// The data directory, which must be empty if it is there: for its owner alone before anything lies in it.
+fn make_empty(data: &Path) -> Result<(), Failure> {
+    match fs::read_dir(data) {
+        Ok(mut there) => {
+            if there.any(|one| one.map_or(true, |one| one.file_name() != "lost+found")) {
+                return Err(format!(
+                    "{} is not empty: a backup is restored to a new node's empty disk",
+                    data.display()
+                )
+                .into());
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => fs::create_dir_all(data)?,
+        Err(error) => return Err(format!("list {}: {error}", data.display()).into()),
+    }
+    let private = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(data, private).map_err(|error| format!("make {} private: {error}", data.display()).into())
+}
+
 /// A new node signs with a new key; the one that lies there is of the node before it.
 fn make_audit_key(config: &Config, revived: &backup::Revived) -> Result<(), Failure> {
     let Some(path) = &config.audit_key else { return Ok(()) };
@@ -110,11 +118,21 @@ fn make_audit_key(config: &Config, revived: &backup::Revived) -> Result<(), Fail
     getrandom::fill(seed.as_mut()).map_err(|_| "no randomness")?;
     let name = record::checkpoint::key_name(revived.verified.manifest.cluster, revived.node);
     let signer = Signer::from_seed(&name, *seed)?;
-    let before = path.with_extension("key.before");
-    if path.exists() {
-        fs::rename(path, &before).map_err(|error| format!("put {} aside: {error}", path.display()))?;
-    }
+    put_aside(path)?;
     keys::write_new(path, signer.secret().as_bytes())
+}
+
+/// Keeps the key that lies there as `audit.key.before`, or, where an earlier restoration has put one there, under the next
+/// free number: the first one is that of the node which signed.
+fn put_aside(path: &Path) -> Result<(), Failure> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let first = std::iter::once("key.before".to_owned());
+    let names = first.chain((2..).map(|number: u32| format!("key.before.{number}")));
+    let free = names.map(|name| path.with_extension(name)).find(|before| !before.exists());
+    let before = free.ok_or("no name is free")?;
+    fs::rename(path, &before).map_err(|error| format!("put {} aside: {error}", path.display()).into())
 }
 
 fn keep(data: &Path, note: &Note) -> Result<(), Failure> {
@@ -238,6 +256,36 @@ pub fn parse_beginning(text: &str) -> Option<Beginning> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_data_directory_is_private_before_anything_lies_in_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let there = dir.path().join("there");
+        fs::create_dir(&there).expect("made");
+        for data in [there, dir.path().join("new/data")] {
+            make_empty(&data).expect("empty");
+            let mode = fs::metadata(&data).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", data.display());
+            fs::write(data.join("file"), b"").expect("written");
+            assert!(make_empty(&data).is_err(), "it is not empty any more");
+        }
+    }
+
+    #[test]
+    fn no_try_takes_the_place_of_the_key_that_signed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let key = dir.path().join("audit.key");
+        put_aside(&key).expect("nothing to do");
+        for which in ["of the node", "of the first try", "of the second try"] {
+            fs::write(&key, which).expect("written");
+            put_aside(&key).expect("put aside");
+            assert!(!key.exists());
+        }
+        let read = |name| fs::read_to_string(dir.path().join(name)).expect(name);
+        assert_eq!(read("audit.key.before"), "of the node");
+        assert_eq!(read("audit.key.before.2"), "of the first try");
+        assert_eq!(read("audit.key.before.3"), "of the second try");
+    }
 
     #[test]
     fn a_beginning_and_digits_have_one_spelling() {
