@@ -23,7 +23,7 @@ fn files_that_are_there_already_are_not_written_again() {
     let second = world.back_up(&target).expect("a backup");
     let tables = |made: &Made| made.manifest.files.iter().map(|item| item.name).collect::<Vec<_>>();
     let shared = tables(&second).iter().filter(|name| tables(&first).contains(name)).count();
-    assert!(shared >= 5 && second.reused == shared, "{shared} shared, {} reused", second.reused);
+    assert!(shared > 0 && second.reused == shared, "{shared} shared, {} reused", second.reused);
     assert_eq!(sealed_files(&target), before + second.manifest.files.len() - shared + 1);
     for made in [&first, &second] {
         check(&world, &target, made, Some(&world.kit())).expect("both are whole");
