@@ -6,6 +6,7 @@ mod certificates;
 mod disk;
 mod host;
 mod network;
+mod owners;
 mod running;
 
 use std::io::ErrorKind;
@@ -119,6 +120,7 @@ pub fn examine(path: &Path) -> Report {
     certificates::examine(&mut report, &config);
     if may_look_into(&config.data) {
         data_directory(&mut report, &config);
+        owners::examine(&mut report, &config);
         disk::examine(&mut report, &config.data);
     } else {
         let what = format!(
