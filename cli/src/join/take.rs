@@ -49,12 +49,10 @@ pub async fn meet_other(host: &str, code: &Code, greeting: &Greeting) -> Result<
     }
 }
 
-/// Writes what is missing of the files, and makes the data directory with `tricordd`.
+/// Writes the files ([`Bundle::write`]), and makes the data directory with `tricordd`.
 pub fn settle(bundle: &Bundle, config: &Path, arguments: &[&str]) -> Result<String> {
     let dir = config.parent().unwrap_or(Path::new("."));
-    for file in &bundle.files {
-        file.write_missing(dir)?;
-    }
+    bundle.write(dir)?;
     daemon_says(config, arguments)
 }
 

@@ -5,6 +5,7 @@ pub mod found;
 pub mod handed;
 pub mod invite;
 mod kit;
+pub mod pair;
 
 use std::net::IpAddr;
 use std::path::Path;

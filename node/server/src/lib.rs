@@ -174,6 +174,7 @@ fn found(file: &ConfigFile) -> Result<(), Failure> {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let created = Timestamp(u64::try_from(now.as_millis())?);
+    run::check_files(&config)?;
     let node = NodeId::new(config.slot, Incarnation(1));
     let identity = Identity::new(founding.cluster, founding.lineage, node, created)?;
     DataDir::create(&config.data, identity)?;
@@ -186,6 +187,14 @@ fn found(file: &ConfigFile) -> Result<(), Failure> {
 
 fn adopt(file: &ConfigFile, to: &adopt::Adopt) -> Result<(), Failure> {
     let config = Config::load(&file.config)?;
+    // Whoever is let in must be able to start: what is wrong with its certificates is said before the cluster hears of it.
+    run::check_files(&config).map_err(|error| {
+        format!(
+            "{}; have the healthy machine hand certificates over (tricord node approve --spare DIR, or --authority DIR), or put \
+             them there",
+            chain(&*error)
+        )
+    })?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let adopt::Adopted { node, disk, public_key, protection } =
         adopt::adopt(&config, to, Timestamp(u64::try_from(now.as_millis())?))?;
@@ -273,6 +282,41 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    /// A node that is to be, with certificates that were written by two attempts: they do not fit.
+    fn half_written(dir: &Path) -> ConfigFile {
+        let text = config::DEFAULT.replace("/var/lib/tricord", &dir.join("data").to_string_lossy());
+        let config = dir.join("tricordd.toml");
+        std::fs::write(&config, text).expect("written");
+        std::fs::create_dir_all(dir.join("tls")).expect("made");
+        let made = || {
+            let key = rcgen::KeyPair::generate().expect("a key");
+            let params = rcgen::CertificateParams::new(vec!["b.example".to_owned()]).expect("a name");
+            (params.self_signed(&key).expect("signed").pem(), key.serialize_pem())
+        };
+        let ((first, _), (_, second)) = (made(), made());
+        for (name, text) in [
+            ("ca.crt", &first),
+            ("peer.crt", &first),
+            ("peer.key", &second),
+            ("client.crt", &first),
+            ("client.key", &second),
+        ] {
+            std::fs::write(dir.join("tls").join(name), text).expect("written");
+        }
+        ConfigFile { config }
+    }
+
+    #[test]
+    fn nobody_is_to_be_let_in_whose_certificates_do_not_fit() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = half_written(dir.path());
+        let lineage = "000102030405060708090a0b0c0d0e0f".parse().expect("an id");
+        let node = NodeId::new(types::Slot::A, Incarnation(2)).0;
+        let refused = adopt(&file, &adopt::Adopt { lineage, node, or: 0 }).expect_err("they do not fit").to_string();
+        assert!(refused.contains("client.crt") && refused.contains("--authority"), "{refused}");
+        assert!(!dir.path().join("data").exists(), "nothing is made before that is mended");
     }
 
     #[test]

@@ -71,8 +71,10 @@ async fn replaced(cluster: &mut Cluster, client: Arc<Client>, ward: &str) -> Res
     assert!(!output.status.success() && said(&output).contains("the code is not the one"), "{}", said(&output));
     showing.kill()?;
     showing.wait()?;
-    // Another machine, with certificates made for it: those of the old one, which may be in a thief's hands, are not there.
-    for name in ["peer", "client", "renewal"].iter().flat_map(|name| [format!("{name}.crt"), format!("{name}.key")]) {
+    // Another machine, with certificates made for it: those of the old one, which may be in a thief's hands, are not there. An
+    // attempt before this one was interrupted, which had written one certificate and no key.
+    let names = ["peer", "client", "renewal"].iter().flat_map(|name| [format!("{name}.crt"), format!("{name}.key")]);
+    for name in names.filter(|name| name != "peer.crt") {
         let file = cluster.dir().join("c").join("tls").join(name);
         if file.exists() {
             fs::remove_file(file)?;
