@@ -29,8 +29,8 @@ pub enum BackupCommand {
 
 const RESTORE: &str = "\
 Only when all three nodes are lost: what was written after the backup is gone, and the old nodes, should they come back, are refused for \
-ever. Each of the three machines needs tricord and tricordd, its part of the founding bundle as /etc/tricord, and the directory \
-with the backups. Run it on the first machine; it prints how the new history begins, and the other two are given that \
+ever. Each of the three machines needs tricord and tricordd, its spare from the safe (spares/a, b or c of the founding) as /etc/tricord, and the \
+directory with the backups. Run it on the first machine; it prints how the new history begins, and the other two are given that \
 (--beginning). Then start all three. Clients' cursors of before are refused (LINEAGE_CHANGED); people go on with their sessions.";
 
 /// `backup restore`
@@ -46,7 +46,7 @@ pub struct BackupRestore {
     /// On the second and third machine: what the first one printed.
     #[arg(long, value_name = "CODE")]
     pub beginning: Option<String>,
-    /// Hold the audit log in it to the founding keys (audit.pub of the founding bundle).
+    /// Hold the audit log in it to the founding keys (audit.pub of the founding bundle and of each spare).
     #[arg(long, value_name = "FILE")]
     pub founding: Option<PathBuf>,
     /// Only if the cluster was restored before, from a backup or from one node: a file with the keys of the nodes that came
@@ -95,7 +95,7 @@ pub struct BackupVerify {
     /// the node on this machine, if it can be read.
     #[arg(long, value_name = "FILE", conflicts_with = "kit")]
     pub series: Option<PathBuf>,
-    /// Also hold the audit log in it to the founding keys (audit.pub of the founding bundle).
+    /// Also hold the audit log in it to the founding keys (audit.pub of the founding bundle and of each spare).
     #[arg(long, value_name = "FILE")]
     pub founding: Option<PathBuf>,
     /// Only after a restoration, when nobody from before is left to vouch for the new nodes: a file with their keys, as

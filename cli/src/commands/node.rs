@@ -135,7 +135,7 @@ fn certificates(certificates: &[local::Certificate]) -> String {
         .collect();
     let mut text = table(&["certificate", "good until", "renewed", "file"], cells);
     if let Some(failed) = certificates.iter().find(|one| !one.renewal_failure.is_empty()) {
-        text.push_str(&format!("\nNOT RENEWED, and tried again: {}", crate::text::line(&failed.renewal_failure)));
+        text.push_str(&format!("\nNOT RENEWED: {}", crate::text::line(&failed.renewal_failure)));
     }
     text
 }

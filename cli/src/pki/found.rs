@@ -195,13 +195,14 @@ fn make(init: &ClusterInit, nodes: &[Addresses; 3], recovery: seal::PublicKey) -
     let authority = Authority::create(&init.name)?;
     files::private_dir(&init.out.join("ca"))?;
     authority.write(&init.out.join("ca"))?;
+    let keys = founding.audit.each_ref().map(|signer| *signer.verifier().key());
+    let keys = record::FoundingKeys::new(founding.cluster, keys).map_err(|error| failed(&error))?.to_string();
     for node in nodes {
         write_node(init, &founding, &authority, &document, node, nodes)?;
+        write_spare(init, &founding, &authority, &keys, node, nodes)?;
     }
     files::write_new(&init.out.join("ca.crt"), authority.certificate().as_bytes(), 0o644)?;
-    let keys = founding.audit.each_ref().map(|signer| *signer.verifier().key());
-    let keys = record::FoundingKeys::new(founding.cluster, keys).map_err(|error| failed(&error))?;
-    files::write_new(&init.out.join("audit.pub"), keys.to_string().as_bytes(), 0o644)?;
+    files::write_new(&init.out.join("audit.pub"), keys.as_bytes(), 0o644)?;
     Ok(founding)
 }
 
@@ -214,30 +215,52 @@ fn write_node(
     nodes: &[Addresses; 3],
 ) -> Result<()> {
     let dir = init.out.join(node.slot.letter());
-    let tls = dir.join("tls");
-    let spares = init.out.join("spares").join(node.slot.letter());
-    files::private_dir(&tls)?;
-    files::private_dir(&spares)?;
+    write_tls(init, founding, authority, node, &dir.join("tls"), 0)?;
+    let audit = &founding.audit[usize::from(node.slot.number()) - 1];
+    files::write_new(&dir.join("audit.key"), format!("{}\n", audit.secret()).as_bytes(), 0o600)?;
+    files::write_new(&dir.join("founding.toml"), document.as_bytes(), 0o600)?;
+    let text = config(init, founding, node, nodes, "founding = \"founding.toml\"\n");
+    files::write_new(&dir.join("tricordd.toml"), text.as_bytes(), 0o644)
+}
+
+/// What a new machine needs as /etc/tricord when nothing is left of the old one: all but the node's own keys, which it makes itself,
+/// and the founding document, as nothing is founded then.
+fn write_spare(
+    init: &ClusterInit,
+    founding: &Founding,
+    authority: &Authority,
+    keys: &str,
+    node: &Addresses,
+    nodes: &[Addresses; 3],
+) -> Result<()> {
+    let dir = init.out.join("spares").join(node.slot.letter());
+    write_tls(init, founding, authority, node, &dir.join("tls"), SPARE_DAYS)?;
+    files::write_new(&dir.join("audit.pub"), keys.as_bytes(), 0o644)?;
+    files::write_new(&dir.join("tricordd.toml"), config(init, founding, node, nodes, "").as_bytes(), 0o644)
+}
+
+/// Certificates and keys of a node, good for so many days more. Each set has a renewal certificate of its own: that of a node that
+/// was replaced is revoked, and the one in the safe must not be.
+fn write_tls(
+    init: &ClusterInit,
+    founding: &Founding,
+    authority: &Authority,
+    node: &Addresses,
+    tls: &Path,
+    more_days: u32,
+) -> Result<()> {
+    files::private_dir(tls)?;
     let mut hosts = vec![node.client.host.clone()];
     for host in std::iter::once(&node.ops.host).chain(&init.client_names) {
         if !hosts.contains(host) {
             hosts.push(host.clone());
         }
     }
-    let days = NODE_DAYS + STAGGER_DAYS * u32::from(node.slot.number());
-    for (place, days) in [(&tls, days), (&spares, days + SPARE_DAYS)] {
-        authority.peer(founding.cluster, node.slot, days)?.write(place, "peer")?;
-        authority.client(&hosts, days)?.write(place, "client")?;
-    }
-    // The same for both: a machine that takes the spare has the certificate of it already.
-    let renewal = authority.renewal(founding.cluster, node.slot, &hosts)?;
-    renewal.write(&tls, "renewal")?;
-    renewal.write(&spares, "renewal")?;
-    files::write_new(&tls.join("ca.crt"), authority.certificate().as_bytes(), 0o644)?;
-    let audit = &founding.audit[usize::from(node.slot.number()) - 1];
-    files::write_new(&dir.join("audit.key"), format!("{}\n", audit.secret()).as_bytes(), 0o600)?;
-    files::write_new(&dir.join("founding.toml"), document.as_bytes(), 0o600)?;
-    files::write_new(&dir.join("tricordd.toml"), config(init, founding, node, nodes).as_bytes(), 0o644)
+    let days = NODE_DAYS + STAGGER_DAYS * u32::from(node.slot.number()) + more_days;
+    authority.peer(founding.cluster, node.slot, days)?.write(tls, "peer")?;
+    authority.client(&hosts, days)?.write(tls, "client")?;
+    authority.renewal(founding.cluster, node.slot, &hosts)?.write(tls, "renewal")?;
+    files::write_new(&tls.join("ca.crt"), authority.certificate().as_bytes(), 0o644)
 }
 
 fn quoted(text: &str) -> String {
@@ -274,10 +297,11 @@ fn founding_document(founding: &Founding, init: &ClusterInit, display_name: &str
     text
 }
 
-fn config(init: &ClusterInit, founding: &Founding, node: &Addresses, nodes: &[Addresses; 3]) -> String {
+/// `first`: what stands before all else.
+fn config(init: &ClusterInit, founding: &Founding, node: &Addresses, nodes: &[Addresses; 3], first: &str) -> String {
     let mut text = format!(
         "# Node {slot} of {name}. Paths are relative to this file.\n\
-         founding = \"founding.toml\"\ncluster = \"{cluster}\"\n\n\
+         {first}cluster = \"{cluster}\"\n\n\
          [node]\nslot = \"{slot}\"\ndata = {data}\n\n\
          # For the other two nodes.\n[peer]\nlisten = \"{peer}\"\n\n\
          # For people's clients.\n[client]\nlisten = \"{client}\"\n\n\
@@ -325,9 +349,9 @@ fn tell(global: &Global, init: &ClusterInit, founding: &Founding, nodes: &[Addre
     let addresses: Vec<String> = clients.iter().map(|client| format!("--node {client}")).collect();
     say(&format!("  4. tricord {} --ca {out}/ca.crt enrol {}", addresses.join(" "), init.admin));
     say(&format!(
-        "  5. Put {out}/ca (its key signs nodes) and {out}/spares (for a node whose certificates are lost) on two"
+        "  5. Put {out}/ca (its key signs nodes) and {out}/spares (each place's /etc/tricord for a new machine,"
     ));
-    say("     sticks in two safes, then remove them here.");
+    say("     should the old one be lost, or all three) on two sticks in two safes, then remove them here.");
     say(&format!("  6. Give {out}/audit.pub to whoever will verify the audit log: it is public, and all they need."));
     Ok(())
 }

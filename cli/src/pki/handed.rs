@@ -105,6 +105,8 @@ fn listen(address: &str) -> Option<String> {
 /// From the spare, or made now, or none: then the new machine has its own.
 fn certificates(plan: &PlanReplacementResponse, slot: &str, client: &str, args: &Approve) -> Result<Vec<File>> {
     if let Some(dir) = &args.spare {
+        let within = dir.join("tls");
+        let dir = if within.is_dir() { &within } else { dir }; // Spares of before have no more than these files.
         let names = [("peer.crt", 0o644), ("peer.key", 0o600), ("client.crt", 0o644), ("client.key", 0o600)];
         let renewal = [("renewal.crt", 0o644), ("renewal.key", 0o600)];
         let renewal = renewal.into_iter().filter(|(name, _)| dir.join(name).exists()); // Not in a hospital's own.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -46,7 +47,13 @@ pub struct Certificates {
     renewals: IntCounterVec,
     renewal_failed: IntGauge,
     renewal: Option<Renewal>,
+    /// That the certificate it renews them with is revoked: seen, and said.
+    renewal_revoked: AtomicBool,
 }
+
+/// Why a node does not renew its certificates whose renewal certificate is revoked, and what to do.
+const RENEWAL_REVOKED: &str = "this node's renewal certificate is revoked, so nothing that it issues itself would be taken; give it a \
+                               new one where the authority's key is: tricord pki issue --for renewal (runbook certificates)";
 
 /// A certificate in use.
 pub struct InUse<'a> {
@@ -60,7 +67,7 @@ pub struct InUse<'a> {
     pub serial: Option<Serial>,
     /// When this node renews it by itself, in seconds since 1970; none: it does not.
     pub renews: Option<i64>,
-    /// Why the last renewal failed.
+    /// Why the last renewal failed, or none is tried.
     pub failure: Option<String>,
 }
 
@@ -100,9 +107,11 @@ impl Certificates {
             )?,
             renewal_failed: IntGauge::new(
                 "tricord_server_certificate_renewal_failed_flag",
-                "1: this node could not renew its certificates the last time it tried, and they are still due",
+                "1: this node could not renew its certificates the last time it tried, and they are still due; or what it renews them \
+                 with is revoked",
             )?,
             renewal: None,
+            renewal_revoked: AtomicBool::new(false),
         };
         this.note_expiry()?;
         Ok(this)
@@ -168,6 +177,9 @@ impl Certificates {
         let renewal = self.renewal.as_ref().ok_or(
             "this node has no renewal certificate; issue certificates where the authority's key is: tricord pki issue",
         )?;
+        if self.renewal_revoked.load(Ordering::Relaxed) {
+            return Err(RENEWAL_REVOKED.into()); // Those in use may still be good.
+        }
         let renewed = renewal.renew(&self.files);
         self.renewals.with_label_values(&[if renewed.is_ok() { "done" } else { "failed" }]).inc();
         self.renewal_failed.set(i64::from(renewed.is_err()));
@@ -176,10 +188,15 @@ impl Certificates {
     }
 
     /// Renews what is due, or revoked; whether there are new ones.
-    fn look_at_renewal(&self, revocations: &Revocations) -> bool {
+    pub(crate) fn look_at_renewal(&self, revocations: &Revocations) -> bool {
         let Some(renewal) = &self.renewal else { return false };
         if renewal.serial().is_some_and(|serial| revocations.has_any(&[serial])) {
-            return false; // The cluster wants nothing from it any more.
+            // This node is cut off, or takes part with what was another's: one that was replaced, before a restore.
+            self.renewal_failed.set(1);
+            if !self.renewal_revoked.swap(true, Ordering::Relaxed) {
+                tracing::warn!("{RENEWAL_REVOKED}");
+            }
+            return false;
         }
         let revoked = |path: &Path| revocations.has_any(&serials(path));
         let looked = renewal.look(&self.files, revoked);
@@ -266,15 +283,17 @@ impl Certificates {
 
     /// Each of them.
     pub fn in_use(&self) -> [InUse<'_>; 3] {
+        let revoked = self.renewal_revoked.load(Ordering::Relaxed);
         self.named_files().map(|(purpose, path)| {
             let renewal = self.renewal.as_ref().filter(|_| purpose != "authority");
+            let why = if revoked { Some(RENEWAL_REVOKED.to_owned()) } else { renewal.and_then(Renewal::failure) };
             InUse {
                 purpose,
                 path,
                 expires: self.expiry.with_label_values(&[purpose]).get(),
                 serial: serials(path).first().copied(),
-                renews: renewal.and_then(|renewal| renewal.due(path)),
-                failure: renewal.and_then(Renewal::failure),
+                renews: renewal.filter(|_| !revoked).and_then(|renewal| renewal.due(path)),
+                failure: why.filter(|_| renewal.is_some()),
             }
         })
     }

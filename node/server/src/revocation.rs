@@ -63,7 +63,7 @@ impl Revocations {
         Ok(())
     }
 
-    fn replace(&self, revoked: BTreeSet<Serial>) {
+    pub(crate) fn replace(&self, revoked: BTreeSet<Serial>) {
         let mut inner = self.lock();
         if inner.revoked == revoked {
             return;

@@ -68,7 +68,8 @@ fn the_bundle_has_what_each_machine_needs_and_secrets_are_their_owners() {
         for file in ["tricordd.toml", "founding.toml", "tls/ca.crt", "tls/peer.crt", "tls/client.crt"] {
             assert!(out.join(slot).join(file).exists(), "{slot}/{file}");
         }
-        for key in [format!("{slot}/tls/peer.key"), format!("{slot}/tls/client.key"), format!("spares/{slot}/peer.key")]
+        for key in
+            [format!("{slot}/tls/peer.key"), format!("{slot}/tls/client.key"), format!("spares/{slot}/tls/peer.key")]
         {
             let mode = std::fs::metadata(out.join(&key)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{key}");
@@ -100,6 +101,31 @@ fn the_bundle_has_what_each_machine_needs_and_secrets_are_their_owners() {
         ),
         "a second one does not replace the first"
     );
+}
+
+#[test]
+fn a_spare_is_all_that_a_new_machine_needs_and_no_secret_of_the_old_one() {
+    let (_dir, out) = bundle();
+    for slot in ["a", "b", "c"] {
+        let spare = out.join("spares").join(slot);
+        let text = std::fs::read_to_string(spare.join("tricordd.toml")).unwrap();
+        let config: toml::Table = text.parse().unwrap();
+        assert_eq!(config["node"]["slot"].as_str(), Some(slot));
+        assert!(config.get("founding").is_none(), "nothing is founded with it");
+        for (key, path) in config["tls"].as_table().unwrap() {
+            assert!(spare.join(path.as_str().unwrap()).exists(), "{key}");
+        }
+        assert!(["renewal.crt", "renewal.key"].iter().all(|name| spare.join("tls").join(name).exists()));
+        let public = |dir: &Path| std::fs::read_to_string(dir.join("audit.pub")).unwrap();
+        assert_eq!(public(&spare), public(&out));
+        let mut node: toml::Table =
+            std::fs::read_to_string(out.join(slot).join("tricordd.toml")).unwrap().parse().unwrap();
+        node.remove("founding");
+        assert_eq!(config, node, "the node's own, but for that");
+        assert!(["audit.key", "founding.toml", "node.secret"].iter().all(|name| !spare.join(name).exists()));
+        let renewal = |dir: &Path| std::fs::read(dir.join("tls/renewal.crt")).unwrap();
+        assert_ne!(renewal(&spare), renewal(&out.join(slot)), "a replacement revokes the node's, and not the spare's");
+    }
 }
 
 #[test]
@@ -143,7 +169,7 @@ fn peer_certificates_name_cluster_and_slot_and_expire_one_after_the_other() {
     }
     let days: Vec<i64> = ["a", "b", "c"].iter().map(|slot| expiry(&out.join(slot).join("tls/peer.crt"))).collect();
     assert!(days[0] < days[1] && days[1] < days[2], "{days:?}");
-    assert!(expiry(&out.join("spares/a/peer.crt")) > days[0]);
+    assert!(expiry(&out.join("spares/a/tls/peer.crt")) > days[0]);
 }
 
 fn roots(out: &Path) -> Arc<RootCertStore> {
@@ -201,7 +227,7 @@ fn nodes_shake_hands_and_a_wrong_slot_is_refused() {
     let cluster = cluster(&out);
     let name = |slot: &str| format!("{slot}.{cluster}.peer.tricord");
     handshake(&out, "a/tls/peer", &name("a"), Some("b/tls/peer")).unwrap();
-    handshake(&out, "spares/a/peer", &name("a"), Some("b/tls/peer")).unwrap();
+    handshake(&out, "spares/a/tls/peer", &name("a"), Some("b/tls/peer")).unwrap();
     assert!(handshake(&out, "c/tls/peer", &name("a"), Some("b/tls/peer")).is_err(), "c cannot pass for a");
     assert!(
         handshake(&out, "a/tls/peer", &name("a"), Some("b/tls/client")).is_err(),

@@ -54,7 +54,7 @@ pub struct Verify {
     /// And of this lineage.
     #[arg(long)]
     lineage: Option<Lineage>,
-    /// Who signed the audit log from its first record on: audit.pub of the founding bundle.
+    /// Who signed the audit log from its first record on: audit.pub of the founding bundle and of each spare.
     #[arg(long)]
     founding: Option<PathBuf>,
     /// Only after a restoration: the keys of the nodes that came with it, one a line.
@@ -86,7 +86,7 @@ pub struct Restore {
     /// The backup's name.
     #[arg(long)]
     name: String,
-    /// Who signed the audit log from its first record on: audit.pub of the founding bundle.
+    /// Who signed the audit log from its first record on: audit.pub of the founding bundle and of each spare.
     #[arg(long)]
     founding: Option<PathBuf>,
     /// Only if the cluster was restored before: the keys of the nodes that came with that, one a line.

@@ -71,6 +71,11 @@ fn node_says(report: &mut Report, node: &GetNodeResponse) {
         report.add(Severity::Warn, "versions", what, "systemctl restart tricordd, one node at a time").runbook =
             "upgrade";
     }
+    if let Some(why) = node.certificates.iter().map(|one| &one.renewal_failure).find(|why| !why.is_empty()) {
+        let what = format!("this node does not renew its certificates: {why}");
+        let next = "mend that; until then issue certificates by hand: tricord pki issue";
+        report.add(Severity::Warn, "certificates", what, next).runbook = "certificates";
+    }
     let Some(status) = &node.status else { return };
     let mut versions: Vec<&str> =
         status.nodes.iter().filter(|node| node.reachable).map(|node| node.version.as_str()).collect();
@@ -120,5 +125,25 @@ fn limits(report: &mut Report, limits: &str) {
         report.add(Severity::Note, "host", what, "start it by its service, which raises this (LimitNOFILE)");
     } else {
         report.ok("host", what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::local::Certificate;
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_does_not_renew_its_certificates_is_found_once_and_told_what_to_do() {
+        let failing =
+            Certificate { renewal_failure: "its renewal certificate is revoked".into(), ..Certificate::default() };
+        let certificates = vec![Certificate::default(), failing.clone(), failing];
+        let mut report = Report::default();
+        node_says(&mut report, &GetNodeResponse { certificates, ..GetNodeResponse::default() });
+        let found: Vec<_> = report.findings.iter().filter(|one| one.area == "certificates").collect();
+        let [finding] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((finding.severity, finding.runbook), (Severity::Warn, "certificates"));
+        assert!(finding.what.contains("is revoked") && finding.next.contains("tricord pki issue"), "{finding:?}");
     }
 }

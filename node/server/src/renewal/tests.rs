@@ -203,3 +203,30 @@ fn two_renewals_at_once_leave_pairs_that_fit() {
         tls::server_config(cert, key, &[], None).expect("they fit");
     }
 }
+
+#[test]
+fn a_revoked_renewal_certificate_is_said_and_nothing_is_issued_with_it() {
+    use std::collections::BTreeSet;
+
+    use crate::certificates::Certificates;
+    use crate::revocation::Revocations;
+
+    let machine = machine(5, &[PEER, HOST]);
+    let renewal = machine.open();
+    let serial = renewal.serial().expect("a serial number");
+    let certificates = Certificates::load(&machine.files).expect("good").renewed_by(Some(renewal));
+    let revocations = Revocations::new(&prometheus::Registry::new()).expect("registered");
+    assert!(certificates.in_use().iter().all(|one| one.failure.is_none()));
+    revocations.replace(BTreeSet::from([serial]));
+    let before = fs::read(&machine.files.peer_cert).expect("read");
+    assert!(!certificates.look_at_renewal(&revocations));
+    for one in certificates.in_use().iter().filter(|one| one.purpose != "authority") {
+        assert_eq!(one.renews, None, "{}", one.purpose);
+        assert!(
+            one.failure.as_ref().is_some_and(|why| why.contains("is revoked") && why.contains("tricord pki issue"))
+        );
+    }
+    let refused = certificates.renew().expect_err("others would not take it").to_string();
+    assert!(refused.contains("is revoked"), "{refused}");
+    assert_eq!(fs::read(&machine.files.peer_cert).expect("read"), before, "what is good still stays");
+}

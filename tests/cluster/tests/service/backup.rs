@@ -130,8 +130,12 @@ async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() 
     cluster.check_logs(NO_ERRORS)?;
     for (node, slot) in SLOTS.iter().enumerate() {
         cluster.node(node).kill()?;
-        let data = cluster.dir().join(slot).join("data");
-        std::fs::rename(&data, data.with_extension("old"))?;
+        // Nothing is left of the machine: what the new one has for /etc/tricord is the spare in the safe.
+        let machine = cluster.dir().join(slot);
+        std::fs::rename(&machine, machine.with_extension("old"))?;
+        let spare = cluster.dir().join("spares").join(slot);
+        let copied = std::process::Command::new("cp").arg("-r").args([&spare, &machine]).status()?;
+        assert!(copied.success(), "{} is copied", spare.display());
     }
 
     let began = Instant::now();
@@ -180,13 +184,14 @@ async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() 
     assert!(verified.starts_with("GOOD.") && verified.contains("head covers which"), "{verified}");
     held_to_the_founding_keys(&cluster, &dir, &founding, &shares).await?;
 
-    // A disk that survived after all is of the history that ended.
+    // A disk that survived after all is of the history that ended. Its keys come with it; the certificates are the spare's, as those
+    // of the old machine are revoked by now.
     assert!(cluster.node(2).stop(Duration::from_secs(30))?.success());
-    let data = cluster.dir().join("c/data");
-    std::fs::rename(&data, data.with_extension("new"))?;
-    std::fs::rename(data.with_extension("old"), &data)?;
-    let key = cluster.dir().join("c/audit.key");
-    std::fs::rename(key.with_extension("key.before"), key)?;
+    let (old, new) = (cluster.dir().join("c.old"), cluster.dir().join("c"));
+    for name in ["data", "audit.key", "node.secret"] {
+        std::fs::rename(new.join(name), new.join(name).with_extension("new"))?;
+        std::fs::rename(old.join(name), new.join(name))?;
+    }
     cluster.node(2).start()?;
     let ended = Instant::now();
     while cluster.node(2).ended()?.is_none() {
