@@ -79,9 +79,7 @@ pub(super) fn run(global: &Global, asked: &BackupRestore) -> Result<()> {
     if asked.beginning.is_none() {
         say("Next: 1. On the second and the third machine:");
         say(&format!("        tricord backup restore {name} --dir DIR --beginning \\\n          {beginning}"));
-        say("      2. On each, give the files to the daemon's user, and start it. They serve once");
-        say("         all three run: chown -R tricord:tricord /etc/tricord /var/lib/tricord");
-        say("         systemctl start tricordd");
+        say("      2. On each: systemctl start tricordd. They serve once all three run.");
     }
     say("Nothing of before is refused but old nodes and cursors: tricord cluster status.");
     Ok(())
