@@ -22,10 +22,10 @@ quietly() {
   "$@" >"$log" 2>&1 || { local code=$?; tail -n 30 "$log" >&2; say "The whole log: $log"; return "$code"; }
 }
 
-# Exports what every build needs; installs and compiles what is missing first.
+# Exports what every build needs; installs and compiles what is missing first. Usage: tricord_env [OPTION_OF_OPS_DEPS]
 tricord_env() {
-  "$top/ops/deps"
-  ROCKSDB_LIB_DIR=$("$top/ops/rocksdb")
+  "$top/ops/deps" "$@" || return
+  ROCKSDB_LIB_DIR=$("$top/ops/rocksdb") || return
   export ROCKSDB_LIB_DIR ROCKSDB_STATIC=1
 }
 
