@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cluster::faults::{Crowd, Load, Settings, Size, abilities, overload, run, settle};
 use cluster::replay::list_all;
-use cluster::{Client, Cluster, Options, Person, Result, SLOTS, create_group, enrol_all, reason};
+use cluster::{Client, Cluster, Options, Person, Result, SLOTS, create_group, enrol_all, reason, skipped};
 use proto::v1::message_service_client::MessageServiceClient;
 use proto::v1::{ClusterHealth, OutgoingMessage, SendMessageRequest};
 use tokio::time::{Instant, sleep};
@@ -21,7 +21,7 @@ async fn faults_of_all_kinds_under_load_lose_nothing() -> Result<()> {
     };
     let ended = run(settings, |line| eprintln!("{line}")).await?;
     for what in &ended.skipped {
-        eprintln!("SKIPPED, not run: {what}");
+        skipped(what)?;
     }
     eprintln!("{:?}: {}", ended.faults, ended.report);
     assert!(ended.is_well(), "{} {:?}", ended.report, ended.logged);
@@ -46,7 +46,7 @@ async fn too_much_of_everything_is_refused_or_cut_off_and_holds_nobody_up() -> R
 async fn with_disks(mib: u64) -> Result<Option<Cluster>> {
     let (with, without) = abilities();
     if !with.disks {
-        eprintln!("SKIPPED, not run: {}", without.join("; "));
+        skipped(&without.join("; "))?;
         return Ok(None);
     }
     Cluster::found(Options { disk_mib: Some(mib), ..Options::default() }).await.map(Some)
@@ -173,7 +173,7 @@ async fn a_rolling_restart_of_all_three_fails_no_call_that_is_tried_twice() -> R
 async fn nodes_that_end_between_writing_syncing_and_applying_lose_nothing() -> Result<()> {
     let (with, without) = abilities();
     if !with.points {
-        eprintln!("SKIPPED, not run: {}", without.join("; "));
+        skipped(&without.join("; "))?;
         return Ok(());
     }
     let mut cluster = Cluster::found(Options::default()).await?;
@@ -204,7 +204,7 @@ async fn nodes_that_end_between_writing_syncing_and_applying_lose_nothing() -> R
 async fn what_waits_for_a_leader_that_vanished_is_answered_by_the_next() -> Result<()> {
     let (with, without) = abilities();
     if !with.hosts {
-        eprintln!("SKIPPED, not run: {}", without.join("; "));
+        skipped(&without.join("; "))?;
         return Ok(());
     }
     let cluster = Cluster::found(Options { hosts: true, ..Options::default() }).await?;
@@ -233,7 +233,7 @@ const ROUNDS_MAX: usize = 3;
 async fn resets_a_link_that_rejects_and_a_follower_that_says_goodbye_elect_nobody() -> Result<()> {
     let (with, without) = abilities();
     if !with.hosts {
-        eprintln!("SKIPPED, not run: {}", without.join("; "));
+        skipped(&without.join("; "))?;
         return Ok(());
     }
     let mut cluster = Cluster::found(Options { hosts: true, ..Options::default() }).await?;

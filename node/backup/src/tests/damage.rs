@@ -6,6 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
+/// Says that a test does not run, also in the file that `ops/test` counts those in.
+fn skipped(why: &str) {
+    use std::io::Write;
+    eprintln!("SKIPPED, not run: {why}");
+    let Some(path) = std::env::var_os("TRICORD_SKIPPED") else { return };
+    let line = format!("test {}\t{why}\n", std::thread::current().name().unwrap_or("without a name"));
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("the file of skipped tests");
+    file.write_all(line.as_bytes()).expect("written");
+}
+
 /// Which of a target's files is damaged.
 fn kinds(target: &Target, made: &Made) -> Vec<(&'static str, std::path::PathBuf)> {
     let manifest = &made.manifest;
@@ -150,7 +160,7 @@ fn a_full_target_is_said_plainly_and_leaves_nothing_listed() {
         mounted.is_ok_and(|output| output.status.success())
     };
     if !mount("size=64k") {
-        eprintln!("SKIPPED: mounting a small file system needs root");
+        skipped("mounting a small file system needs root");
         return;
     }
     let _mounted = Unmount(dir.path());

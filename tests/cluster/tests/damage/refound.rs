@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use cluster::ports::free_ports;
 use cluster::replacing::{approve, replace, said};
-use cluster::{FAILING, SLOTS, binary, survived, tricord};
+use cluster::{FAILING, SLOTS, binary, skipped, survived, tricord};
 use proto::v1::conversation_service_client::ConversationServiceClient;
 use proto::v1::directory_service_client::DirectoryServiceClient;
 use proto::v1::sync_response::Item;
@@ -179,7 +179,7 @@ async fn refounded(cluster: &mut Cluster, client: std::sync::Arc<Client>, ward: 
 /// rotted on its disk. Answers how many messages were written meanwhile.
 async fn end_while_the_state_travels(cluster: &mut Cluster, writer: std::sync::Arc<Client>, ward: &str) -> Result<u64> {
     if binary(FAILING).is_err() {
-        eprintln!("SKIPPED, not run: there is no daemon with fail points");
+        skipped("there is no daemon with fail points")?;
         return Ok(0);
     }
     let ended = |cluster: &mut Cluster, node: usize, point: &str| -> Result<()> {

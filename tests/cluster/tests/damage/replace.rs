@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cluster::ports::free_ports;
 use cluster::replacing::{approve, replace, said};
-use cluster::{FAILING, Stolen, binary, listens_on};
+use cluster::{FAILING, Stolen, binary, listens_on, skipped};
 use proto::v1::ListCertificatesRequest;
 use proto::v1::certificate_service_client::CertificateServiceClient;
 
@@ -174,7 +174,7 @@ async fn doors(cluster: &mut Cluster, stolen: &Stolen) -> Result<[bool; 4]> {
 /// whoever ended stays down until the next is set: so nothing goes past a point unseen, however quick it is.
 fn end_half_way(cluster: &mut Cluster) -> Result<()> {
     if binary(FAILING).is_err() {
-        eprintln!("SKIPPED, not run: there is no daemon with fail points");
+        skipped("there is no daemon with fail points")?;
         return cluster.node(VICTIM).start();
     }
     for point in ["replace-before-vote", "replace-after-vote"] {

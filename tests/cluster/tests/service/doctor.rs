@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use cluster::faults::Disk;
-use cluster::{Cluster, Options, Result, binary};
+use cluster::{Cluster, Options, Result, binary, skipped};
 use serde_json::Value;
 
 /// What it finds with this configuration: the exit status and the findings.
@@ -56,8 +56,7 @@ fn prints(page: &std::path::Path) -> Result<()> {
     browser.arg(format!("--print-to-pdf={}", out.display())).arg(format!("file://{}", page.display()));
     let output = browser.stdout(Stdio::null()).stderr(Stdio::piped()).output()?;
     if !output.status.success() && output.status.code() == Some(127) {
-        eprintln!("printing is left out: there is no chromium");
-        return Ok(());
+        return skipped("printing: there is no chromium");
     }
     let pdf = std::fs::read(&out).map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&output.stderr)))?;
     let count = |what: &[u8]| pdf.windows(what.len()).filter(|bytes| *bytes == what).count();
@@ -172,7 +171,7 @@ async fn the_doctor_finds_what_was_broken_and_nothing_else() -> Result<()> {
             assert_eq!(find(&findings, "disk", "too little")?["severity"], "bad");
             find(&findings, "data", "there is no data directory")?;
         }
-        Err(why) => eprintln!("the full disk is left out: {why}"),
+        Err(why) => skipped(&format!("the full disk: {why}"))?,
     }
     Ok(())
 }

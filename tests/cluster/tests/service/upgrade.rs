@@ -1,6 +1,6 @@
 //! A rolling upgrade: two releases in one cluster, the way back until it is finalized, and none after that.
 
-use cluster::{binary, tricord};
+use cluster::{binary, skipped, tricord};
 
 use super::*;
 
@@ -18,8 +18,7 @@ async fn run_on(cluster: &mut Cluster, node: usize, release: &'static str) -> Re
 #[tokio::test(flavor = "multi_thread")]
 async fn each_node_can_go_back_until_the_upgrade_is_finalized_and_none_after_that() -> Result<()> {
     if binary(BEFORE).is_err() {
-        eprintln!("SKIPPED, not run: there is no {BEFORE}; ops/test builds it");
-        return Ok(());
+        return skipped(&format!("there is no {BEFORE}; ops/test builds it"));
     }
     let mut cluster = Cluster::found(Options { release: Some((BEFORE, 1)), ..Options::default() }).await?;
     let (people, conversation) = ward(&cluster, 2).await?;
