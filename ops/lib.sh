@@ -61,7 +61,7 @@ part() {
   say "── $name"
   began=$(now)
   before=$(skips)
-  export TRICORD_PART=$name
+  export TRICORD_PART=$name TRICORD_BUDGET=$budget
   "$@" || code=$?
   parts+=("$(awk -v n="$name" -v b="$budget" -v c="$code" -v s="$began" -v e="$(now)" -v k=$(($(skips) - before)) 'BEGIN {
     t = e - s

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import socket
@@ -22,6 +23,8 @@ CLUSTER = pathlib.Path(os.environ["TRICORD_DIR"])
 PIDS = [int(pid) for pid in os.environ["TRICORD_PIDS"].split()]
 # Longest time until all panels show something, and until an alert with `for: 1m` fires, on a machine that is busy.
 PANELS_MAX_S, ALERTS_MAX_S, PAGE_MAX_S = 60, 150, 30
+# Longest a browser may look at one page.
+LOOK_MAX_S = 180
 STREAMS = 500
 DOWNTIME = "Urgent: call 4711. The runners are in room 0.12."
 
@@ -106,7 +109,17 @@ class Prometheus:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(30)
+        ended(self.process)
+        self.log.close()
+
+
+def ended(process):
+    """Waits until a process has ended that was told to, and kills it if it does not."""
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def wait(seconds, what, look):
@@ -180,6 +193,9 @@ class Browser:
         self.process.stdin.flush()
 
     def answer(self):
+        # An answer is one line, and there is none before it is asked for: nothing waits in the file's buffer.
+        there, _, _ = select.select([self.process.stdout], [], [], LOOK_MAX_S)
+        assert there, f"the browser said nothing for {LOOK_MAX_S} s"
         line = self.process.stdout.readline()
         assert line, "the browser has ended"
         done = json.loads(line)
@@ -187,9 +203,10 @@ class Browser:
         print(f"the page {done}")
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # It ended before it had read all.
+            self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait(30)
+        ended(self.process)
 
 
 def page(slot):
@@ -212,10 +229,14 @@ def configure(home, slot):
 
 def main():
     pictures = pathlib.Path(sys.argv[4]) if sys.argv[3:4] == ["--pictures"] else None
-    scratch = pathlib.Path(tempfile.mkdtemp())
-    prometheus = Prometheus(scratch)
-    browser = Browser(pictures)
-    try:
+    # Each is closed, the last first, whatever became of the others.
+    with contextlib.ExitStack() as closing:
+        scratch = pathlib.Path(tempfile.mkdtemp())
+        closing.callback(shutil.rmtree, scratch, ignore_errors=True)
+        prometheus = Prometheus(scratch)
+        closing.callback(prometheus.close)
+        browser = Browser(pictures)
+        closing.callback(browser.close)
         configure(scratch / "client", "c")
         print(f"{well_made()} samples of one node are well made")
         with load(scratch / "client"):
@@ -249,10 +270,6 @@ def main():
         for wanted in (("TricordNodeDown", "b"), ("TricordNodeDown", "a"), ("TricordNotAccepting", None), ("TricordCertificateExpiring", "c")):
             wait(ALERTS_MAX_S, "does not fire", lambda: firing(prometheus, wanted))
             print(f"{wanted[0]} of {wanted[1]} fires after {time.monotonic() - began:.0f} s")
-    finally:
-        browser.close()
-        prometheus.close()
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 if __name__ == "__main__":
