@@ -34,7 +34,7 @@ pub enum SettingsCommand {
 #[derive(Args, Debug)]
 pub struct SettingsSet {
     /// Permission sets that are in force only in a session with a second factor; repeat it. Whoever holds one sets up
-    /// theirs with `tricord totp add`.
+    /// theirs with `tricord totp add` and `tricord totp confirm`; who sets this, before.
     #[arg(long, value_enum, value_name = "SET")]
     pub second_factor: Option<Vec<Permission>>,
     /// No permission set needs a second factor.

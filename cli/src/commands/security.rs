@@ -2,6 +2,7 @@
 
 use proto::v1;
 use proto::v1::security_service_client::SecurityServiceClient;
+use proto::v1::session_service_client::SessionServiceClient;
 
 use types::limits;
 
@@ -111,10 +112,34 @@ async fn change(session: &Session, global: &Global, set: SettingsSet) -> Result<
     if settings == before {
         return Err(Error::Usage("nothing to change was named; tricord settings set --help says what there is".into()));
     }
+    if settings.second_factor != before.second_factor {
+        keeps_its_rights(session, &settings).await?;
+    }
     let body = |id| v1::UpdateSettingsRequest { settings: Some(settings.clone()), request_id: Some(id) };
     let call = Call::write("change the settings");
-    session.write(call, body, rpc!(SecurityServiceClient.update_settings)).await?;
-    show(global, &read(session).await?)
+    let answer = session.write(call, body, rpc!(SecurityServiceClient.update_settings)).await?;
+    settings.version = answer.version;
+    show(global, &settings)
+}
+
+/// Refuses to ask a second factor of who changes the settings before they have one: nobody may be left who could undo it.
+async fn keeps_its_rights(session: &Session, settings: &v1::Settings) -> Result<()> {
+    let body = |read| v1::GetSelfRequest { read: Some(read) };
+    let answer = session.read("ask who is signed in", body, rpc!(SessionServiceClient.get_self)).await?;
+    let (user, own) = (answer.user.unwrap_or_default(), answer.session.unwrap_or_default());
+    if user.permission_sets.iter().any(|set| settings.second_factor.contains(set)) && !proved_twice(&own.auth_methods) {
+        return Err(Error::Usage(
+            "you would lose your own rights, for this session has no second factor: 'tricord totp add', then 'tricord totp \
+             confirm', or sign in again where that is done; then this again"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether these methods of a sign-in count as a second factor.
+fn proved_twice(methods: &[String]) -> bool {
+    methods.iter().any(|method| matches!(method.as_str(), "totp" | "recovery_code"))
 }
 
 /// A span, or `never`.
