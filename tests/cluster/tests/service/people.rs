@@ -214,3 +214,17 @@ async fn two_keyholders_open_emergency_access_over_the_local_socket_with_one_nod
     assert!(listed.contains("reviewed"), "{listed}");
     cluster.check_logs(NO_ERRORS)
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_second_factor_cannot_require_it_of_themselves() -> Result<()> {
+    let cluster = Cluster::found(Options::default()).await?;
+    local(&cluster, "admin", &["login", "admin"], &format!("{}\n", cluster::ADMIN_PASSWORD)).await?;
+    let refused = local(&cluster, "admin", &["settings", "set", "--second-factor", "admin"], "").await;
+    let said = refused.expect_err("the administrator's own rights").to_string();
+    assert!(said.contains("totp confirm"), "{said}");
+    // Of others it can be required, and what is shown is what was set.
+    let shown = local(&cluster, "admin", &["settings", "set", "--second-factor", "discloser"], "").await?;
+    assert!(shown.contains("discloser"), "{shown}");
+    assert_eq!(local(&cluster, "admin", &["settings", "show"], "").await?, shown);
+    cluster.check_logs(NO_ERRORS)
+}
