@@ -205,7 +205,7 @@ async fn three_new_machines_go_on_from_a_backup_and_the_old_nodes_are_refused() 
 
     // A machine in its place gets all of it: what the backup had is in no node's log.
     cluster.node(2).kill()?; // Which has ended already.
-    std::fs::rename(&data, data.with_extension("ended"))?;
+    std::fs::rename(new.join("data"), new.join("data.ended"))?;
     let ([port], config) = (free_ports()?, cluster.dir().join("c/tricordd.toml"));
     let (showing, code) = tokio::task::block_in_place(|| approve(&cluster, port, &["--confirm", "c2"]))?;
     let output = tokio::task::block_in_place(|| replace(&config, port, &code))?;
